@@ -1,0 +1,386 @@
+#!/usr/bin/env python3
+"""Tests of verify.py: a log made here, and one made by coldroot where COLDROOT_LOG and COLDROOT_VKEY name it.
+
+    python3 -B audit-logs/test_verify.py
+
+The small log is written by this file's own encoder, from FORMAT.md: certificates and a CRL included.
+"""
+
+import base64
+import datetime
+import hashlib
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import unittest
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+import verify  # noqa: E402
+
+ORIGIN = "example.org/test"
+START = datetime.datetime(2026, 11, 22)
+DAY = datetime.timedelta(days=1)
+
+
+def sha(data):
+    return hashlib.sha256(data).digest()
+
+
+def encode(value):
+    """Deterministic CBOR of the values that entries have."""
+
+    def head(major, argument):
+        for info, size in ((24, 1), (25, 2), (26, 4), (27, 8)):
+            if argument < 24:
+                return bytes([major << 5 | argument])
+            if argument < 1 << (8 * size):
+                return bytes([major << 5 | info]) + argument.to_bytes(size, "big")
+        raise ValueError(argument)
+
+    if value is None or isinstance(value, bool):
+        return {None: b"\xf6", True: b"\xf5", False: b"\xf4"}[value]
+    if isinstance(value, int):
+        return head(0, value) if value >= 0 else head(1, -1 - value)
+    if isinstance(value, bytes):
+        return head(2, len(value)) + value
+    if isinstance(value, str):
+        return head(3, len(value.encode())) + value.encode()
+    if isinstance(value, list):
+        return head(4, len(value)) + b"".join(map(encode, value))
+    pairs = sorted((encode(key), encode(item)) for key, item in value.items())
+    return head(5, len(pairs)) + b"".join(key + item for key, item in pairs)
+
+
+def entry(kind, /, **body):
+    fields = {name.replace("_", "-"): value for name, value in body.items()}
+    return encode({"v": 0, "time": 1795305600, "body": {kind: fields}})
+
+
+def mth(leaves):
+    """MTH of RFC 6962 section 2.1, word for word."""
+    if not leaves:
+        return sha(b"")
+    if len(leaves) == 1:
+        return sha(b"\x00" + leaves[0])
+    k = 1
+    while 2 * k < len(leaves):
+        k *= 2
+    return sha(b"\x01" + mth(leaves[:k]) + mth(leaves[k:]))
+
+
+class Log:
+    """A log directory under construction."""
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        self.key = ed25519.Ed25519PrivateKey.from_private_bytes(b"\x2a" * 32)
+        public = self.key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        self.id = sha(ORIGIN.encode() + b"\n\x01" + public)[:4]
+        self.vkey = "%s+%s+%s" % (ORIGIN, self.id.hex(), base64.b64encode(b"\x01" + public).decode())
+        self.entries = []
+
+    def artefact(self, data):
+        name = sha(data)
+        self.file("artefact/%s/%s" % (name.hex()[:2], name.hex()), data)
+        return name
+
+    def file(self, name, data):
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    def write(self, sealed=None):
+        """Writes tiles, checkpoint and tail; entries beyond `sealed` stay in the tail."""
+        sealed = len(self.entries) if sealed is None else sealed
+        done, late = self.entries[:sealed], self.entries[sealed:]
+        for kind in ("entries", "0", "1"):
+            shutil.rmtree(self.path / "tile" / kind, ignore_errors=True)
+        self.rows("entries", [len(e).to_bytes(2, "big") + e for e in done])
+        self.rows("0", [mth([e]) for e in done])
+        self.rows("1", [mth(done[i : i + 256]) for i in range(0, sealed - 255, 256)])
+        text = "%s\n%d\n%s\n" % (ORIGIN, sealed, base64.b64encode(mth(done)).decode())
+        signature = base64.b64encode(self.id + self.key.sign(text.encode())).decode()
+        self.file("checkpoint", ("%s\n\u2014 %s %s\n" % (text, ORIGIN, signature)).encode())
+        header = b"coldroot-tail-v0" + sealed.to_bytes(8, "big") + mth(done)
+        header += len(ORIGIN).to_bytes(2, "big") + ORIGIN.encode()
+        records = [len(e).to_bytes(4, "big") + e + mth([e]) for e in late]
+        self.file("tail", header + sha(header) + b"".join(records))
+
+    def rows(self, kind, items):
+        for n in range(0, len(items), 256):
+            part = items[n : n + 256]
+            suffix = "" if len(part) == 256 else ".p/%d" % len(part)
+            self.file("tile/%s/%03d%s" % (kind, n // 256, suffix), b"".join(part))
+
+    def verify(self, roots=None):
+        return verify.verify(str(self.path), verify.VerifierKey(self.vkey), roots)
+
+
+def certificate(subject, key, issuer, issuer_key, serial, ca):
+    name = lambda text: x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])  # noqa: E731
+    builder = x509.CertificateBuilder(name(issuer), name(subject), key.public_key(), serial, START, START + DAY)
+    builder = builder.add_extension(x509.BasicConstraints(ca, None), True)
+    return builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def crl(issuer, key, number):
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, issuer)])
+    builder = x509.CertificateRevocationListBuilder().issuer_name(name).last_update(START).next_update(START + DAY)
+    builder = builder.add_extension(x509.CRLNumber(number), False)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+ROOT_KEY = ec.generate_private_key(ec.SECP384R1())
+CA_KEY = rsa.generate_private_key(65537, 2048)
+LEAF_KEY = ec.generate_private_key(ec.SECP256R1())
+ROOT = certificate("Root", ROOT_KEY, "Root", ROOT_KEY, 1, True)
+CA = certificate("CA", CA_KEY, "Root", ROOT_KEY, 2, True)
+LEAF = certificate("leaf", LEAF_KEY, "CA", CA_KEY, 3, False)
+
+
+class Made(unittest.TestCase):
+    """The log made here."""
+
+    def setUp(self):
+        self.dir = tempfile.TemporaryDirectory()
+        self.addCleanup(self.dir.cleanup)
+        self.log = Log(self.dir.name)
+        self.plan = self.log.artefact(b"a plan")
+        self.start()
+
+    def start(self, items=9):
+        hierarchy = self.log.artefact(b"a hierarchy")
+        self.log.entries = [
+            entry("genesis", origin=ORIGIN, name="n", environment="rehearsal", hierarchy=hierarchy,
+                  verifier_key=self.log.vkey, approvals=[], program="0.1.0"),
+            entry("open", mark_size=1, cut=0),
+            entry("planned", plan=self.plan, kind="certificates", items=items, refused=0, bundle=None,
+                  counts=[{"act": "root", "ca": "root", "detail": "root", "count": 1}]),
+            entry("start", plan=self.plan, approvals=[], operator="o", witness="w", witness_time=-5),
+        ]  # fmt: skip
+
+    def add(self, item, der, ca, subject_ca=None, **change):
+        request = None if subject_ca else "r%d" % item
+        body = dict(plan=self.plan, item=item, ca=ca, subject_ca=subject_ca, request=request, profile="p", der=der)
+        self.log.entries.append(entry("certificate", **dict(body, **change)))
+
+    def add_crl(self, item, der, number):
+        at = int(START.replace(tzinfo=datetime.timezone.utc).timestamp())
+        name = self.log.artefact(der)
+        self.log.entries.append(entry("crl", plan=self.plan, item=item, ca="ca", number=number, this_update=at,
+                                      next_update=at + 86400, crl=name))  # fmt: skip
+
+    def whole(self):
+        self.add(0, ROOT, "root", "root")
+        self.add(1, CA, "root", "ca")
+        self.add(2, LEAF, "ca")
+        self.add_crl(3, crl("CA", CA_KEY, 1), 1)
+        self.log.entries.append(entry("end", plan=self.plan, release=1, done=4, refused=0, manifest=sha(b"m")))
+
+    def fill(self, size):
+        while len(self.log.entries) < size:
+            self.log.entries.append(entry("failure", what="number %d" % len(self.log.entries)))
+
+    def refused(self, reason, roots=None, index=None):
+        with self.assertRaises(verify.Refused) as caught:
+            self.log.verify(roots)
+        self.assertIn(reason, caught.exception.reason)
+        if index is not None:
+            self.assertEqual(caught.exception.entry, index)
+
+    def test_a_good_log_is_good(self):
+        self.whole()
+        self.fill(300)
+        self.log.write()
+        found = self.log.verify({ROOT})
+        self.assertEqual((found["size"], found["unsealed"], found["artefacts"], found["absent"]), (300, 0, 3, 1))
+        self.assertEqual(found["counts"]["certificate"], 3)
+        self.assertEqual((found["crls"], found["roots"]), ({"verified": 1, "absent": 0}, [sha(ROOT).hex()]))
+
+    def test_a_published_copy_needs_neither_tail_nor_artefacts(self):
+        self.whole()
+        self.log.write()
+        shutil.rmtree(self.log.path / "artefact")
+        self.refused("is missing", index=0)
+        (self.log.path / "tail").unlink()
+        self.assertEqual(self.log.verify()["crls"], {"verified": 0, "absent": 1})
+
+    def test_every_size_around_a_tile_is_right(self):
+        for size in (4, 5, 255, 256, 257, 511, 512, 513):
+            self.start()
+            self.fill(size)
+            self.log.write()
+            self.assertEqual(self.log.verify()["size"], size)
+            self.log.write(size - 2)
+            self.assertEqual(self.log.verify()["unsealed"], 2)
+
+    def test_any_one_changed_octet_of_an_entry_is_refused(self):
+        self.whole()
+        self.log.write(len(self.log.entries) - 2)
+        for name in ("tile/entries/000.p/7", "tail"):
+            path = self.log.path / name
+            whole = path.read_bytes()
+            for at in range(len(whole)):
+                path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :])
+                with self.assertRaises(verify.Refused, msg="%s octet %d" % (name, at)):
+                    self.log.verify()
+            for length in range(0, len(whole), 97):
+                path.write_bytes(whole[:length])
+                with self.assertRaises(verify.Refused):
+                    self.log.verify()
+            path.write_bytes(whole)
+        self.log.verify()
+
+    def test_tiles_checkpoint_and_artefacts_are_checked(self):
+        self.fill(300)
+        self.log.write()
+        paths = [p for p in self.log.path.rglob("*") if p.is_file() and "entries" not in p.parts]
+        self.assertEqual(len(paths), 7)
+        for path in paths:
+            whole = path.read_bytes()
+            for at in {0, len(whole) // 2, len(whole) - 1}:
+                path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+                with self.assertRaises(verify.Refused, msg=str(path)):
+                    self.log.verify()
+            path.write_bytes(whole)
+
+    def test_signatures_are_checked(self):
+        forged = bytearray(LEAF)
+        forged[-1] ^= 1
+        self.add(0, ROOT, "root", "root")
+        self.add(1, CA, "root", "ca")
+        self.add(2, bytes(forged), "ca")
+        self.log.write()
+        self.refused("signature of the certificate does not verify", index=6)
+        self.log.entries[6:] = []
+        self.add(2, certificate("leaf", LEAF_KEY, "CA", LEAF_KEY, 9, False), "ca")
+        self.log.write()
+        self.refused("signature of the certificate does not verify", index=6)
+        self.log.entries[6:] = []
+        self.add(2, LEAF, "root")
+        self.log.write()
+        self.refused("issuer of the certificate is not the CA root", index=6)
+        self.log.entries[6:] = []
+        self.add_crl(2, crl("CA", LEAF_KEY, 1), 1)
+        self.log.write()
+        self.refused("signature of the CRL does not verify", index=6)
+        self.log.entries[6:] = []
+        self.add_crl(2, crl("CA", CA_KEY, 2), 1)
+        self.log.write()
+        self.refused("number or dates of the CRL", index=6)
+
+    def test_ca_and_leaf_are_not_confused(self):
+        self.add(0, ROOT, "root", "root")
+        self.add(1, CA, "root")
+        self.log.write()
+        self.refused("basicConstraints", index=5)
+
+    def test_the_root_is_the_given_one(self):
+        self.whole()
+        self.log.write()
+        other = certificate("Root", CA_KEY, "Root", CA_KEY, 1, True)
+        self.refused("roots", {other})
+        self.refused("roots", {ROOT, other})
+        self.log.verify({ROOT})
+
+    def test_the_order_of_entries_is_checked(self):
+        end = entry("end", plan=self.plan, release=1, done=0, refused=0, manifest=sha(b"m"))
+        start = self.log.entries[3]
+        cases = [
+            ("out of order", lambda: (self.add(1, ROOT, "root", "root"), self.add(1, CA, "root", "ca"))),
+            ("out of order", lambda: self.add(9, ROOT, "root", "root")),
+            ("earlier certificate", lambda: (self.add(0, ROOT, "root", "root"), self.add(1, ROOT, "root", "root"))),
+            ("outside", lambda: self.add(0, ROOT, "root", "root", plan=sha(b"other"))),
+            ("outside", lambda: (self.log.entries.append(end), self.add(0, ROOT, "root", "root"))),
+            ("after its end", lambda: self.log.entries.extend([end, start])),
+            ("planned before", lambda: self.log.entries.append(self.log.entries[2])),
+            ("not planned", lambda: self.log.entries.__delitem__(2)),
+            ("genesis", lambda: self.log.entries.append(self.log.entries[0])),
+            ("genesis", lambda: self.log.entries.__delitem__(0)),
+            ("counts", lambda: (self.add(0, ROOT, "root", "root"), self.log.entries.append(end))),
+        ]
+        for reason, change in cases:
+            self.start()
+            change()
+            self.log.write()
+            self.refused(reason)
+
+    def test_entries_have_one_encoding_and_known_fields(self):
+        good = entry("open", mark_size=1, cut=0)
+        body = encode({"mark-size": 1, "cut": 0})
+        longer = good.replace(encode({"cut": 0, "mark-size": 1}), b"\xa2\x63cut\x18\x00\x69mark-size\x01")
+        swapped = good.replace(body, b"\xa2\x69mark-size\x01\x63cut\x00")
+        doubled = good.replace(body, b"\xa3\x63cut\x00\x63cut\x00\x69mark-size\x01")
+        indefinite = good.replace(body, b"\xbf" + body[1:] + b"\xff")
+        for bad in (longer, swapped, doubled, indefinite, good + b"\x00", good[:-1], b"\xc0" + good, b""):
+            self.assertNotEqual(bad, good)
+            with self.assertRaises(verify.Refused):
+                verify.parse_entry(bad)
+        for kind, fields in (
+            ("open", dict(mark_size=1)),
+            ("open", dict(mark_size=1, cut=0, more=0)),
+            ("open", dict(mark_size=-1, cut=0)),
+            ("open", dict(mark_size=True, cut=0)),
+            ("unknown", dict()),
+        ):
+            with self.assertRaises(verify.Refused):
+                verify.parse_entry(entry(kind, **fields))
+        self.assertEqual(verify.parse_entry(good), ("open", {"mark-size": 1, "cut": 0}))
+
+    def test_the_command_says_so(self):
+        self.whole()
+        self.log.write()
+        root = self.log.path / "root.pem"
+        root.write_bytes(x509.load_der_x509_certificate(ROOT).public_bytes(serialization.Encoding.PEM))
+        arguments = [str(self.log.path), "--verifier-key", self.log.vkey, "--root", str(root), "--json"]
+        with open(os.devnull, "w") as null:
+            stdout, stderr, sys.stdout, sys.stderr = sys.stdout, sys.stderr, null, null
+            try:
+                codes = [verify.main(arguments)]
+                (self.log.path / "checkpoint").unlink()
+                codes.append(verify.main(arguments))
+                codes.append(verify.main(arguments[:4] + [str(self.log.path / "none.pem")]))
+            finally:
+                sys.stdout, sys.stderr = stdout, stderr
+        self.assertEqual(codes, [0, 4, 2])
+
+
+@unittest.skipUnless(os.environ.get("COLDROOT_LOG"), "COLDROOT_LOG names no log")
+class Given(unittest.TestCase):
+    """A log that coldroot made."""
+
+    def test_it_is_good_and_any_changed_entry_is_refused(self):
+        key = verify.VerifierKey(os.environ["COLDROOT_VKEY"])
+        with tempfile.TemporaryDirectory() as temporary:
+            log = pathlib.Path(temporary, "log")
+            shutil.copytree(os.environ["COLDROOT_LOG"], log)
+            found = verify.verify(str(log), key)
+            self.assertGreater(found["size"], 0)
+            # The last bundle, of the checkpoint's width: narrower ones of earlier checkpoints may lie beside it.
+            n, width = divmod(found["size"] - 1, 256)
+            name = "".join("x%s/" % part for part in ("%03d" % (n // 1000),) if n >= 1000) + "%03d" % (n % 1000)
+            path = log / "tile" / "entries" / (name if width == 255 else "%s.p/%d" % (name, width + 1))
+            whole, at, changed = path.read_bytes(), 0, 0
+            while at < len(whole):
+                length = int.from_bytes(whole[at : at + 2], "big")
+                for place in {at + 2, at + 2 + changed * 31 % length, at + 1 + length}:
+                    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+                    with self.assertRaises(verify.Refused, msg="octet %d" % place):
+                        verify.verify(str(log), key)
+                changed += 1
+                # Every entry of a small log, a sample of a large bundle.
+                at += 2 + length if changed < 40 else len(whole)
+            path.write_bytes(whole)
+            self.assertGreater(changed, 0)
+            verify.verify(str(log), key)
+
+
+if __name__ == "__main__":
+    unittest.main()

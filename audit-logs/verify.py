@@ -1,0 +1,925 @@
+#!/usr/bin/env python3
+"""Independent verifier of coldroot's audit logs.
+
+    verify.py LOGDIR --verifier-key KEY [--root ROOT.pem]... [--json]
+
+LOGDIR is a station's `audit` directory or the `log` directory of a release. KEY (name+hash+base64) and the root
+certificates come from somewhere else than the log: from paper, from a web page, from the ceremony's minutes.
+
+Written from FORMAT.md and the standards it names (C2SP tlog-tiles, tlog-checkpoint, signed-note; RFC 9162 section 2.1;
+RFC 8949 section 4.2.1; RFC 5280). It needs Python 3.9 or later and the package `cryptography`, and shares no code with the
+program that writes the logs.
+
+Exit code 0: everything that can be checked is right. 4: it is not; one line on stderr says why. 2: wrong usage.
+"""
+
+import argparse
+import base64
+import calendar
+import hashlib
+import json
+import os
+import re
+import sys
+import warnings
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+
+MAX_NOTE = 4096
+MAX_SIZE = 1 << 48
+MAX_ENTRY = 16 * 1024
+MAX_DEPTH = 16
+WIDTH = 256
+
+
+class Refused(Exception):
+    """The log is not right. `entry` is the index where it showed, if there is one."""
+
+    def __init__(self, reason, entry=None):
+        super().__init__(reason)
+        self.reason = reason
+        self.entry = entry
+
+    def line(self):
+        return self.reason if self.entry is None else "entry %d: %s" % (self.entry, self.reason)
+
+
+def shown(text):
+    """Text from the log, safe for a terminal."""
+    text = str(text)
+    safe = "".join(c if " " <= c <= "~" and c != "\\" else "\\u{%x}" % ord(c) for c in text[:200])
+    return safe + ("..." if len(text) > 200 else "")
+
+
+# --- deterministic CBOR -------------------------------------------------------------------------------------------------
+
+
+class Cbor:
+    """Reads one item in the one encoding that RFC 8949 section 4.2.1 allows; no floats, no tags."""
+
+    def __init__(self, data):
+        self.data = data
+        self.at = 0
+
+    @staticmethod
+    def loads(data):
+        reader = Cbor(data)
+        value = reader.item(0)
+        if reader.at != len(data):
+            raise Refused("CBOR with trailing octets")
+        return value
+
+    def take(self, count):
+        if count > len(self.data) - self.at:
+            raise Refused("CBOR ends in the middle of an item")
+        part = self.data[self.at : self.at + count]
+        self.at += count
+        return part
+
+    def argument(self, info):
+        if info < 24:
+            return info
+        if info > 27:
+            raise Refused("CBOR of indefinite length or reserved form")
+        count = 1 << (info - 24)
+        value = int.from_bytes(self.take(count), "big")
+        smallest = 24 if count == 1 else 1 << (4 * count)
+        if value < smallest:
+            raise Refused("CBOR number is not in its shortest form")
+        return value
+
+    def item(self, depth):
+        if depth > MAX_DEPTH:
+            raise Refused("CBOR is nested too deeply")
+        head = self.take(1)[0]
+        major, info = head >> 5, head & 31
+        if major == 7:
+            simple = {20: False, 21: True, 22: None}
+            if info not in simple:
+                raise Refused("CBOR has a simple value or float that no entry has")
+            return simple[info]
+        value = self.argument(info)
+        if major == 0:
+            return value
+        if major == 1:
+            return -1 - value
+        if major == 2:
+            return self.take(value)
+        if major == 3:
+            try:
+                return self.take(value).decode("utf-8", "strict")
+            except UnicodeDecodeError:
+                raise Refused("CBOR text is not UTF-8")
+        if major == 4:
+            return [self.item(depth + 1) for _ in range(self.bounded(value))]
+        if major == 5:
+            return self.map(self.bounded(value), depth)
+        raise Refused("CBOR has a tag")
+
+    def bounded(self, count):
+        # Every element takes an octet at least.
+        if count > len(self.data) - self.at:
+            raise Refused("CBOR ends in the middle of an item")
+        return count
+
+    def map(self, count, depth):
+        result, before = {}, None
+        for _ in range(count):
+            start = self.at
+            key = self.item(depth + 1)
+            encoded = self.data[start : self.at]
+            if before is not None and encoded <= before:
+                raise Refused("CBOR map keys are not sorted, or repeat")
+            if not isinstance(key, str):
+                raise Refused("CBOR map key is not text")
+            before = encoded
+            result[key] = self.item(depth + 1)
+        return result
+
+
+# --- what entries look like ---------------------------------------------------------------------------------------------
+
+
+def u64(value):
+    return type(value) is int and 0 <= value < 1 << 64
+
+
+def i64(value):
+    return type(value) is int and -(1 << 63) <= value < 1 << 63
+
+
+def text(value):
+    return isinstance(value, str)
+
+
+def octets(value):
+    return isinstance(value, bytes)
+
+
+def boolean(value):
+    return isinstance(value, bool)
+
+
+def digest(value):
+    return isinstance(value, bytes) and len(value) == 32
+
+
+def one_of(*names):
+    return lambda value: isinstance(value, str) and value in names
+
+
+def optional(check):
+    return lambda value: value is None or check(value)
+
+
+def list_of(check):
+    return lambda value: isinstance(value, list) and all(check(item) for item in value)
+
+
+def record(**fields):
+    return exactly({name.replace("_", "-"): check for name, check in fields.items()})
+
+
+def exactly(wanted):
+    """A map with these keys and no others."""
+    return lambda value: (
+        isinstance(value, dict)
+        and value.keys() == wanted.keys()
+        and all(check(value[name]) for name, check in wanted.items())
+    )
+
+
+APPROVED = record(person=text, fingerprint=text, signature=digest)
+BUNDLE = record(desk=text, sequence=u64, digest=digest)
+COUNT = record(act=text, ca=text, detail=text, count=u64)
+KEY_ALGORITHM = one_of("ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072", "rsa-4096", "ed25519")
+
+BODIES = {
+    "genesis": record(
+        origin=text,
+        name=text,
+        environment=text,
+        hierarchy=digest,
+        verifier_key=text,
+        approvals=list_of(APPROVED),
+        program=text,
+    ),
+    "open": exactly({"mark-size": u64, "cut": u64}),
+    "pin-try": record(token=text),
+    "login": record(token=text, serial=text, module=text),
+    "bundle-received": record(bundle=BUNDLE, count=u64),
+    "planned": record(
+        plan=digest,
+        kind=one_of("keys", "certificates"),
+        items=u64,
+        refused=u64,
+        bundle=optional(BUNDLE),
+        counts=list_of(COUNT),
+    ),
+    "start": record(
+        plan=digest, approvals=list_of(APPROVED), operator=text, witness=text, witness_time=optional(i64)
+    ),
+    "key-generated": record(
+        plan=digest,
+        item=u64,
+        key=text,
+        token=text,
+        label=text,
+        cka_id=octets,
+        algorithm=KEY_ALGORITHM,
+        spki=octets,
+        attributes=list_of(text),
+        adopted=boolean,
+    ),
+    "certificate": record(
+        plan=digest,
+        item=u64,
+        ca=text,
+        subject_ca=optional(text),
+        request=optional(text),
+        profile=text,
+        der=octets,
+    ),
+    "crl": record(
+        plan=digest, item=u64, ca=text, number=u64, this_update=i64, next_update=i64, crl=digest
+    ),
+    "refused": record(plan=digest, request=text, check=text, reason=text),
+    "end": record(plan=digest, release=u64, done=u64, refused=u64, manifest=digest),
+    "release-written": record(release=u64, manifest=digest, target=text),
+    "failure": record(what=text),
+}
+
+
+def parse_entry(data):
+    """The kind and body of an entry."""
+    if not 0 < len(data) <= MAX_ENTRY:
+        raise Refused("its length is not that of an entry")
+    value = Cbor.loads(data)
+    if not isinstance(value, dict) or value.keys() != {"v", "time", "body"}:
+        raise Refused("it is not an entry")
+    if type(value["v"]) is not int or value["v"] != 0:
+        raise Refused("its version is unknown")
+    body = value["body"]
+    if not i64(value["time"]) or not isinstance(body, dict) or len(body) != 1:
+        raise Refused("it is not an entry")
+    ((kind, body),) = body.items()
+    if kind not in BODIES:
+        raise Refused("its kind is unknown: %s" % shown(kind))
+    if not BODIES[kind](body):
+        raise Refused("a field of this `%s` entry is missing, unknown or of the wrong type" % kind)
+    return kind, body
+
+
+# --- signed notes -------------------------------------------------------------------------------------------------------
+
+ORIGIN = re.compile(r"[!-*,-~]{1,128}")
+
+
+def strict_base64(data):
+    try:
+        decoded = base64.b64decode(data.encode("ascii"), validate=True)
+    except (ValueError, UnicodeEncodeError):
+        raise Refused("base64 is malformed")
+    if base64.b64encode(decoded).decode() != data:
+        raise Refused("base64 is malformed")
+    return decoded
+
+
+class VerifierKey:
+    def __init__(self, line):
+        self.line = line
+        try:
+            self.name, _, rest = line.partition("+")
+            hexed, _, key = rest.partition("+")
+            key = strict_base64(key)
+        except Refused:
+            raise Refused("the verifier key is malformed")
+        if not ORIGIN.fullmatch(self.name) or len(key) != 33 or key[0] != 1:
+            raise Refused("the verifier key is malformed or not Ed25519")
+        self.id = hashlib.sha256(self.name.encode() + b"\n" + key).digest()[:4]
+        if self.id.hex() != hexed:
+            raise Refused("the verifier key is mistyped: its hash does not fit")
+        self.public = ed25519.Ed25519PublicKey.from_public_bytes(key[1:])
+
+
+def open_checkpoint(data, key):
+    """Size and root of the checkpoint, its signature verified."""
+    if len(data) > MAX_NOTE:
+        raise Refused("the checkpoint is too large")
+    try:
+        note = data.decode("utf-8", "strict")
+    except UnicodeDecodeError:
+        raise Refused("the checkpoint is not a signed note")
+    signed, found, signatures = note.rpartition("\n\n")
+    signed += "\n"
+    if not found or not signatures.endswith("\n"):
+        raise Refused("the checkpoint is not a signed note")
+    ours = []
+    for line in signatures[:-1].split("\n"):
+        match = re.fullmatch("\u2014 ([^\\s+]+) ([A-Za-z0-9+/=]+)", line)
+        if not match:
+            raise Refused("a signature line of the checkpoint is malformed")
+        value = strict_base64(match[2])
+        if len(value) < 5:
+            raise Refused("a signature line of the checkpoint is malformed")
+        if match[1] == key.name and value[:4] == key.id:
+            ours.append(value[4:])
+    if len(ours) != 1:
+        raise Refused("the checkpoint has %s signature by the given key" % ("more than one" if ours else "no"))
+    try:
+        key.public.verify(ours[0], signed.encode())
+    except InvalidSignature:
+        raise Refused("the checkpoint's signature does not verify with the given key")
+    lines = signed[:-1].split("\n")
+    if len(lines) != 3 or not re.fullmatch("0|[1-9][0-9]{0,14}", lines[1]) or int(lines[1]) > MAX_SIZE:
+        raise Refused("the checkpoint's text is malformed")
+    root = strict_base64(lines[2])
+    if len(root) != 32:
+        raise Refused("the checkpoint's text is malformed")
+    if lines[0] != key.name:
+        raise Refused("the checkpoint is of the log %s, not of the key's" % shown(lines[0]))
+    return int(lines[1]), root
+
+
+# --- the tree -----------------------------------------------------------------------------------------------------------
+
+
+def leaf_hash(data):
+    return hashlib.sha256(b"\x00" + data).digest()
+
+
+def node_hash(left, right):
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def full_root(row):
+    """The root of 256 hashes."""
+    while len(row) > 1:
+        row = [node_hash(row[i], row[i + 1]) for i in range(0, len(row), 2)]
+    return row[0]
+
+
+class Tree:
+    """RFC 9162 section 2.1, leaf by leaf: the roots of complete subtrees, by size."""
+
+    def __init__(self):
+        self.stack = []
+
+    def add(self, leaf):
+        size = 1
+        while self.stack and self.stack[-1][0] == size:
+            leaf = node_hash(self.stack.pop()[1], leaf)
+            size *= 2
+        self.stack.append((size, leaf))
+
+    def root(self):
+        if not self.stack:
+            return hashlib.sha256(b"").digest()
+        root = self.stack[-1][1]
+        for _, left in reversed(self.stack[:-1]):
+            root = node_hash(left, root)
+        return root
+
+
+class Directory:
+    """The files of a log."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def read(self, name, limit):
+        """The octets of a file; None when there is no such file."""
+        try:
+            with open(os.path.join(self.path, *name.split("/")), "rb") as file:
+                data = file.read(limit + 1)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Refused("%s: %s" % (name, error.strerror))
+        if len(data) > limit:
+            raise Refused("%s is larger than it can be" % name)
+        return data
+
+    def tile(self, kind, n, width, limit):
+        """A tile and its width: the partial one or, when it has been removed, the full one."""
+        name = "%03d" % (n % 1000)
+        while n >= 1000:
+            n //= 1000
+            name = "x%03d/%s" % (n % 1000, name)
+        name = "tile/%s/%s" % (kind, name)
+        partial = name if width == WIDTH else "%s.p/%d" % (name, width)
+        for path, there in ((partial, width), (name, WIDTH)):
+            data = self.read(path, limit)
+            if data is not None:
+                return data, there, path
+        raise Refused("%s is missing" % partial)
+
+    def compare_hashes(self, level, n, row):
+        data, there, name = self.tile(str(level), n, len(row), 32 * WIDTH)
+        if len(data) != 32 * there:
+            raise Refused("%s has the wrong length" % name)
+        if data[: 32 * len(row)] != b"".join(row):
+            differs = [i for i, hash in enumerate(row) if data[32 * i : 32 * i + 32] != hash][0]
+            index = n * WIDTH + differs if level == 0 else None
+            raise Refused("%s differs from what the entries give" % name, index)
+
+    def bundle(self, n, width):
+        data, there, name = self.tile("entries", n, width, WIDTH * (2 + MAX_ENTRY))
+        entries, at = [], 0
+        for _ in range(there):
+            length = int.from_bytes(data[at : at + 2], "big")
+            entry = data[at + 2 : at + 2 + length]
+            if at + 2 > len(data) or len(entry) != length:
+                raise Refused("%s is cut short" % name)
+            entries.append(entry)
+            at += 2 + length
+        if at != len(data):
+            raise Refused("%s has octets behind its entries" % name)
+        return entries[:width]
+
+
+class Tiles:
+    """Makes every tile again from the entries and compares it with the file."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.rows = []
+        self.done = []
+
+    def add(self, hash):
+        level = 0
+        while True:
+            if level == len(self.rows):
+                self.rows.append([])
+                self.done.append(0)
+            row = self.rows[level]
+            row.append(hash)
+            if len(row) < WIDTH:
+                return
+            self.directory.compare_hashes(level, self.done[level], row)
+            hash = full_root(row)
+            self.rows[level] = []
+            self.done[level] += 1
+            level += 1
+
+    def finish(self):
+        for level, row in enumerate(self.rows):
+            if row:
+                self.directory.compare_hashes(level, self.done[level], row)
+
+
+# --- the tail -----------------------------------------------------------------------------------------------------------
+
+
+class Tail:
+    """The file `tail`: entries since the last checkpoint (or, after a stop, since the one before)."""
+
+    MAGIC = b"coldroot-tail-v0"
+
+    def __init__(self, path):
+        self.path = path
+        with open(path, "rb") as file:
+            self.header(file)
+
+    def header(self, file):
+        fixed = file.read(58)
+        length = int.from_bytes(fixed[56:58], "big")
+        if len(fixed) != 58 or fixed[:16] != self.MAGIC or length > 128:
+            raise Refused("the header of the tail is damaged")
+        variable = file.read(length + 32)
+        self.origin, check = variable[:length], variable[length:]
+        if hashlib.sha256(fixed + self.origin).digest() != check:
+            raise Refused("the header of the tail is damaged")
+        self.base = int.from_bytes(fixed[16:24], "big")
+        self.root = fixed[24:56]
+        self.records = file.tell()
+
+    def __iter__(self):
+        index = self.base
+        with open(self.path, "rb") as file:
+            file.seek(self.records)
+            while True:
+                head = file.read(4)
+                if not head:
+                    return
+                length = int.from_bytes(head, "big")
+                if len(head) != 4 or not 0 < length <= MAX_ENTRY:
+                    raise Refused("the tail is damaged or unfinished here", index)
+                entry, check = file.read(length), file.read(32)
+                if len(entry) != length or leaf_hash(entry) != check:
+                    raise Refused("the tail is damaged or unfinished here", index)
+                yield index, entry
+                index += 1
+
+
+# --- certificates and CRLs ----------------------------------------------------------------------------------------------
+
+
+def der_element(data, at):
+    """Tag, start of the content and end of the DER element at `at`."""
+    if at + 2 > len(data):
+        raise Refused("DER ends early")
+    tag, first = data[at], data[at + 1]
+    start = at + 2
+    length = first
+    if first & 0x80:
+        count = first & 0x7F
+        if not 1 <= count <= 4 or start + count > len(data):
+            raise Refused("DER length is malformed")
+        length = int.from_bytes(data[start : start + count], "big")
+        start += count
+    if start + length > len(data):
+        raise Refused("DER ends early")
+    return tag, start, start + length
+
+
+def certificate_names(der):
+    """Serial number (content octets), issuer and subject (whole DER Names) and SubjectPublicKeyInfo, as they stand."""
+    _, at, end = der_element(der, 0)
+    if end != len(der):
+        raise Refused("a certificate with trailing octets")
+    _, at, _ = der_element(der, at)
+    tag, _, end = der_element(der, at)
+    if tag == 0xA0:
+        at = end
+    _, start, end = der_element(der, at)
+    serial, at = der[start:end], end
+    parts = []
+    for _ in range(5):  # signature, issuer, validity, subject, subjectPublicKeyInfo
+        _, _, end = der_element(der, at)
+        parts.append(der[at:end])
+        at = end
+    return serial, parts[1], parts[3], parts[4]
+
+
+def crl_issuer(der):
+    """The issuer of a CRL, whole DER."""
+    _, at, _ = der_element(der, 0)
+    _, at, _ = der_element(der, at)
+    tag, _, end = der_element(der, at)
+    if tag == 0x02:
+        at = end
+    _, _, at = der_element(der, at)
+    _, _, end = der_element(der, at)
+    return der[at:end]
+
+
+def verify_signature(public, signature, signed, hash_algorithm):
+    if isinstance(public, rsa.RSAPublicKey):
+        public.verify(signature, signed, padding.PKCS1v15(), hash_algorithm)
+    elif isinstance(public, ec.EllipticCurvePublicKey):
+        public.verify(signature, signed, ec.ECDSA(hash_algorithm))
+    elif isinstance(public, ed25519.Ed25519PublicKey):
+        public.verify(signature, signed)
+    else:
+        raise UnsupportedAlgorithm("a key of another kind")
+
+
+def seconds(crl, name):
+    """A date of a CRL, seconds since the epoch; older versions of the package know only the name without `_utc`."""
+    moment = getattr(crl, name + "_utc", None) or getattr(crl, name)
+    return calendar.timegm(moment.utctimetuple())
+
+
+CONSTRAINTS = x509.BasicConstraints.oid
+
+
+class Authority:
+    """One certificate of a CA that stands in the log."""
+
+    def __init__(self, der, certificate, subject):
+        self.der = der
+        self.subject = subject
+        self.public = certificate.public_key()
+
+
+class Authorities:
+    """The CAs of the log, and what they signed."""
+
+    def __init__(self):
+        self.known = {}
+        self.roots = {}
+        self.serials = set()
+
+    def certificate(self, body):
+        der = body["der"]
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                certificate = x509.load_der_x509_certificate(der)
+                serial, issuer, subject, _ = certificate_names(der)
+                signature = (certificate.signature, certificate.tbs_certificate_bytes)
+                own = Authority(der, certificate, subject)
+                algorithm = certificate.signature_hash_algorithm
+                is_ca = any(extension.value.ca for extension in certificate.extensions if extension.oid == CONSTRAINTS)
+        except Refused:
+            raise
+        except Exception as error:  # the package raises types of its own, and more with each version
+            raise Refused("the certificate cannot be read: %s" % shown(error))
+        mark = hashlib.sha256(issuer + serial).digest()[:16]
+        if mark in self.serials:
+            raise Refused("issuer and serial number are those of an earlier certificate")
+        self.serials.add(mark)
+        if is_ca != (body["subject-ca"] is not None):
+            raise Refused("basicConstraints says %s, the entry the opposite" % ("a CA" if is_ca else "no CA"))
+        root = body["subject-ca"] is not None and body["subject-ca"] == body["ca"]
+        signers = [own] if root and issuer == subject else self.known.get(body["ca"], [])
+        self.verify("certificate", body["ca"], signers, issuer, *signature, algorithm)
+        if body["subject-ca"] is not None:
+            self.known.setdefault(body["subject-ca"], []).append(own)
+        if signers == [own]:
+            self.roots[der] = body["ca"]
+
+    def crl(self, body, der):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                crl = x509.load_der_x509_crl(der)
+                number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+                dates = tuple(seconds(crl, name) for name in ("last_update", "next_update"))
+                signature = (crl.signature, crl.tbs_certlist_bytes, crl.signature_hash_algorithm)
+                issuer = crl_issuer(der)
+        except Refused:
+            raise
+        except Exception as error:
+            raise Refused("the CRL cannot be read: %s" % shown(error))
+        if (number, *dates) != (body["number"], body["this-update"], body["next-update"]):
+            raise Refused("number or dates of the CRL are not those of its entry")
+        self.verify("CRL", body["ca"], self.known.get(body["ca"], []), issuer, *signature)
+
+    @staticmethod
+    def verify(what, ca, signers, issuer, signature, signed, algorithm):
+        if not signers:
+            raise Refused("the log holds no earlier certificate of the CA %s" % shown(ca))
+        if all(signer.subject != issuer for signer in signers):
+            raise Refused("the issuer of the %s is not the CA %s" % (what, shown(ca)))
+        for signer in signers:
+            if signer.subject != issuer:
+                continue
+            try:
+                verify_signature(signer.public, signature, signed, algorithm)
+                return
+            except (InvalidSignature, UnsupportedAlgorithm, TypeError):
+                continue
+        raise Refused("the signature of the %s does not verify under the CA %s" % (what, shown(ca)))
+
+
+def load_roots(paths):
+    """The DER of every certificate in the given PEM files."""
+    roots = set()
+    for path in paths:
+        with open(path, "rb") as file:
+            data = file.read(1 << 20)
+        blocks = re.findall(b"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", data, re.S)
+        if not blocks:
+            raise ValueError("%s holds no PEM certificate" % path)
+        for block in blocks:
+            certificate = x509.load_pem_x509_certificate(block)
+            roots.add(certificate.public_bytes(serialization.Encoding.DER))
+    return roots
+
+
+# --- the order of entries -----------------------------------------------------------------------------------------------
+
+
+class Rules:
+    """What FORMAT.md section 7 demands of the sequence of entries."""
+
+    def __init__(self, key):
+        self.key = key
+        self.plans = {}
+        self.open = None
+
+    def entry(self, index, kind, body):
+        if (kind == "genesis") != (index == 0):
+            raise Refused("the genesis entry is not the first and only one")
+        if kind == "genesis" and (body["origin"], body["verifier-key"]) != (self.key.name, self.key.line):
+            raise Refused("the genesis entry is of another log or key")
+        if kind == "planned":
+            if body["plan"] in self.plans:
+                raise Refused("the plan was planned before")
+            self.plans[body["plan"]] = dict(kind=body["kind"], items=body["items"], last=-1, done=0, refused=0, ended=False)
+        if kind == "start":
+            plan = self.plans.get(body["plan"])
+            if plan is None:
+                raise Refused("a plan is started that was not planned")
+            if plan["ended"]:
+                raise Refused("a plan is started after its end")
+            if self.open not in (None, body["plan"]):
+                raise Refused("a plan is started while another is open")
+            self.open = body["plan"]
+        if kind in ("key-generated", "certificate", "crl", "refused", "end"):
+            if self.open is None or body["plan"] != self.open:
+                raise Refused("it stands outside the start and end of its plan")
+            self.within(self.plans[self.open], kind, body)
+
+    def within(self, plan, kind, body):
+        if kind == "refused":
+            plan["refused"] += 1
+        elif kind == "end":
+            if (body["done"], body["refused"]) != (plan["done"], plan["refused"]):
+                raise Refused("the counts of the end entry are not those of the log")
+            plan["ended"] = True
+            self.open = None
+        else:
+            if plan["kind"] != ("keys" if kind == "key-generated" else "certificates"):
+                raise Refused("the plan is of the other kind")
+            if not plan["last"] < body["item"] < plan["items"]:
+                raise Refused("item %d is out of order or beyond the plan" % body["item"])
+            plan["last"] = body["item"]
+            plan["done"] += 1
+
+
+# --- the whole ----------------------------------------------------------------------------------------------------------
+
+
+class Artefacts:
+    """Files named by their SHA-256."""
+
+    # What a station must hold itself; in a published copy everything may be absent.
+    KEPT = {"hierarchy", "approval", "plan", "crl"}
+
+    def __init__(self, directory, station):
+        self.directory = directory
+        self.station = station
+        self.seen = {}
+        self.present = 0
+        self.absent = 0
+
+    @staticmethod
+    def named(kind, body):
+        if kind in ("genesis", "start"):
+            for approval in body["approvals"]:
+                yield "approval", approval["signature"]
+        if kind == "genesis":
+            yield "hierarchy", body["hierarchy"]
+        if kind == "planned":
+            yield "plan", body["plan"]
+        if kind == "crl":
+            yield "crl", body["crl"]
+        if kind == "bundle-received":
+            yield "bundle", body["bundle"]["digest"]
+        if kind == "end":
+            yield "manifest", body["manifest"]
+
+    def path(self, name):
+        return os.path.join(self.directory.path, "artefact", name.hex()[:2], name.hex())
+
+    def entry(self, kind, body):
+        for what, name in self.named(kind, body):
+            if name in self.seen:
+                continue
+            there = self.seen[name] = self.matches(name)
+            self.present += there
+            self.absent += not there
+            if not there and self.station and what in self.KEPT:
+                raise Refused("the artefact %s (%s) is missing" % (name.hex(), what))
+
+    def matches(self, name):
+        hasher = hashlib.sha256()
+        try:
+            with open(self.path(name), "rb") as file:
+                for piece in iter(lambda: file.read(1 << 16), b""):
+                    hasher.update(piece)
+        except FileNotFoundError:
+            return False
+        if hasher.digest() != name:
+            raise Refused("the artefact %s does not hash to its name" % name.hex())
+        return True
+
+    def load(self, name):
+        with open(self.path(name), "rb") as file:
+            data = file.read()
+        if hashlib.sha256(data).digest() != name:
+            raise Refused("the artefact %s does not hash to its name" % name.hex())
+        return data
+
+
+def entries(directory, size, tail):
+    """Index and octets of every entry: the sealed ones from the tiles, the others from the tail."""
+    tiles, tree = Tiles(directory), Tree()
+    rest = iter(tail) if tail is not None else iter(())
+    for n in range((size + WIDTH - 1) // WIDTH):
+        bundle = directory.bundle(n, min(WIDTH, size - n * WIDTH))
+        # Hashes first: what is in an entry says little when the entry was changed.
+        directory.compare_hashes(0, n, [leaf_hash(data) for data in bundle])
+        for index, data in enumerate(bundle, n * WIDTH):
+            if tail is not None and index == tail.base and tree.root() != tail.root:
+                raise Refused("the tail continues another log")
+            if tail is not None and index >= tail.base:
+                # A stop behind a checkpoint leaves a tail that repeats what the tiles hold. Both must be the same.
+                repeated = next(rest, None)
+                if repeated is not None and repeated[1] != data:
+                    raise Refused("the tail and the tiles hold different entries", index)
+            leaf = leaf_hash(data)
+            tiles.add(leaf)
+            tree.add(leaf)
+            yield index, data, None
+    tiles.finish()
+    if tail is not None and tail.base == size and tree.root() != tail.root:
+        raise Refused("the tail continues another log")
+    yield size, None, tree.root()
+    for index, data in rest:
+        yield index, data, None
+
+
+def verify(path, key, roots=None):
+    """Checks a log; gives what it holds or raises Refused. `roots`: set of DER certificates, or None."""
+    directory = Directory(path)
+    note = directory.read("checkpoint", MAX_NOTE)
+    if note is None:
+        raise Refused("there is no checkpoint in %s" % shown(path))
+    size, root = open_checkpoint(note, key)
+    if size == 0:
+        raise Refused("the checkpoint is of an empty log")
+    tail_path = os.path.join(path, "tail")
+    tail = Tail(tail_path) if os.path.exists(tail_path) else None
+    if tail is not None and (tail.origin != key.name.encode() or tail.base > size):
+        raise Refused("tail and checkpoint are not of one log and time")
+    rules, authorities = Rules(key), Authorities()
+    artefacts = Artefacts(directory, tail is not None)
+    counts, total, crls = {}, 0, {"verified": 0, "absent": 0}
+    for index, data, computed in entries(directory, size, tail):
+        if data is None:
+            if computed != root:
+                raise Refused("the entries give another root than the checkpoint")
+            continue
+        try:
+            kind, body = parse_entry(data)
+            rules.entry(index, kind, body)
+            artefacts.entry(kind, body)
+            if kind == "certificate":
+                authorities.certificate(body)
+            if kind == "crl":
+                here = artefacts.seen[body["crl"]]
+                crls["verified" if here else "absent"] += 1
+                if here:
+                    authorities.crl(body, artefacts.load(body["crl"]))
+        except Refused as refused:
+            refused.entry = index
+            raise
+        counts[kind] = counts.get(kind, 0) + 1
+        total += 1
+    if roots is not None and roots != set(authorities.roots):
+        raise Refused("the roots in the log are not the given ones")
+    return {
+        "ok": True,
+        "origin": key.name,
+        "size": size,
+        "root": root.hex(),
+        "unsealed": total - size,
+        "counts": counts,
+        "artefacts": artefacts.present,
+        "absent": artefacts.absent,
+        "crls": crls,
+        "open-plan": rules.open.hex() if rules.open else None,
+        "roots": sorted(hashlib.sha256(der).hexdigest() for der in authorities.roots),
+        "roots-compared": roots is not None,
+    }
+
+
+def report(found):
+    kinds = ", ".join("%d %s" % (count, kind) for kind, count in sorted(found["counts"].items()))
+    print("good: %s, %d entries, root %s" % (shown(found["origin"]), found["size"], found["root"]))
+    print("  entries: %s" % kinds)
+    print("  artefacts: %d here and right, %d not here" % (found["artefacts"], found["absent"]))
+    if found["unsealed"]:
+        print("  unsealed: %d entries that no checkpoint covers yet" % found["unsealed"])
+    if found["crls"]["absent"]:
+        print("  not verified: %d CRLs whose files are not here" % found["crls"]["absent"])
+    if found["open-plan"]:
+        print("  open: plan %s was started and has not ended" % found["open-plan"])
+    for root in found["roots"]:
+        compared = "equal to the given one" if found["roots-compared"] else "not compared, no --root given"
+        print("  root certificate: SHA-256 %s (%s)" % (root, compared))
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description="Verifies an audit log of coldroot.", epilog="Exit code 0: right; 4: not.")
+    parser.add_argument("log", metavar="LOGDIR", help="a station's `audit` directory or a release's `log` directory")
+    parser.add_argument("--verifier-key", required=True, metavar="KEY", help="name+hash+base64, from outside the log")
+    parser.add_argument("--root", action="append", metavar="PEM", help="the root certificate, from outside the log; may repeat")
+    parser.add_argument("--json", action="store_true", help="the result as JSON on stdout")
+    options = parser.parse_args(arguments)
+    try:
+        roots = load_roots(options.root) if options.root else None
+    except (OSError, ValueError) as error:
+        print("verify.py: %s" % shown(error), file=sys.stderr)
+        return 2
+    try:
+        found = verify(options.log, VerifierKey(options.verifier_key), roots)
+    except (Refused, OSError) as error:
+        reason = error.line() if isinstance(error, Refused) else shown(error)
+        print("refused: %s" % reason, file=sys.stderr)
+        if options.json:
+            print(json.dumps({"ok": False, "reason": reason, "entry": getattr(error, "entry", None)}))
+        return 4
+    print(json.dumps(found, indent=2, sort_keys=True)) if options.json else report(found)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

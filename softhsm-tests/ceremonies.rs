@@ -1,0 +1,134 @@
+//! Ceremonies beyond the first one: other algorithms, a second intermediate, a CRL of its own.
+
+mod harness;
+
+use std::path::Path;
+use std::process::Command;
+
+use harness::station::{HIERARCHY, Station};
+
+/// Carries the next plan of a ceremony out and gives its release's directory.
+fn carry_out(station: &Station, ceremony: &str) -> String {
+    let plan = station.planned_ceremony_of(ceremony);
+    let signed = station.sign(&plan, &station.approve(&plan)).ok();
+    signed["directory"].as_str().unwrap().to_owned()
+}
+
+fn batch(station: &Station, sequence: u64) -> String {
+    let plan = station.planned(&station.bundle(3, sequence));
+    let signed = station.sign(&plan, &station.approve(&plan)).ok();
+    signed["directory"].as_str().unwrap().to_owned()
+}
+
+/// Unpacks a release and has OpenSSL verify each leaf with the CRLs.
+fn openssl_accepts(station: &Station, release: &str) {
+    let key = station.verifier_key();
+    station.run(&["unpack", release, "--to", "www", "--verifier-key", &key, "--hierarchy", "hierarchy.toml"]).ok();
+    let www = station.path("www");
+    let mut crls = Vec::new();
+    for crl in harness::files(&www.join("crls")) {
+        let pem = crl.with_extension("pem");
+        assert!(openssl(&["crl", "-inform", "DER", "-in", text(&crl), "-out", text(&pem)]).contains("status: 0"));
+        crls.push(pem);
+    }
+    let (root, intermediates) = (www.join("root.pem"), www.join("intermediates.pem"));
+    for leaf in harness::files(&www.join("certs")) {
+        let mut args = vec![
+            "verify",
+            "-x509_strict",
+            "-crl_check_all",
+            "-CAfile",
+            text(&root),
+            "-untrusted",
+            text(&intermediates),
+        ];
+        for crl in &crls {
+            args.extend(["-CRLfile", text(crl)]);
+        }
+        args.push(text(&leaf));
+        let said = openssl(&args);
+        assert!(said.contains(": OK"), "{said}");
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn openssl(args: &[&str]) -> String {
+    let run = Command::new("openssl").args(args).output().unwrap();
+    let said = [run.stdout, run.stderr].concat();
+    format!("{}{}", String::from_utf8_lossy(&said), run.status.to_string().replace("exit ", ""))
+}
+
+#[test]
+fn rsa_keys_sign_roots_intermediates_and_leaves() {
+    let hierarchy = HIERARCHY
+        .replace("algorithm = \"ecdsa-p384\"", "algorithm = \"rsa-4096\"")
+        .replace("algorithm = \"ecdsa-p256\"", "algorithm = \"rsa-3072\"");
+    let station = Station::bare_of(hierarchy);
+    station.init().ok();
+    for _ in ["keys", "certificates"] {
+        let plan = station.planned_ceremony();
+        station.sign(&plan, &station.approve(&plan)).ok();
+    }
+    openssl_accepts(&station, &batch(&station, 1));
+    station.check_log();
+}
+
+const SECOND: &str = r#"format = "coldroot-ceremony-v0"
+title = "A second intermediate and a new root CRL"
+
+[[act]]
+kind = "generate-key"
+key = "more-key"
+
+[[act]]
+kind = "intermediate"
+ca = "xmpp-2"
+
+[[act]]
+kind = "crl"
+ca = "root"
+"#;
+
+#[test]
+fn a_second_intermediate_joins_an_existing_root() {
+    let more = r#"[[key]]
+id = "more-key"
+token = "main"
+label = "xmpp-2"
+algorithm = "ecdsa-p384"
+backup = "none"
+
+[[ca]]
+id = "xmpp-2"
+key = "more-key"
+issuer = "root"
+profile = "intermediate"
+subject = [{ O = "REHEARSAL" }, { CN = "Road XMPP 2" }]
+days = 3000
+crl-days = 10
+crl-urls = ["http://ca.example.org/xmpp-2.crl"]
+
+[[desk]]
+"#;
+    let station = Station::bare_of(HIERARCHY.replacen("[[desk]]\n", more, 1));
+    station.init().ok();
+    for _ in ["keys", "certificates"] {
+        let plan = station.planned_ceremony();
+        station.sign(&plan, &station.approve(&plan)).ok();
+    }
+    carry_out(&station, SECOND);
+    let release = carry_out(&station, SECOND);
+    let shown = station.run(&["show", &release]).ok();
+    assert_eq!(shown["items"], 2, "the intermediate and the root's second CRL: {shown}");
+    // Nothing of it is done twice.
+    let again = station.run(&["plan", "--ceremony", "ceremony.toml"]);
+    again.fails(1, "has its certificate already");
+    openssl_accepts(&station, &batch(&station, 1));
+    let crl = station.path("www/crls/root.crl");
+    let said = openssl(&["crl", "-inform", "DER", "-in", text(&crl), "-noout", "-crlnumber"]);
+    assert!(said.contains("0x02"), "{said}");
+    station.check_log();
+}

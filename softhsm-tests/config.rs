@@ -1,0 +1,394 @@
+//! The starter files of `ceremony-scripts/` are lawful as they are, they explain every field, and each lawless change of them is
+//! refused with the path of the field that is wrong.
+
+use std::path::{Path, PathBuf};
+
+use coldroot::config::{Act, Ceremony, Environment, Error, Hierarchy, MAX_FILE};
+
+const EXAMPLE: &str = include_str!("../ceremony-scripts/hierarchy.example.toml");
+const CEREMONY: &str = include_str!("../ceremony-scripts/root-and-intermediate.toml");
+
+/// A change of the example before it is parsed.
+enum Edit {
+    /// Puts a TOML value at a path; the last key may be new.
+    Set(&'static str, &'static str),
+    Remove(&'static str),
+    /// Adds a TOML value at the end of an array.
+    Push(&'static str, &'static str),
+}
+use Edit::{Push, Remove, Set};
+
+fn literal(value: &str) -> toml::Value {
+    let mut table: toml::Table = format!("x = {value}").parse().unwrap();
+    table.remove("x").unwrap()
+}
+
+/// Follows a path such as `ca[1].subject` to the value.
+fn at<'a>(root: &'a mut toml::Value, path: &str) -> &'a mut toml::Value {
+    path.split(['.', '[']).filter(|step| !step.is_empty()).fold(root, |value, step| match step.strip_suffix(']') {
+        Some(index) => value.get_mut(index.parse::<usize>().unwrap()).unwrap_or_else(|| panic!("no {path}")),
+        None => value.get_mut(step).unwrap_or_else(|| panic!("no {path}")),
+    })
+}
+
+fn changed(text: &str, edits: &[Edit]) -> String {
+    let mut root = toml::Value::Table(text.parse().unwrap());
+    for edit in edits {
+        let (Set(path, _) | Remove(path) | Push(path, _)) = edit;
+        let (parent, last) = path.rsplit_once('.').unwrap_or(("", path));
+        match edit {
+            Push(_, value) => at(&mut root, path).as_array_mut().unwrap().push(literal(value)),
+            Set(_, value) => drop(at(&mut root, parent).as_table_mut().unwrap().insert(last.into(), literal(value))),
+            Remove(_) => drop(at(&mut root, parent).as_table_mut().unwrap().remove(last).expect(path)),
+        }
+    }
+    toml::to_string(&root).unwrap()
+}
+
+fn hierarchy() -> Hierarchy {
+    Hierarchy::parse(EXAMPLE).unwrap()
+}
+
+fn field_of<T>(result: Result<T, Error>, what: &str) -> (String, String) {
+    match result {
+        Err(Error::Field { field, message }) => (field, message),
+        Err(other) => panic!("{what}: {other}"),
+        Ok(_) => panic!("{what}: accepted"),
+    }
+}
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("ceremony-scripts")
+}
+
+#[test]
+fn the_example_is_lawful_as_it_is() {
+    let h = Hierarchy::load(&scripts().join("hierarchy.example.toml")).unwrap();
+    assert_eq!(h.environment, Environment::Rehearsal);
+    assert_eq!(h.digest, coldroot::digest::Digest::of(EXAMPLE.as_bytes()));
+    assert!(h.ca("root").unwrap().is_root() && !h.ca("servers-1").unwrap().is_root());
+    assert_eq!(h.profile("xmpp-server").unwrap().issuer.as_deref(), Some("servers-1"));
+    // The comments name the defaults, so the same file without the fields means the same.
+    let bare = [
+        Remove("quorum"),
+        Remove("token[0].sessions"),
+        Remove("profile[2].days"),
+        Remove("profile[2].window-hours"),
+        Remove("profile[2].xmpp-addr"),
+        Remove("profile[2].keys"),
+    ];
+    let bare = Hierarchy::parse(&changed(EXAMPLE, &bare)).unwrap();
+    assert_eq!((bare.quorum_init, bare.quorum_keys), (h.quorum_init, h.quorum_keys));
+    assert_eq!(bare.quorum_certificates, h.quorum_certificates);
+    assert_eq!(bare.tokens[0].sessions, h.tokens[0].sessions);
+    let (a, b) = (&bare.profiles[2], &h.profiles[2]);
+    assert_eq!((a.days, a.window_hours, a.xmpp_addr), (b.days, b.window_hours, b.xmpp_addr));
+    assert_eq!(a.keys, b.keys);
+}
+
+#[test]
+fn the_starter_files_show_every_field_the_parser_knows() {
+    let parser = include_str!("../src/config/raw.rs");
+    let fields: Vec<String> = parser
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':'))
+        .map(|(name, _)| name.replace('_', "-"))
+        .collect();
+    assert!(fields.len() > 50, "raw.rs is read wrongly: {}", fields.len());
+    for name in fields {
+        let shown = [EXAMPLE, CEREMONY].iter().flat_map(|text| text.lines()).any(|line| {
+            let line = line.trim_start_matches("# ");
+            line.starts_with(&format!("{name} = "))
+                || line.contains(&format!(" {name} = "))
+                || line.starts_with(&format!("[{name}]"))
+                || line.starts_with(&format!("[[{name}]]"))
+        });
+        assert!(shown, "`{name}` is explained nowhere");
+    }
+}
+
+/// The example's first officer's key, under another comment.
+const ADA: &str = "['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAaqxanBPLmSTHFSRGF914oCqvlfwzpg2B3+gOu/+JLT somebody else']";
+const RSA: &str = "'ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQCJP3Z2m7RspwauNJMPWy3sqPOzC2QMYkEa404Zbel8SvORLqD/ivO8d3dlyvlpX1VaRUTLgg9W9AUwvLJoFxf63fkJ86ZLHXbDr0HeIeXqtWWt1gj9jhF7DH6QuLu6pFGafbEDZBz0wmCIRS0cNaloEexekDni1Qg538r9VOCboW3VAUjHsg+7gDABgDtNSqytDGJyT5G8+fDkh94zdmqefd/q2JQUp9j4p9FL2pYTTClYtgGuW7Z5x04M/nnb2V72cYWq1G+x3rlT8tki9NZ7OPTaMlsqwT5rkmDw+jXsPD0sTpDnk3JAA+P/sMRD+fk7SuYnXIOItXfPpy6Os0Rl'";
+const P384: &str = "'ecdsa-sha2-nistp384 AAAAE2VjZHNhLXNoYTItbmlzdHAzODQAAAAIbmlzdHAzODQAAABhBI3y5xBB2gCVHc1Zp1icqHfohEDndF6V27paQBFGydxQFlC3hz60Ps+3Ord96Dt5OsU+AtiT00ntTLzL8b39PfMA84Vm0VvlWHRlgCig3lt2afi20N41qL2B/XvFVUJZ6Q=='";
+const P256: &str = "'ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBDssELsorQJoFqTa/o2rDKpWuQP69U5v7tjJti3HyQeFP9rEdNe7J36/e8XuJX2kGyOgCPCZqyKsxLcZbaw6Yhc='";
+/// A third CA under the second, by the same profile.
+const THIRD_KEY: Edit =
+    Push("key", "{ id = 'k3', token = 'main', label = 'k3', algorithm = 'ecdsa-p256', backup = 'none' }");
+const THIRD_CA: Edit = Push(
+    "ca",
+    "{ id = 'c3', key = 'k3', issuer = 'servers-1', profile = 'intermediate', subject = [{ O = 'REHEARSAL' }, { CN = 'c3' }], days = 1, crl-days = 1 }",
+);
+
+#[test]
+fn lawless_hierarchies_are_refused_by_the_path_of_the_field() {
+    #[rustfmt::skip]
+    let cases: &[(&str, &[Edit], &str)] = &[
+        // unknown, missing and mistyped fields
+        ("unknown field", &[Set("surprise", "1")], "surprise"),
+        ("unknown field in a CA", &[Set("ca[0].subjct", "[]")], "ca[0].subjct"),
+        ("unknown field in a profile", &[Set("profile[2].eku", "[]")], "profile[2].eku"),
+        ("unknown quorum", &[Set("quorum.revoke", "{ officer = 1 }")], "quorum.revoke"),
+        ("unknown field in a policy", &[Set("profile[1].policies[0].notice", "'x'")], "profile[1].policies[0].notice"),
+        ("missing field", &[Remove("ca[1].crl-days")], "ca[1]"),
+        ("wrong type", &[Set("ca[1].days", "'ten'")], "ca[1].days"),
+        ("negative number", &[Set("ca[1].days", "-1")], "ca[1].days"),
+        // the head
+        ("other format", &[Set("format", "'coldroot-hierarchy-v1'")], "format"),
+        ("other environment", &[Set("environment", "'test'")], "environment"),
+        ("no name", &[Set("name", "''")], "name"),
+        ("control character in the name", &[Set("name", r#""a\u001b[31m""#)], "name"),
+        ("spaces around the name", &[Set("name", "' a'")], "name"),
+        ("long origin", &[Set("origin", "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'")], "origin"),
+        ("space in the origin", &[Set("origin", "'a b'")], "origin"),
+        ("plus in the origin", &[Set("origin", "'a+b'")], "origin"),
+        // persons and quorums
+        ("capital in an id", &[Set("person[0].id", "'Ada'")], "person[0].id"),
+        ("path in an id", &[Set("key[0].id", "'../root'")], "key[0].id"),
+        ("id that begins with a dot", &[Set("ca[1].id", "'.x'")], "ca[1].id"),
+        ("unknown role", &[Set("person[1].roles", "['boss']")], "person[1].roles"),
+        ("no SSH key", &[Set("person[1].keys", "['ssh-ed25519 AAAA']")], "person[1].keys[0]"),
+        ("no SSH key of a desk", &[Set("desk[0].keys", "['x']")], "desk[0].keys[0]"),
+        ("quorum of an unknown role", &[Set("quorum.keys", "{ boss = 1 }")], "quorum.keys"),
+        ("quorum of nobody", &[Set("quorum.init", "{}")], "quorum.init"),
+        ("quorum of zero", &[Set("quorum.init", "{ officer = 0 }")], "quorum.init"),
+        ("quorum larger than the roster", &[Set("quorum.certificates", "{ officer = 4 }")], "quorum.certificates"),
+        ("quorum of persons without keys", &[Remove("person[0].keys"), Remove("person[1].keys")], "quorum.init"),
+        ("quorum beyond 32 bits", &[Set("quorum.init", "{ officer = 4294967295, witness = 4294967295 }")], "quorum.init"),
+        // SSH keys: one holder each, and of a kind that is verified here
+        ("key of two persons", &[Set("person[1].keys", ADA)], "person[1].keys[0]"),
+        ("key of a person and a desk", &[Set("desk[0].keys", ADA)], "desk[0].keys[0]"),
+        ("key twice with one person", &[Push("person[0].keys", "'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAaqxanBPLmSTHFSRGF914oCqvlfwzpg2B3+gOu/+JLT phone'")], "person[0].keys[1]"),
+        ("RSA key", &[Push("person[0].keys", RSA)], "person[0].keys[1]"),
+        ("P-384 key of a desk", &[Push("desk[0].keys", P384)], "desk[0].keys[1]"),
+        ("empty list of a person's keys", &[Set("person[2].keys", "[]")], "person[2].keys"),
+        ("desk without keys", &[Set("desk[0].keys", "[]")], "desk[0].keys"),
+        ("person without a name", &[Set("person[0].name", "''")], "person[0].name"),
+        ("override in a person's name", &[Set("person[0].name", r#""Ada\u202e""#)], "person[0].name"),
+        ("no-break space in a person's name", &[Set("person[0].name", r#""Ada\u00a0Example""#)], "person[0].name"),
+        // things that stand twice
+        ("person twice", &[Set("person[1].id", "'ada'")], "person[1].id"),
+        ("desk twice", &[Push("desk", "{ id = 'desk', keys = ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAC+g76LJT3HxVf7Us7aVVGVUteXqx5ZJ4CR7Y+aqxyw x'], profiles = [] }")], "desk[1].id"),
+        ("token twice", &[Push("token", "{ id = 'main', module = '/m', label = 'l' }")], "token[1].id"),
+        ("key twice", &[Set("key[1].id", "'root-key'")], "key[1].id"),
+        ("CA twice", &[Set("ca[1].id", "'root'")], "ca[1].id"),
+        ("profile twice", &[Set("profile[2].id", "'root'")], "profile[2].id"),
+        ("label twice on a token", &[Set("key[0].label", "'x'"), Set("key[1].label", "'x'")], "key[0].label"),
+        ("label of the audit key", &[Set("key[1].label", "'coldroot-audit'")], "key[1].label"),
+        ("key of two CAs", &[Set("ca[1].key", "'root-key'")], "ca[0].key"),
+        // references
+        ("unknown audit token", &[Set("audit.token", "'x'")], "audit.token"),
+        ("unknown token of a key", &[Set("key[1].token", "'x'")], "key[1].token"),
+        ("unknown key of a CA", &[Set("ca[1].key", "'x'")], "ca[1].key"),
+        ("unknown issuer of a CA", &[Set("ca[1].issuer", "'x'")], "ca[1].issuer"),
+        ("unknown profile of a CA", &[Set("ca[1].profile", "'x'")], "ca[1].profile"),
+        ("root with an intermediate's profile", &[Set("ca[0].profile", "'intermediate'")], "ca[0].profile"),
+        ("intermediate with a root's profile", &[Set("ca[1].profile", "'root'")], "ca[1].profile"),
+        ("issuers in a circle", &[
+            THIRD_KEY,
+            THIRD_CA,
+            Set("ca[1].issuer", "'c3'"),
+        ], "ca[1].issuer"),
+        ("unknown issuer of a profile", &[Set("profile[2].issuer", "'x'")], "profile[2].issuer"),
+        ("end-entity profile without issuer", &[Remove("profile[2].issuer")], "profile[2].issuer"),
+        ("CA profile with issuer", &[Set("profile[1].issuer", "'root'")], "profile[1].issuer"),
+        ("unknown profile of a desk", &[Set("desk[0].profiles", "['x']")], "desk[0].profiles"),
+        ("CA profile of a desk", &[Set("desk[0].profiles", "['intermediate']")], "desk[0].profiles"),
+        // tokens and keys
+        ("PIN file in a real hierarchy", &[Set("environment", "'real'"), Remove("token[0].so-pin-file")], "token[0].pin-file"),
+        ("SO PIN file in a real hierarchy", &[Set("environment", "'real'"), Remove("token[0].pin-file")], "token[0].so-pin-file"),
+        ("token label too long", &[Set("token[0].label", "'123456789012345678901234567890123'")], "token[0].label"),
+        ("audit key without label", &[Set("audit.key-label", "''")], "audit.key-label"),
+        ("empty serial", &[Set("token[0].serial", "''")], "token[0].serial"),
+        ("serial longer than PKCS #11 has", &[Set("token[0].serial", "'12345678901234567'")], "token[0].serial"),
+        ("module without a path", &[Set("token[0].module", "'libsofthsm2.so'")], "token[0].module"),
+        ("relative module", &[Set("token[0].module", "'./libsofthsm2.so'")], "token[0].module"),
+        ("NUL in the module's path", &[Set("token[0].module", r#""/m\u0000""#)], "token[0].module"),
+        ("variable without a name", &[Set("token[0].env", "{ '' = 'x' }")], "token[0].env"),
+        ("equals sign in a variable's name", &[Set("token[0].env", "{ 'A=B' = 'x' }")], "token[0].env"),
+        ("NUL in a variable's name", &[Set("token[0].env", r#"{ "A\u0000" = "x" }"#)], "token[0].env"),
+        ("NUL in a variable", &[Set("token[0].env", r#"{ A = "x\u0000" }"#)], "token[0].env.A"),
+        ("PIN file without a name", &[Set("token[0].pin-file", "''")], "token[0].pin-file"),
+        ("no session", &[Set("token[0].sessions", "0")], "token[0].sessions"),
+        ("too many sessions", &[Set("token[0].sessions", "65")], "token[0].sessions"),
+        ("key without label", &[Set("key[0].label", "''")], "key[0].label"),
+        ("unknown algorithm", &[Set("key[0].algorithm", "'ecdsa-p521'")], "key[0].algorithm"),
+        ("weak algorithm for a CA", &[Set("key[0].algorithm", "'rsa-2048'")], "key[0].algorithm"),
+        ("unknown backup", &[Set("key[0].backup", "'usb'")], "key[0].backup"),
+        // CAs
+        ("CA without a name", &[Set("ca[0].subject", "[]")], "ca[0].subject"),
+        ("two attributes in one", &[Set("ca[0].subject", "[{ O = 'REHEARSAL', CN = 'x' }]")], "ca[0].subject[0]"),
+        ("unknown attribute", &[Set("ca[0].subject", "[{ O = 'REHEARSAL' }, { UID = 'x' }]")], "ca[0].subject[1]"),
+        ("attribute too long", &[Set("ca[0].subject", "[{ O = 'REHEARSAL' }, { CN = '12345678901234567890123456789012345678901234567890123456789012345' }]")], "ca[0].subject[1]"),
+        ("control character in a name", &[Set("ca[0].subject", r#"[{ O = "REHEARSAL" }, { CN = "a\u0007" }]"#)], "ca[0].subject[1]"),
+        ("override in a name", &[Set("ca[0].subject", r#"[{ O = "REHEARSAL" }, { CN = "a\u202eb" }]"#)], "ca[0].subject[1]"),
+        ("zero-width space in a name", &[Set("ca[0].subject", r#"[{ O = "REHEARSAL" }, { CN = "a\u200bb" }]"#)], "ca[0].subject[1]"),
+        ("hidden tag in a name", &[Set("ca[0].subject", r#"[{ O = "REHEARSAL" }, { CN = "a\U000e0041" }]"#)], "ca[0].subject[1]"),
+        ("private-use character in a name", &[Set("ca[0].subject", r#"[{ O = "REHEARSAL" }, { CN = "a\ue000" }]"#)], "ca[0].subject[1]"),
+        ("line separator in a name", &[Set("ca[0].subject", r#"[{ O = "REHEARSAL" }, { CN = "a\u2028b" }]"#)], "ca[0].subject[1]"),
+        ("space behind a name", &[Set("ca[0].subject", "[{ O = 'REHEARSAL' }, { CN = 'a ' }]")], "ca[0].subject[1]"),
+        ("country of one letter", &[Set("ca[0].subject", "[{ O = 'REHEARSAL' }, { C = 'D' }]")], "ca[0].subject[1]"),
+        ("country in small letters", &[Set("ca[0].subject", "[{ O = 'REHEARSAL' }, { C = 'de' }]")], "ca[0].subject[1]"),
+        ("serial number that is not printable", &[Set("ca[0].subject", "[{ O = 'REHEARSAL' }, { serialNumber = 'a*b' }]")], "ca[0].subject[1]"),
+        ("domain component beyond ASCII", &[Set("ca[0].subject", "[{ O = 'REHEARSAL' }, { DC = 'bücher' }]")], "ca[0].subject[1]"),
+        ("two CAs of one name", &[Set("ca[1].subject", "[{ O = 'REHEARSAL' }, { O = 'Example XMPP Trust' }, { CN = 'Example Root 2026' }]")], "ca[0].subject"),
+        ("rehearsal that does not say so", &[Set("ca[1].subject", "[{ O = 'Example' }]")], "ca[1].subject[0]"),
+        ("rehearsal that says so second", &[Set("ca[1].subject", "[{ C = 'DE' }, { O = 'REHEARSAL' }]")], "ca[1].subject[0]"),
+        ("real hierarchy that says rehearsal", &[Set("environment", "'real'"), Remove("token[0].pin-file"), Remove("token[0].so-pin-file")], "ca[0].subject[0]"),
+        ("no validity", &[Set("ca[0].days", "0")], "ca[0].days"),
+        ("validity too long", &[Set("ca[0].days", "36526")], "ca[0].days"),
+        ("CRL validity too long", &[Set("ca[1].crl-days", "3651")], "ca[1].crl-days"),
+        ("CRL over https", &[Set("ca[1].crl-urls", "['http://ok.example/', 'https://ca.example.org/x.crl']")], "ca[1].crl-urls[1]"),
+        ("space in a URL", &[Set("ca[1].issuer-urls", "['http://ca.example.org/a b']")], "ca[1].issuer-urls[0]"),
+        // CAs under their issuers: what no ceremony could carry out
+        ("intermediate that outlives its issuer", &[Set("ca[1].days", "7301")], "ca[1].days"),
+        ("leaf that outlives its issuer", &[Set("ca[1].days", "89")], "profile[2].days"),
+        ("root without room for an intermediate", &[Set("profile[0].path-len", "0")], "profile[0].path-len"),
+        ("no room below an intermediate", &[THIRD_KEY, THIRD_CA], "profile[1].path-len"),
+        ("path length that is left out under a limit", &[Set("profile[0].path-len", "1"), Remove("profile[1].path-len")], "profile[1].path-len"),
+        ("path length not smaller than the issuer's", &[Set("profile[0].path-len", "1"), Set("profile[1].path-len", "1")], "profile[1].path-len"),
+        ("path length beyond any", &[Set("profile[0].path-len", "256")], "profile[0].path-len"),
+        // profiles
+        ("no kind of key", &[Set("profile[2].keys", "[]")], "profile[2].keys"),
+        ("policy twice", &[Push("profile[1].policies", "{ oid = '1.3.6.1.4.1.32473.1' }")], "profile[1].policies[1].oid"),
+        ("OID written in another way", &[Set("profile[1].policies", "[{ oid = '1.03.6' }]")], "profile[1].policies[0].oid"),
+        ("unknown base", &[Set("profile[0].base", "'tls'")], "profile[0].base"),
+        ("path length of a leaf", &[Set("profile[2].path-len", "0")], "profile[2].path-len"),
+        ("days of a CA profile", &[Set("profile[1].days", "30")], "profile[1]"),
+        ("xmppAddr of a CA profile", &[Set("profile[1].xmpp-addr", "true")], "profile[1]"),
+        ("leaf validity too long", &[Set("profile[2].days", "3651")], "profile[2].days"),
+        ("no window", &[Set("profile[2].window-hours", "0")], "profile[2].window-hours"),
+        ("window too long", &[Set("profile[2].window-hours", "745")], "profile[2].window-hours"),
+        ("no OID", &[Set("profile[1].policies", "[{ oid = '1.3.x' }]")], "profile[1].policies[0].oid"),
+        ("OID of one arc", &[Set("profile[1].policies", "[{ oid = '1' }]")], "profile[1].policies[0].oid"),
+        ("OID outside the tree", &[Set("profile[1].policies", "[{ oid = '1.40.1' }]")], "profile[1].policies[0].oid"),
+        ("practice statement beyond ASCII", &[Set("profile[1].policies[0].cps", "'http://bücher.example/'")], "profile[1].policies[0].cps"),
+    ];
+    for (what, edits, wanted) in cases {
+        let result = Hierarchy::parse(&changed(EXAMPLE, edits));
+        let (field, message) = field_of(result, what);
+        assert_eq!(&field, wanted, "{what}: {message}");
+        assert!(message.is_ascii(), "{what}: text of the file reaches the terminal unescaped: {message}");
+    }
+}
+
+#[test]
+fn lawful_hierarchies_that_look_close_to_lawless_ones() {
+    let cases: &[(&str, &[Edit])] = &[
+        ("ECDSA P-256 key", &[Push("person[0].keys", P256)]),
+        ("witness without a key", &[Remove("person[2].keys")]),
+        ("a person and a desk of one id", &[Set("desk[0].id", "'ada'")]),
+        (
+            "international names",
+            &[
+                Set("ca[0].subject", "[{ O = 'REHEARSAL' }, { CN = 'Bücher-Wurzel 書' }]"),
+                Set("person[0].name", "'Ada Übel-Example'"),
+            ],
+        ),
+        ("intermediate as old as its issuer", &[Set("ca[1].days", "7300")]),
+        ("path lengths that fall", &[Set("profile[0].path-len", "1"), Set("profile[1].path-len", "0")]),
+        ("several CAs without a limit", &[Remove("profile[1].path-len"), THIRD_KEY, THIRD_CA]),
+        ("serial of 16", &[Set("token[0].serial", "'1234567890123456'")]),
+        ("no environment", &[Set("token[0].env", "{}")]),
+    ];
+    for (what, edits) in cases {
+        if let Err(e) = Hierarchy::parse(&changed(EXAMPLE, edits)) {
+            panic!("{what}: {e}");
+        }
+    }
+}
+
+#[test]
+fn a_contradiction_names_both_fields() {
+    let cases: &[(&[Edit], [&str; 2])] = &[
+        (&[Set("ca[1].days", "7301")], ["ca[1].days", "ca[0].days"]),
+        (&[Set("ca[1].days", "89")], ["profile[2].days", "ca[1].days"]),
+        (&[Set("profile[0].path-len", "0")], ["profile[0].path-len", "ca[1]"]),
+        (
+            &[Set("profile[0].path-len", "1"), Remove("profile[1].path-len")],
+            ["profile[1].path-len", "profile[0].path-len"],
+        ),
+        (&[Set("person[1].keys", ADA)], ["person[1].keys[0]", "person[0].keys[0]"]),
+        (&[Push("person[0].keys", RSA)], ["ssh-rsa", "ed25519-sk"]),
+    ];
+    for (edits, named) in cases {
+        let error = Hierarchy::parse(&changed(EXAMPLE, edits)).err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(named.iter().all(|name| error.contains(name)), "{named:?} in `{error}`");
+    }
+}
+
+#[test]
+fn a_real_hierarchy_is_the_example_without_its_rehearsal() {
+    let real = [
+        Set("environment", "'real'"),
+        Remove("token[0].pin-file"),
+        Remove("token[0].so-pin-file"),
+        Set("ca[0].subject", "[{ CN = 'Example Root 2026' }]"),
+        Set("ca[1].subject", "[{ DC = 'org' }, { DC = 'example' }, { CN = 'Example Servers 1' }]"),
+    ];
+    let h = Hierarchy::parse(&changed(EXAMPLE, &real)).unwrap();
+    assert_eq!(h.environment, Environment::Real);
+    assert_eq!(h.ca("servers-1").unwrap().subject.len(), 3, "repeated attribute types are kept");
+}
+
+#[test]
+fn files_that_are_no_hierarchy() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("hierarchy.toml");
+    assert!(matches!(Hierarchy::load(&path), Err(Error::Read { .. })));
+    std::fs::write(&path, [0xff, 0xfe]).unwrap();
+    field_of(Hierarchy::load(&path), "not UTF-8");
+    std::fs::write(&path, "a = = 1").unwrap();
+    field_of(Hierarchy::load(&path), "not TOML");
+    std::fs::write(&path, "").unwrap();
+    field_of(Hierarchy::load(&path), "empty");
+    let file = std::fs::File::create(&path).unwrap();
+    file.set_len(MAX_FILE + 1).unwrap();
+    let error = Hierarchy::load(&path).err().unwrap();
+    assert!(matches!(error, Error::TooLarge { limit: MAX_FILE, .. }), "{error}");
+}
+
+#[test]
+fn the_ceremony_makes_a_root_and_an_intermediate() {
+    let ceremony = Ceremony::load(&scripts().join("root-and-intermediate.toml"), &hierarchy()).unwrap();
+    let acts: Vec<&Act> = ceremony.acts.iter().filter(|act| !matches!(act, Act::Step { .. })).collect();
+    let wanted = [
+        Act::GenerateKey { key: "root-key".into() },
+        Act::GenerateKey { key: "servers-1-key".into() },
+        Act::Root { ca: "root".into() },
+        Act::Intermediate { ca: "servers-1".into() },
+    ];
+    assert_eq!(acts, wanted.iter().collect::<Vec<_>>());
+    assert!(ceremony.acts.len() > wanted.len(), "the script has steps for people");
+}
+
+#[test]
+fn lawless_ceremonies_are_refused_by_the_path_of_the_field() {
+    let cases: &[(&str, &[Edit], &str)] = &[
+        ("other format", &[Set("format", "'x'")], "format"),
+        ("unknown field", &[Set("act[0].note", "'x'")], "act[0].note"),
+        ("no act", &[Set("act", "[]")], "act"),
+        ("unknown kind", &[Set("act[0].kind", "'destroy'")], "act[0].kind"),
+        ("step without text", &[Remove("act[0].text")], "act[0].text"),
+        ("step with an empty text", &[Set("act[0].text", "''")], "act[0].text"),
+        ("override in a step", &[Set("act[0].text", r#""a\u202e""#)], "act[0].text"),
+        ("no title", &[Set("title", "''")], "title"),
+        ("control character in the title", &[Set("title", r#""a\u001b[2J""#)], "title"),
+        ("key act without key", &[Remove("act[3].key")], "act[3].key"),
+        ("key act with a CA", &[Set("act[3].ca", "'root'")], "act[3].ca"),
+        ("unknown key", &[Set("act[3].key", "'x'")], "act[3].key"),
+        ("key twice", &[Set("act[4].key", "'root-key'")], "act[4]"),
+        ("unknown CA", &[Set("act[6].ca", "'x'")], "act[6].ca"),
+        ("root act for an intermediate", &[Set("act[6].ca", "'servers-1'")], "act[6].ca"),
+        ("intermediate act for a root", &[Set("act[7].ca", "'root'")], "act[7].ca"),
+        ("CRL of an unknown CA", &[Push("act", "{ kind = 'crl', ca = 'x' }")], "act[9].ca"),
+    ];
+    let hierarchy = hierarchy();
+    for (what, edits, wanted) in cases {
+        let (field, message) = field_of(Ceremony::parse(&changed(CEREMONY, edits), &hierarchy), what);
+        assert_eq!(&field, wanted, "{what}: {message}");
+    }
+    let crl = changed(CEREMONY, &[Push("act", "{ kind = 'crl', ca = 'servers-1' }")]);
+    let acts = Ceremony::parse(&crl, &hierarchy).unwrap().acts;
+    assert_eq!(acts.last(), Some(&Act::Crl { ca: "servers-1".into() }));
+}

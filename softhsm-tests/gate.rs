@@ -1,0 +1,11 @@
+//! The gate against a parent that lies. Each attack is made on the real processes and real tokens of a station; it must be
+//! refused, and afterwards the tokens hold what they held before: no key made or destroyed, the same mark.
+
+#[path = "gate/log.rs"]
+mod log;
+#[path = "gate/plans.rs"]
+mod plans;
+#[path = "gate/process.rs"]
+mod process;
+#[path = "gate/station.rs"]
+mod station;

@@ -1,0 +1,121 @@
+//! A SoftHSM of one's own (a throw-away token directory and the environment that names it), and whole stations on one.
+
+// Each test program uses a part of the harness.
+#![allow(dead_code)]
+
+pub mod station;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where Debian and others put the module.
+const MODULES: [&str; 4] = [
+    "/usr/lib/softhsm/libsofthsm2.so",
+    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+    "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
+    "/usr/lib64/pkcs11/libsofthsm2.so",
+];
+
+/// A SoftHSM with an empty token directory; everything is removed when it is dropped.
+pub struct SoftHsm {
+    dir: tempfile::TempDir,
+    module: PathBuf,
+    env: BTreeMap<String, String>,
+}
+
+impl SoftHsm {
+    pub fn new() -> SoftHsm {
+        let found = MODULES.iter().map(Path::new).find(|path| path.exists());
+        let module = found.expect("SoftHSM is not installed: apt-get install softhsm2").to_owned();
+        let dir = tempfile::Builder::new().prefix("softhsm-").tempdir().unwrap();
+        let tokens = dir.path().join("tokens");
+        std::fs::create_dir(&tokens).unwrap();
+        let conf = dir.path().join("softhsm2.conf");
+        let text =
+            format!("directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n", tokens.display());
+        std::fs::write(&conf, text).unwrap();
+        let env = BTreeMap::from([("SOFTHSM2_CONF".to_owned(), conf.to_str().unwrap().to_owned())]);
+        SoftHsm { dir, module, env }
+    }
+
+    /// The module's absolute path.
+    pub fn module(&self) -> &Path {
+        &self.module
+    }
+
+    /// What a worker's environment must hold: `SOFTHSM2_CONF`, nothing else.
+    pub fn env(&self) -> &BTreeMap<String, String> {
+        &self.env
+    }
+
+    /// The directory that holds configuration and tokens.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Initialises a token with SoftHSM's own tool and returns the serial that SoftHSM chose.
+    pub fn init(&self, label: &str, so_pin: &str, pin: &str) -> String {
+        self.util(&["--init-token", "--free", "--label", label, "--so-pin", so_pin, "--pin", pin]);
+        let shown = self.util(&["--show-slots"]);
+        let mut serial = String::new();
+        for line in shown.lines() {
+            match line.trim().split_once(':') {
+                Some(("Serial number", value)) => serial = value.trim().to_owned(),
+                Some(("Label", value)) if value.trim() == label => return serial,
+                _ => {}
+            }
+        }
+        panic!("the token is not there after its initialising:\n{shown}");
+    }
+
+    fn util(&self, args: &[&str]) -> String {
+        let output = Command::new("softhsm2-util").args(args).envs(&self.env).output().unwrap();
+        assert!(output.status.success(), "softhsm2-util {}: {}", args[0], String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+/// Copies a directory and what is below it.
+pub fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_tree(&entry.path(), &target),
+            false => drop(fs::copy(entry.path(), &target).unwrap()),
+        }
+    }
+}
+
+/// The files below a directory, sorted; none when it is not there.
+pub fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let Ok(entries) = fs::read_dir(dir) else { return found };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => found.push(path),
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The verifier of `audit-logs/`, which shares no code with the program.
+pub fn verify_py(log: &Path, verifier_key: &str, root: Option<&Path>) -> station::Run {
+    let mut command = Command::new("python3");
+    command.arg(repository().join("audit-logs/verify.py")).arg(log).args(["--verifier-key", verifier_key]);
+    if let Some(root) = root {
+        command.arg("--root").arg(root);
+    }
+    station::Run::of(&mut command)
+}
+
+/// The checkout.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

@@ -1,0 +1,372 @@
+//! Promise 3, exactly once: runs that are stopped anywhere and started again, on a real SoftHSM.
+//!
+//! Some are killed while they work, as they come; the others at a chosen system call, with strace. Whatever was stopped,
+//! the same command run again ends it.
+
+mod harness;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use coldroot::audit::entry::{Body, CertificateIssued};
+use coldroot::plan::{Item, Plan};
+use coldroot::x509;
+use harness::station::{COLDROOT, Run, Station};
+
+/// Enough for three chunks of signatures.
+const MANY: u64 = 520;
+/// How long a process may take to notice that its peer is gone.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A station with a planned and approved batch.
+struct Batch {
+    station: Station,
+    plan: PathBuf,
+    approvals: Vec<PathBuf>,
+}
+
+impl Batch {
+    fn new(n: u64) -> Batch {
+        let station = Station::ready();
+        let plan = station.planned(&station.bundle(n, 1));
+        let approvals = station.approve(&plan);
+        Batch { station, plan, approvals }
+    }
+
+    fn copy(&self) -> Batch {
+        Batch { station: self.station.copy(), plan: self.plan.clone(), approvals: self.approvals.clone() }
+    }
+
+    fn args(&self) -> Vec<&str> {
+        self.station.sign_args(&self.plan, &self.approvals)
+    }
+
+    fn sign(&self) -> Run {
+        self.station.sign(&self.plan, &self.approvals)
+    }
+
+    fn start(&self) -> Running {
+        let mut command = self.station.command(&self.args());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        Running { child, tail: self.station.path("audit/tail") }
+    }
+
+    fn issued(&self) -> Vec<CertificateIssued> {
+        let of_batch = |body| match body {
+            Body::Certificate(c) if c.subject_ca.is_none() => Some(c),
+            _ => None,
+        };
+        self.station.bodies().into_iter().filter_map(of_batch).collect()
+    }
+
+    /// Every certificate of the plan exactly once, in the log and in the release; nothing else; and both are good.
+    #[track_caller]
+    fn assert_exactly_once(&self) {
+        let mut plan = Plan::open(&self.station.dir().join(&self.plan)).unwrap();
+        let (issued, mut serials) = (self.issued(), BTreeSet::new());
+        // The last item is the first CRL of their CA.
+        assert_eq!(issued.len() as u64 + 1, plan.head().items, "one certificate for each request");
+        let Item::Crl(crl) = plan.item(issued.len() as u64).unwrap() else { panic!("the last item is no CRL") };
+        let crls = self.station.bodies().into_iter().filter(|b| matches!(b, Body::Crl(c) if c.ca == crl.ca)).count();
+        assert_eq!(crls, 1);
+        for (n, issued) in (0..).zip(&issued) {
+            let Item::Certificate(planned) = plan.item(n).unwrap() else { panic!("item {n} is no certificate") };
+            assert_eq!((issued.item, &issued.request, issued.plan), (n, &planned.request, plan.digest()));
+            assert_eq!(x509::tbs_of(&issued.der).unwrap(), planned.tbs.as_slice(), "item {n}");
+            assert!(serials.insert(planned.fields.serial.to_vec()), "a serial twice");
+        }
+        let bodies = self.station.bodies();
+        let mine = |body: &&Body| match body {
+            Body::Start(start) => start.plan == plan.digest(),
+            Body::End(end) => end.plan == plan.digest(),
+            Body::ReleaseWritten { release, .. } => *release == 3,
+            _ => false,
+        };
+        assert!(bodies.iter().filter(mine).count() >= 3, "start, end and receipt");
+        assert_eq!(bodies.iter().filter(|b| mine(b) && matches!(b, Body::Start(_))).count(), 1);
+        assert_eq!(bodies.iter().filter(|b| mine(b) && matches!(b, Body::End(_))).count(), 1);
+
+        self.station.check_log();
+        let key = self.station.verifier_key();
+        let args = ["check", "out/release-0003", "--verifier-key", &key, "--hierarchy", "hierarchy.toml"];
+        assert_eq!(self.station.run(&args).ok()["certificates"], issued.len());
+        let left = harness::files(&self.station.path("out"));
+        assert!(!left.iter().any(|p| p.to_str().unwrap().contains(".part")), "{left:?}");
+        self.sign().fails(1, "carried out already");
+    }
+}
+
+/// A `sign` at work.
+struct Running {
+    child: Child,
+    tail: PathBuf,
+}
+
+impl Running {
+    /// Waits until the tail is larger than `octets`; false when the run has ended before.
+    fn wait_for_tail(&mut self, octets: u64) -> bool {
+        while fs::metadata(&self.tail).map_or(0, |m| m.len()) <= octets {
+            if self.child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        true
+    }
+
+    /// The gate and its worker.
+    fn processes(&self) -> (u32, u32) {
+        let gate = child_of(self.child.id(), "gate").expect("the gate runs");
+        (gate, child_of(gate, "worker").expect("the worker runs"))
+    }
+}
+
+/// The child of a process whose first argument is `role`, as /proc shows it.
+fn child_of(parent: u32, role: &str) -> Option<u32> {
+    fs::read_dir("/proc").unwrap().find_map(|entry| {
+        let path = entry.ok()?.path();
+        let pid = path.file_name()?.to_str()?.parse().ok()?;
+        let stat = fs::read_to_string(path.join("stat")).ok()?;
+        // pid (name) state ppid …; the name may hold spaces.
+        let ppid: u32 = stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()?;
+        let command = fs::read(path.join("cmdline")).ok()?;
+        (ppid == parent && command.split(|b| *b == 0).nth(1) == Some(role.as_bytes())).then_some(pid)
+    })
+}
+
+fn kill(pid: u32) {
+    let run = Run::of(Command::new("kill").args(["-KILL", &pid.to_string()]));
+    assert_eq!(run.code, 0, "{run:?}");
+}
+
+/// A process whose peer was killed ends by itself: no login outlives its run.
+#[track_caller]
+fn assert_ends(pid: u32) {
+    let begun = Instant::now();
+    let alive = || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    };
+    while alive() {
+        assert!(begun.elapsed() < PATIENCE, "process {pid} goes on without its peer");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn p03_a_killed_parent_and_a_killed_gate_cost_no_certificate() {
+    let batch = Batch::new(MANY);
+    // The parent, when the first chunk is on the disk.
+    let mut run = batch.start();
+    assert!(run.wait_for_tail(100_000), "the run ended before it could be stopped");
+    let (gate, worker) = run.processes();
+    run.child.kill().unwrap();
+    assert_eq!(run.child.wait().unwrap().signal(), Some(9));
+    assert_ends(gate);
+    assert_ends(worker);
+    let first = batch.issued().len() as u64;
+    assert!(first > 0 && first < MANY, "{first} of {MANY} recorded: not in the middle");
+    // What an outsider sees of a run that was stopped is a good log, or one whose last record is not finished.
+    let key = batch.station.verifier_key();
+    let seen = batch.station.run(&["check", "audit", "--verifier-key", &key]);
+    assert!(seen.code == 0 || seen.out.contains("unfinished"), "{seen:?}");
+    // Nothing else may begin before.
+    let second = batch.station.bundle(1, 2);
+    batch.station.plan(&second).fails(1, "was started");
+
+    // The gate, in the next run. It goes on where the first one stopped.
+    let grown = fs::metadata(batch.station.path("audit/tail")).unwrap().len();
+    let mut run = batch.start();
+    let gate = loop {
+        match child_of(run.child.id(), "gate").filter(|gate| child_of(*gate, "worker").is_some()) {
+            Some(gate) => break gate,
+            None => assert!(run.child.try_wait().unwrap().is_none(), "the run ended before it could be stopped"),
+        }
+    };
+    // The first thing after a login is a checkpoint, which empties the tail.
+    while fs::metadata(&run.tail).unwrap().len() >= grown {
+        assert!(run.child.try_wait().unwrap().is_none(), "the run ended before it could be stopped");
+    }
+    let worker = child_of(gate, "worker").expect("the worker runs");
+    kill(gate);
+    assert_eq!(run.child.wait().unwrap().code(), Some(3), "halted, state kept");
+    assert_ends(worker);
+    assert!((first..MANY).contains(&(batch.issued().len() as u64)));
+
+    assert_eq!(batch.sign().ok()["release"], 3);
+    batch.assert_exactly_once();
+    let plan = batch.station.planned(&second);
+    batch.station.sign(&plan, &batch.station.approve(&plan)).ok();
+}
+
+#[test]
+fn p03_a_killed_worker_is_replaced_within_the_run() {
+    let batch = Batch::new(MANY);
+    let mut run = batch.start();
+    assert!(run.wait_for_tail(100_000), "the run ended before its worker could be stopped");
+    let (_, worker) = run.processes();
+    kill(worker);
+    assert_eq!(run.child.wait().unwrap().code(), Some(0), "the gate starts another worker and asks again");
+    batch.assert_exactly_once();
+    let tries = batch.station.bodies().iter().filter(|b| matches!(b, Body::PinTry { .. })).count();
+    // One of each ceremony's two runs, one of this run: the new worker needs no new PIN from anybody.
+    assert_eq!(tries, 3);
+}
+
+/// strace, stopping the parent (its first thread, no other process) at the `when`-th of these calls.
+fn killed_at(station: &Station, args: &[&str], calls: &str, when: usize) -> Run {
+    let (trace, inject) = (format!("trace={calls}"), format!("inject={calls}:signal=KILL:when={when}"));
+    Run::of(&mut station.command_of("strace", &["-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject, COLDROOT], args))
+}
+
+/// The calls that the parent makes in a whole run, in their order: the name, and the how-manieth of that name.
+fn calls_made(station: &Station, args: &[&str], calls: &str) -> Vec<(String, usize)> {
+    let (trace, log) = (format!("trace={calls}"), station.path("strace.log"));
+    let before = ["-qq", "-o", log.to_str().unwrap(), "-e", "signal=none", "-e", &trace, COLDROOT];
+    let mut command = station.command_of("strace", &before, args);
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.expect("strace is needed: apt-get install strace (./softhsm-tests/run-all installs it)");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut made: Vec<(String, usize)> = Vec::new();
+    for line in fs::read_to_string(log).unwrap().lines() {
+        let (name, _) = line.split_once('(').unwrap_or_else(|| panic!("not a call: {line}"));
+        let nth = made.iter().filter(|(other, _)| other == name).count() + 1;
+        made.push((name.to_owned(), nth));
+    }
+    made
+}
+
+/// Stops `args` at `samples` calls spread over a whole run, each time on a fresh copy of `station`, and hands the copy on.
+fn stopped(station: &Station, args: &[&str], calls: &str, samples: usize, mut then: impl FnMut(Station, &str)) {
+    let made = calls_made(&station.copy(), args, calls);
+    assert!(!made.is_empty(), "no {calls}");
+    let points: BTreeSet<usize> = (1..=samples).map(|n| (n * made.len()).div_ceil(samples) - 1).collect();
+    let mut killed = 0;
+    for at in &points {
+        let (call, nth) = &made[*at];
+        let (copy, point) = (station.copy(), format!("{call} {nth}"));
+        let run = killed_at(&copy, args, call, *nth);
+        // The last calls may vary in number from run to run: then nothing was stopped, which is checked all the same.
+        assert!([-1, 0].contains(&run.code), "{point}: {run:?}");
+        killed += usize::from(run.code == -1);
+        then(copy, &point);
+    }
+    assert!(2 * killed > points.len(), "only {killed} of {} runs were stopped", points.len());
+}
+
+/// A batch of five, stopped and run again.
+fn batch_stopped_at(calls: &str, samples: usize) {
+    let batch = Batch::new(5);
+    stopped(&batch.station, &batch.args(), calls, samples, |station, point| {
+        let copy = Batch { station, plan: batch.plan.clone(), approvals: batch.approvals.clone() };
+        // Stopped behind its last write, the run has nothing left to do, and says so.
+        let again = copy.sign();
+        assert!(again.code == 0 || again.out.contains("carried out already"), "{point}: {again:?}");
+        copy.assert_exactly_once();
+    });
+}
+
+const RENAMES: &str = "?rename,?renameat,?renameat2";
+
+#[test]
+fn p03_a_batch_stopped_at_an_fsync_ends_when_run_again() {
+    batch_stopped_at("fsync", 7);
+}
+
+#[test]
+fn p03_a_batch_stopped_at_an_fdatasync_ends_when_run_again() {
+    batch_stopped_at("fdatasync", 7);
+}
+
+#[test]
+fn p03_a_batch_stopped_at_a_rename_ends_when_run_again() {
+    batch_stopped_at(RENAMES, 10);
+}
+
+#[test]
+fn p03_a_batch_stopped_at_a_write_ends_when_run_again() {
+    batch_stopped_at("write", 7);
+}
+
+#[test]
+fn p03_a_batch_stopped_in_every_run_still_ends() {
+    let batch = Batch::new(5).copy();
+    let mut runs = 0;
+    // Each run is stopped later than the one before it, until one gets through.
+    for when in (2..).step_by(9) {
+        let run = killed_at(&batch.station, &batch.args(), "fdatasync", when);
+        assert!([-1, 0].contains(&run.code), "{run:?}");
+        runs += 1;
+        if run.code == 0 {
+            break;
+        }
+    }
+    assert!(runs > 2, "{runs}");
+    batch.assert_exactly_once();
+}
+
+#[test]
+fn p03_init_stopped_anywhere_is_run_again() {
+    let bare = Station::bare();
+    for (calls, samples) in [("fdatasync", 4), (RENAMES, 6), ("write", 5)] {
+        stopped(&bare, &bare.init_args(), calls, samples, |station, point| {
+            let again = station.init();
+            // Behind the mark, the station has begun: all that `init` would have left is there.
+            assert!(again.code == 0 || again.out.contains("is initialised"), "{point}: {again:?}");
+            let genesis = |body: &Body| match body {
+                Body::Genesis(genesis) => Some(genesis.verifier_key.clone()),
+                _ => None,
+            };
+            let keys: Vec<String> = station.bodies().iter().filter_map(genesis).collect();
+            assert_eq!(keys, [station.verifier_key()], "{point}");
+            station.check_log();
+        });
+    }
+}
+
+#[test]
+fn p03_keys_are_made_once_however_their_ceremony_is_stopped() {
+    let station = Station::bare();
+    station.init().ok();
+    let plan = station.planned_ceremony();
+    let approvals = station.approve(&plan);
+    for (calls, samples) in [("write", 3), ("fdatasync", 3), ("fsync", 3)] {
+        stopped(&station, &station.sign_args(&plan, &approvals), calls, samples, |station, point| {
+            let again = station.sign(&plan, &approvals);
+            assert!(again.code == 0 || again.out.contains("carried out already"), "{point}: {again:?}");
+            let made: Vec<String> = station
+                .bodies()
+                .into_iter()
+                .filter_map(|body| if let Body::KeyGenerated(k) = body { Some(k.key) } else { None })
+                .collect();
+            assert_eq!(made, ["root-key", "xmpp-key"], "{point}");
+            // The keys on record sign: the ceremony goes on with its certificates.
+            let plan = station.planned_ceremony();
+            station.sign(&plan, &station.approve(&plan)).ok();
+            station.check_log();
+        });
+    }
+}
+
+#[test]
+fn p05_a_bundle_whose_planning_was_stopped_is_planned_again() {
+    let station = Station::ready();
+    let bundle = station.bundle(3, 1);
+    let args = ["plan", "--bundle", bundle.to_str().unwrap()];
+    for (calls, samples) in [("fdatasync", 3), (RENAMES, 3), ("write", 3)] {
+        stopped(&station, &args, calls, samples, |station, point| {
+            let bundle: &Path = &bundle;
+            let plan = station.planned(bundle);
+            assert_eq!(station.sign(&plan, &station.approve(&plan)).ok()["done"], 4, "{point}");
+            let received = station.bodies().into_iter().filter(|b| matches!(b, Body::BundleReceived { .. })).count();
+            assert_eq!(received, 1, "{point}");
+            let left = harness::files(&station.path("in"));
+            assert!(left.is_empty(), "{left:?}");
+            station.check_log();
+        });
+    }
+}

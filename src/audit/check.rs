@@ -1,0 +1,394 @@
+//! The whole check of a log: everything that the verifier key, the tiles and the rules allow to be checked.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+
+use super::entry::Body;
+use super::merkle::{Frontier, leaf_hash};
+use super::note::{self, VerifierKey};
+use super::order::{Broken, Order, serial_mark};
+use super::serial::issuer_and_serial;
+use super::tiles::{self, WIDTH, full_tile_root};
+use super::{Error, View};
+use crate::digest::Digest;
+
+/// What a checked log holds.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Report {
+    pub origin: String,
+    /// Size and root of the checkpoint.
+    pub size: u64,
+    pub root: Digest,
+    /// Entries behind the checkpoint, which no signature covers yet.
+    pub unsealed: u64,
+    /// Entries by kind, sealed and unsealed.
+    pub counts: BTreeMap<&'static str, u64>,
+    /// Artefacts that entries name: present and right, and not here (withheld, or left out of a published copy).
+    pub artefacts: u64,
+    pub absent: u64,
+    /// The plan that was started and has not ended.
+    pub open_plan: Option<Digest>,
+}
+
+/// The first thing that is wrong, and the entry where it showed.
+#[derive(Debug, thiserror::Error)]
+#[error("{}{cause}", .entry.map(|index| format!("entry {index}: ")).unwrap_or_default())]
+pub struct Finding {
+    pub entry: Option<u64>,
+    pub cause: Cause,
+}
+
+/// What is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    #[error("{0}")]
+    Log(#[from] Error),
+    #[error("the log has no checkpoint yet")]
+    NoCheckpoint,
+    #[error("the checkpoint does not verify with the given key: {0}")]
+    Checkpoint(note::Error),
+    #[error("the tail ends in {0} octets of an unfinished or damaged record")]
+    Torn(u64),
+    #[error("the entries give another root than the checkpoint")]
+    Root,
+    #[error("{0}")]
+    Order(#[from] Broken),
+    #[error("issuer and serial number are those of entry {0}")]
+    SerialTwice(u64),
+}
+
+impl Finding {
+    /// What a person should do.
+    pub fn hint(&self) -> Option<String> {
+        match &self.cause {
+            Cause::Log(error) => error.hint(),
+            Cause::NoCheckpoint => Some("finish `coldroot init`, which seals the first entry".into()),
+            Cause::Checkpoint(_) => {
+                Some("compare the verifier key with the one printed at `coldroot init`; if it is right, this is not that log".into())
+            }
+            Cause::Torn(_) => {
+                Some("if a run was stopped just now, run `coldroot sign` again, which cuts and records it; otherwise the disk has damaged the tail".into())
+            }
+            Cause::Root | Cause::Order(_) | Cause::SerialTwice(_) => {
+                Some("the log was made or changed by something else than this program: keep a copy as evidence and ask who had the directory".into())
+            }
+        }
+    }
+}
+
+/// Whether a station must hold an artefact. What has personal data, or lies beside the log, may be elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Held {
+    AtStation,
+    Anywhere,
+}
+
+/// Checks a log directory, a station's or a published copy, against the verifier key, which comes from elsewhere.
+///
+/// Streams: memory is a few tiles, the number of plans, and 8 octets for each certificate.
+pub fn check(dir: &Path, key: &VerifierKey) -> Result<Report, Finding> {
+    let view = View::read(dir).map_err(finding(None))?;
+    let note = view.checkpoint_text().ok_or(Cause::NoCheckpoint).map_err(finding(None))?;
+    let checkpoint = note::open(note, key).map_err(|e| finding(None)(Cause::Checkpoint(e)))?;
+    if view.cut() > 0 {
+        return Err(finding(None)(Cause::Torn(view.cut())));
+    }
+    let mut order = Order::new(&checkpoint.origin, &key.to_string());
+    let mut artefacts = Artefacts::default();
+    let mut counts = BTreeMap::new();
+    let mut rebuilt = Rebuilt::default();
+    for found in view.entries(0..view.size()) {
+        let (index, entry, bytes) = found.map_err(at)?;
+        if index < checkpoint.size {
+            rebuilt.push(&view, leaf_hash(&bytes)).map_err(finding(Some(index)))?;
+        }
+        order.take(&entry).map_err(finding(Some(index)))?;
+        artefacts.take(&view, &entry.body).map_err(finding(Some(index)))?;
+        *counts.entry(kind(&entry.body)).or_insert(0) += 1;
+    }
+    rebuilt.finish(&view).map_err(finding(None))?;
+    if rebuilt.frontier.root() != checkpoint.root {
+        return Err(finding(None)(Cause::Root));
+    }
+    let open_plan = order.open_plan();
+    serials_are_unique(&view, order.doubtful_serials())?;
+    Ok(Report {
+        origin: checkpoint.origin,
+        size: checkpoint.size,
+        root: checkpoint.root,
+        unsealed: view.size() - checkpoint.size,
+        counts,
+        artefacts: artefacts.present,
+        absent: artefacts.absent,
+        open_plan,
+    })
+}
+
+/// The name of an entry's kind, as it stands in the entry.
+pub fn kind(body: &Body) -> &'static str {
+    match body {
+        Body::Genesis(_) => "genesis",
+        Body::Open { .. } => "open",
+        Body::PinTry { .. } => "pin-try",
+        Body::Login { .. } => "login",
+        Body::BundleReceived { .. } => "bundle-received",
+        Body::Planned { .. } => "planned",
+        Body::Start(_) => "start",
+        Body::KeyGenerated(_) => "key-generated",
+        Body::Certificate(_) => "certificate",
+        Body::Crl(_) => "crl",
+        Body::Refused { .. } => "refused",
+        Body::End(_) => "end",
+        Body::ReleaseWritten { .. } => "release-written",
+        Body::Failure { .. } => "failure",
+    }
+}
+
+fn finding<C: Into<Cause>>(entry: Option<u64>) -> impl FnOnce(C) -> Finding {
+    move |cause| Finding { entry, cause: cause.into() }
+}
+
+/// Errors that name an entry keep its index in the finding.
+fn at(error: Error) -> Finding {
+    let entry = match &error {
+        Error::EntryDiffers { index } | Error::EntryMalformed { index, .. } => Some(*index),
+        _ => None,
+    };
+    finding(entry)(error)
+}
+
+/// Every tile made anew from the entries, level by level, and compared with the file.
+#[derive(Default)]
+struct Rebuilt {
+    frontier: Frontier,
+    /// For each level, the number of the tile that is being filled and its hashes so far.
+    levels: Vec<(u64, Vec<Digest>)>,
+}
+
+impl Rebuilt {
+    fn push(&mut self, view: &View, leaf: Digest) -> Result<(), Error> {
+        self.frontier.push(leaf);
+        let mut hash = leaf;
+        for level in 0.. {
+            if self.levels.get(level).is_none() {
+                self.levels.push((0, Vec::new()));
+            }
+            let Some((n, hashes)) = self.levels.get_mut(level) else { return Ok(()) };
+            hashes.push(hash);
+            if (hashes.len() as u64) < WIDTH {
+                return Ok(());
+            }
+            compare(view, level, *n, hashes)?;
+            hash = full_tile_root(hashes);
+            *n += 1;
+            hashes.clear();
+        }
+        Ok(())
+    }
+
+    fn finish(&self, view: &View) -> Result<(), Error> {
+        let partial = self.levels.iter().enumerate().filter(|(_, (_, hashes))| !hashes.is_empty());
+        partial.into_iter().try_for_each(|(level, (n, hashes))| compare(view, level, *n, hashes))
+    }
+}
+
+fn compare(view: &View, level: usize, n: u64, hashes: &[Digest]) -> Result<(), Error> {
+    // There are at most 8 levels.
+    let level = u32::try_from(level).unwrap_or(u32::MAX);
+    let width = hashes.len() as u64;
+    match view.tiles.hashes(level, n, width)? == hashes {
+        true => Ok(()),
+        false => Err(Error::TileDiffers { path: tiles::tile_path(level, n, width) }),
+    }
+}
+
+#[derive(Default)]
+struct Artefacts {
+    seen: HashSet<Digest>,
+    present: u64,
+    absent: u64,
+}
+
+impl Artefacts {
+    fn take(&mut self, view: &View, body: &Body) -> Result<(), Error> {
+        for (digest, held) in named(body) {
+            if !self.seen.insert(digest) {
+                continue;
+            }
+            match view.verify_artefact(&digest) {
+                Ok(()) => self.present += 1,
+                Err(Error::ArtefactMissing { .. }) if held == Held::Anywhere || !view.is_station() => self.absent += 1,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn named(body: &Body) -> Vec<(Digest, Held)> {
+    let approvals = |list: &[super::entry::Approved]| list.iter().map(|a| (a.signature, Held::AtStation)).collect();
+    match body {
+        Body::Genesis(genesis) => {
+            let mut all: Vec<_> = approvals(&genesis.approvals);
+            all.push((genesis.hierarchy, Held::AtStation));
+            all
+        }
+        Body::Start(start) => approvals(&start.approvals),
+        Body::Planned { plan, .. } => vec![(*plan, Held::AtStation)],
+        Body::Crl(crl) => vec![(crl.crl, Held::AtStation)],
+        Body::BundleReceived { bundle, .. } => vec![(bundle.digest, Held::Anywhere)],
+        Body::End(end) => vec![(end.manifest, Held::Anywhere)],
+        _ => Vec::new(),
+    }
+}
+
+/// Looks again, octet by octet, at the few certificates whose 64-bit marks are equal.
+fn serials_are_unique(view: &View, doubtful: Vec<u64>) -> Result<(), Finding> {
+    if doubtful.is_empty() {
+        return Ok(());
+    }
+    let mut seen: HashMap<(Vec<u8>, Vec<u8>), u64> = HashMap::new();
+    for found in view.entries(0..view.size()) {
+        let (index, entry, _) = found.map_err(at)?;
+        let Body::Certificate(certificate) = &entry.body else { continue };
+        if serial_mark(&certificate.der).is_none_or(|mark| doubtful.binary_search(&mark).is_err()) {
+            continue;
+        }
+        if let Some((issuer, serial)) = issuer_and_serial(&certificate.der)
+            && let Some(first) = seen.insert((issuer.to_vec(), serial.to_vec()), index)
+        {
+            return Err(finding(Some(index))(Cause::SerialTwice(first)));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::order::tests::{PLAN, certificate, end, planned, refused, start};
+    use super::super::station::{HIERARCHY, Signer, entry, scratch, written};
+    use super::super::{Log, entry::Entry};
+    use super::*;
+    use std::fs;
+
+    fn append(log: &mut Log, bodies: Vec<Body>) {
+        bodies.into_iter().for_each(|body| {
+            log.append(&Entry::new(0, body)).unwrap();
+        });
+    }
+
+    /// Every file of a log, sorted.
+    fn files(dir: &Path) -> Vec<std::path::PathBuf> {
+        let mut found = Vec::new();
+        for item in fs::read_dir(dir).unwrap() {
+            let path = item.unwrap().path();
+            match path.is_dir() {
+                true => found.extend(files(&path)),
+                false => found.push(path),
+            }
+        }
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn a_good_log_is_counted() {
+        let dir = scratch();
+        let mut signer = Signer::new();
+        let mut log = written(dir.path(), &mut signer, &[300]);
+        let plan = log.put_artefact(b"a plan").unwrap();
+        append(&mut log, vec![planned(plan, 2), start(plan), certificate(plan, 0, 1), refused(plan), end(plan, 1, 1)]);
+        log.checkpoint(&mut signer).unwrap();
+        append(&mut log, vec![start(PLAN)]);
+        drop(log);
+        let audit = dir.path().join("audit");
+        // The last append was not synced, so it is not there.
+        let report = check(&audit, signer.key()).unwrap();
+        assert_eq!((report.size, report.unsealed, report.root), (305, 0, signer.sealed.1));
+        assert_eq!((report.artefacts, report.absent, report.open_plan), (2, 1, None));
+        assert_eq!(report.counts.get("failure"), Some(&299));
+        assert_eq!(report.counts.get("certificate"), Some(&1));
+        fs::remove_dir_all(audit.join("artefact")).unwrap();
+        let finding = check(&audit, signer.key()).unwrap_err();
+        assert!(matches!((finding.entry, finding.cause), (Some(0), Cause::Log(Error::ArtefactMissing { .. }))));
+        fs::remove_file(audit.join("tail")).unwrap();
+        let report = check(&audit, signer.key()).unwrap();
+        assert_eq!((report.artefacts, report.absent), (0, 3));
+    }
+
+    #[test]
+    fn one_changed_byte_anywhere_is_found() {
+        let dir = scratch();
+        let mut signer = Signer::new();
+        let mut log = written(dir.path(), &mut signer, &[259]);
+        log.append(&entry(259)).unwrap();
+        log.append(&entry(260)).unwrap();
+        log.sync().unwrap();
+        drop(log);
+        let audit = dir.path().join("audit");
+        assert_eq!(check(&audit, signer.key()).unwrap().unsealed, 2);
+        for path in files(&audit) {
+            let whole = fs::read(&path).unwrap();
+            // Every octet of the small files, a sample (with both ends) of the full tiles.
+            let step = if whole.len() > 2000 { 331 } else { 1 };
+            for at in (0..whole.len()).step_by(step).chain([whole.len() - 1]) {
+                let mut bytes = whole.clone();
+                bytes[at] ^= 1;
+                fs::write(&path, &bytes).unwrap();
+                assert!(check(&audit, signer.key()).is_err(), "{path:?} octet {at}");
+            }
+            fs::write(&path, &whole).unwrap();
+        }
+        check(&audit, signer.key()).unwrap();
+    }
+
+    #[test]
+    fn a_changed_entry_is_named_by_its_index() {
+        let dir = scratch();
+        let mut signer = Signer::new();
+        drop(written(dir.path(), &mut signer, &[300]));
+        let audit = dir.path().join("audit");
+        let bundle = audit.join("tile/entries/000");
+        let mut bytes = fs::read(&bundle).unwrap();
+        let first = 2 + usize::from(u16::from_be_bytes([bytes[0], bytes[1]]));
+        bytes[first + 20] ^= 1;
+        fs::write(&bundle, bytes).unwrap();
+        let finding = check(&audit, signer.key()).unwrap_err();
+        assert!(matches!((finding.entry, &finding.cause), (Some(1), Cause::Log(Error::EntryDiffers { index: 1 }))));
+        assert!(finding.hint().is_some());
+    }
+
+    #[test]
+    fn order_and_serials_are_judged_over_the_whole_log() {
+        let judged = |bodies: Vec<Body>| {
+            let dir = scratch();
+            let mut signer = Signer::new();
+            let mut log = written(dir.path(), &mut signer, &[1]);
+            assert_eq!(log.put_artefact(HIERARCHY).unwrap(), Digest::of(HIERARCHY));
+            let plan = log.put_artefact(b"a plan").unwrap();
+            append(&mut log, vec![planned(plan, 9), start(plan)]);
+            append(&mut log, bodies);
+            log.checkpoint(&mut signer).unwrap();
+            check(&dir.path().join("audit"), signer.key())
+        };
+        let plan = Digest::of(b"a plan");
+        let twice =
+            judged(vec![certificate(plan, 0, 1), certificate(plan, 1, 2), certificate(plan, 2, 1)]).unwrap_err();
+        assert!(matches!((twice.entry, twice.cause), (Some(5), Cause::SerialTwice(3))));
+        let order = judged(vec![certificate(plan, 3, 1), certificate(plan, 1, 2)]).unwrap_err();
+        assert!(matches!((order.entry, order.cause), (Some(4), Cause::Order(Broken::ItemOrder { item: 1, last: 3 }))));
+        let good = judged(vec![certificate(plan, 3, 1), certificate(plan, 4, 2)]).unwrap();
+        assert_eq!(good.open_plan, Some(plan));
+    }
+
+    #[test]
+    fn another_key_is_no_key() {
+        let dir = scratch();
+        let mut signer = Signer::new();
+        drop(written(dir.path(), &mut signer, &[3]));
+        let other = VerifierKey::new(signer.origin(), [3; 32]).unwrap();
+        let finding = check(&dir.path().join("audit"), &other).unwrap_err();
+        assert!(matches!(finding.cause, Cause::Checkpoint(note::Error::NoSignature)));
+    }
+}

@@ -1,0 +1,180 @@
+//! The entries of the log. Stored types: a change needs a new version.
+//!
+//! An entry is one deterministic CBOR map `{"v": 0, "time": seconds, "body": {kind: {…}}}` of at most [`MAX_ENTRY`]
+//! octets. Persons appear as roster ids; personal data never stands in an entry.
+
+use serde::{Deserialize, Serialize};
+
+use crate::algorithm::KeyAlgorithm;
+use crate::cbor::{self, Bytes};
+use crate::digest::Digest;
+use crate::plan::{BundleRef, Count, Kind};
+
+/// The largest encoded entry.
+pub const MAX_ENTRY: usize = 16 * 1024;
+/// The version every entry of this program carries.
+pub const VERSION: u8 = 0;
+
+/// One record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Entry {
+    pub v: u8,
+    /// The station's clock, seconds since the epoch.
+    pub time: i64,
+    pub body: Body,
+}
+
+impl Entry {
+    pub fn new(time: i64, body: Body) -> Entry {
+        Entry { v: VERSION, time, body }
+    }
+
+    pub fn encode(&self) -> Result<Vec<u8>, cbor::Error> {
+        let bytes = cbor::to_vec(self)?;
+        match bytes.len() > MAX_ENTRY {
+            true => Err(cbor::Error::TooLarge { length: bytes.len() as u64, limit: MAX_ENTRY as u64 }),
+            false => Ok(bytes),
+        }
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Entry, cbor::Error> {
+        if bytes.len() > MAX_ENTRY {
+            return Err(cbor::Error::TooLarge { length: bytes.len() as u64, limit: MAX_ENTRY as u64 });
+        }
+        cbor::from_slice(bytes)
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+pub enum Body {
+    /// The first entry of every log.
+    Genesis(Genesis),
+    /// The station was opened. `cut` octets of an unfinished record were removed from the tail.
+    Open { mark_size: u64, cut: u64 },
+    /// A PIN is about to be tried on this token; recorded before the try.
+    PinTry { token: String },
+    /// The try succeeded.
+    Login { token: String, serial: String, module: String },
+    /// A bundle passed its signature and manifest.
+    BundleReceived { bundle: BundleRef, count: u64 },
+    /// A plan was made; the file is the artefact of that digest.
+    Planned { plan: Digest, kind: Kind, items: u64, refused: u64, bundle: Option<BundleRef>, counts: Vec<Count> },
+    /// The gate was asked to carry out a plan.
+    Start(Start),
+    /// A key pair was made (or one with the planned CKA_ID adopted after an interruption).
+    KeyGenerated(KeyGenerated),
+    /// A certificate was signed and verified.
+    Certificate(CertificateIssued),
+    /// A CRL was signed and verified; the DER is the artefact.
+    Crl(CrlIssued),
+    /// A request was refused.
+    Refused { plan: Digest, request: String, check: String, reason: String },
+    /// A plan was carried out.
+    End(End),
+    /// A release was written to `target`, flushed and read back.
+    ReleaseWritten { release: u64, manifest: Digest, target: String },
+    /// Something failed and state was kept.
+    Failure { what: String },
+}
+
+/// Who and what this log is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Genesis {
+    pub origin: String,
+    pub name: String,
+    pub environment: String,
+    /// The hierarchy file: an artefact.
+    pub hierarchy: Digest,
+    /// The log's verifier key (C2SP signed-note): `name+hash+base64`.
+    pub verifier_key: String,
+    pub approvals: Vec<Approved>,
+    /// This program's version.
+    pub program: String,
+}
+
+/// One approval that counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Approved {
+    pub person: String,
+    /// SHA-256 fingerprint of the SSH key, as `ssh-keygen -l` prints it.
+    pub fingerprint: String,
+    /// The armored SSHSIG: an artefact.
+    pub signature: Digest,
+}
+
+/// The start of a plan: recorded, checkpointed and marked before the first use of a CA key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Start {
+    pub plan: Digest,
+    pub approvals: Vec<Approved>,
+    pub operator: String,
+    pub witness: String,
+    /// What the witness read from another clock, seconds since the epoch; `None` in rehearsals that did not ask.
+    pub witness_time: Option<i64>,
+}
+
+/// A key pair in the token, as read back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct KeyGenerated {
+    pub plan: Digest,
+    /// The item's number in the plan, from 0.
+    pub item: u64,
+    pub key: String,
+    pub token: String,
+    pub label: String,
+    pub cka_id: Bytes,
+    pub algorithm: KeyAlgorithm,
+    pub spki: Bytes,
+    /// The attributes that were read back, `CKA_NAME=value`.
+    pub attributes: Vec<String>,
+    /// True when the pair was found whole after an interruption.
+    pub adopted: bool,
+}
+
+/// A certificate on record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CertificateIssued {
+    pub plan: Digest,
+    pub item: u64,
+    /// The issuing CA, and the CA certified (CA certificates) or the request answered (end entities).
+    pub ca: String,
+    pub subject_ca: Option<String>,
+    pub request: Option<String>,
+    pub profile: String,
+    /// The certificate, DER, at most 12 KiB.
+    pub der: Bytes,
+}
+
+/// A CRL on record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CrlIssued {
+    pub plan: Digest,
+    pub item: u64,
+    pub ca: String,
+    pub number: u64,
+    pub this_update: i64,
+    pub next_update: i64,
+    /// The DER of the whole CRL: an artefact.
+    pub crl: Digest,
+}
+
+/// The end of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct End {
+    pub plan: Digest,
+    pub release: u64,
+    pub done: u64,
+    pub refused: u64,
+    /// The release's manifest.
+    pub manifest: Digest,
+}

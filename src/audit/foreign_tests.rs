@@ -1,0 +1,107 @@
+//! Logs written here, judged by `audit-logs/verify.py`, which shares no code with this room.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use super::entry::{Approved, Body, Entry, Start};
+use super::order::tests::{end, planned, refused, start};
+use super::station::{HIERARCHY, Signer, entry, genesis, scratch};
+use super::{Log, Sealer};
+use crate::digest::Digest;
+use crate::plan::{BundleRef, Count};
+
+fn verify(audit: &Path, key: &str) -> Output {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("audit-logs/verify.py");
+    // -B: the checkout is not written to.
+    let run = Command::new("python3").arg("-B").arg(script).arg(audit).args(["--verifier-key", key, "--json"]).output();
+    run.expect("python3 with the package `cryptography` is needed (apt: python3-cryptography)")
+}
+
+fn station(dir: &Path, signer: &mut Signer) -> Log {
+    let mut log = Log::create(&dir.join("audit"), signer.origin()).unwrap();
+    log.put_artefact(HIERARCHY).unwrap();
+    let plan = log.put_artefact(b"a plan").unwrap();
+    let signature = log.put_artefact(b"-----BEGIN SSH SIGNATURE-----").unwrap();
+    let mut put = |entry: Entry| log.append(&entry).unwrap();
+    put(genesis(signer));
+    put(Entry::new(-1, Body::Open { mark_size: 1, cut: 300 }));
+    put(Entry::new(70_000, Body::PinTry { token: "audit".into() }));
+    put(Entry::new(
+        70_000,
+        Body::Login { token: "audit".into(), serial: "\u{e4}\u{20ac}".into(), module: "SoftHSM".into() },
+    ));
+    let bundle = BundleRef { desk: "desk".into(), sequence: 1, digest: Digest([7; 32]) };
+    put(Entry::new(70_000, Body::BundleReceived { bundle: bundle.clone(), count: 2 }));
+    let count = Count { act: "batch".into(), ca: "ca".into(), detail: "leaf".into(), count: 1 };
+    let Body::Planned { kind, .. } = planned(plan, 3) else { unreachable!() };
+    let (bundle, counts) = (Some(bundle), vec![count]);
+    put(Entry::new(70_000, Body::Planned { plan, kind, items: 3, refused: 1, bundle, counts }));
+    let Body::Start(first) = start(plan) else { unreachable!() };
+    let approvals = vec![Approved { person: "anna".into(), fingerprint: "SHA256:x".into(), signature }];
+    put(Entry::new(70_000, Body::Start(Start { approvals, witness_time: Some(70_100), ..first })));
+    put(Entry::new(70_000, refused(plan)));
+    put(Entry::new(70_000, end(plan, 0, 1)));
+    let (manifest, target) = (Digest([8; 32]), "/media/x".into());
+    put(Entry::new(70_000, Body::ReleaseWritten { release: 1, manifest, target }));
+    for index in log.size()..300 {
+        log.append(&entry(index)).unwrap();
+    }
+    log.checkpoint(signer).unwrap();
+    log.append(&entry(300)).unwrap();
+    log.append(&entry(301)).unwrap();
+    log.sync().unwrap();
+    log
+}
+
+#[test]
+fn p04_the_python_verifier_accepts_a_log_and_reports_the_same() {
+    let dir = scratch();
+    let mut signer = Signer::new();
+    drop(station(dir.path(), &mut signer));
+    let audit = dir.path().join("audit");
+    let out = verify(&audit, &signer.key().to_string());
+    assert!(out.status.success(), "{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    let found: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    let ours = super::check::check(&audit, signer.key()).unwrap();
+    assert_eq!(found["ok"], true);
+    assert_eq!(found["size"], ours.size);
+    assert_eq!(found["root"], ours.root.hex());
+    assert_eq!(found["unsealed"], 2);
+    assert_eq!(found["counts"], serde_json::to_value(&ours.counts).unwrap());
+    assert_eq!(found["artefacts"], ours.artefacts);
+    assert_eq!(found["absent"], ours.absent);
+    assert_eq!(signer.sealed(), (300, ours.root));
+}
+
+#[test]
+fn p04_the_python_verifier_refuses_one_changed_byte_and_another_key() {
+    let dir = scratch();
+    let mut signer = Signer::new();
+    drop(station(dir.path(), &mut signer));
+    let audit = dir.path().join("audit");
+    let key = signer.key().to_string();
+    for (path, places) in [
+        ("tile/entries/000", vec![0, 1, 2, 60, 5000]),
+        ("tile/entries/001.p/44", vec![30]),
+        ("tile/0/000", vec![0, 8191]),
+        ("tile/1/000.p/1", vec![31]),
+        ("tail", vec![3, 60, 120, 350]),
+        ("checkpoint", vec![0, 25, 120]),
+    ] {
+        let whole = fs::read(audit.join(path)).unwrap();
+        for at in places {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            fs::write(audit.join(path), bytes).unwrap();
+            let out = verify(&audit, &key);
+            assert_eq!(out.status.code(), Some(4), "{path} octet {at}: {}", String::from_utf8_lossy(&out.stdout));
+            let found: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+            assert_eq!(found["ok"], false);
+        }
+        fs::write(audit.join(path), &whole).unwrap();
+    }
+    let other = super::note::VerifierKey::new(signer.origin(), [3; 32]).unwrap();
+    assert_eq!(verify(&audit, &other.to_string()).status.code(), Some(4));
+    assert!(verify(&audit, &key).status.success());
+}

@@ -1,0 +1,397 @@
+//! The log open for writing, and the order of its writes.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::ops::Deref;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::entry::{Body, Entry};
+use super::note::{self, VerifierKey};
+use super::tail::{Header, Tail};
+use super::tiles::Tiles;
+use super::view::{fits, read_checkpoint};
+use super::{Error, View, artefact, durable, merkle};
+use crate::digest::Digest;
+
+/// Who signs checkpoints and remembers the last one: the gate, with the audit key and the mark in the token.
+pub trait Sealer {
+    type Error: std::error::Error + 'static;
+    /// Size and root that this signer has marked, in the token; size 0: none, and no proof is needed.
+    fn sealed(&self) -> (u64, Digest);
+    /// Verifies the consistency proof from [`Sealer::sealed`], marks (size, root), then gives the signed note over (origin,
+    /// size, root): no checkpoint is ever signed that the mark does not know.
+    fn sign_checkpoint(&mut self, size: u64, root: Digest, consistency: &[Digest]) -> Result<String, Self::Error>;
+}
+
+/// A log, locked against other writers as long as this value lives.
+pub struct Log {
+    view: View,
+    _lock: Lock,
+    /// A write failed, so what is on disk is known only to a new [`Log::open`].
+    stopped: bool,
+}
+
+/// Reading is the same whether a log is open for writing or not, so a `Log` is read as the [`View`] it holds.
+impl Deref for Log {
+    type Target = View;
+    fn deref(&self) -> &View {
+        &self.view
+    }
+}
+
+impl Log {
+    /// Begins a log in `dir`, whose parent exists. Refused where a log is.
+    ///
+    /// The empty tail, written last and atomically, is what makes a directory a log: a creation that was stopped before is
+    /// simply made again.
+    pub fn create(dir: &Path, origin: &str) -> Result<Log, Error> {
+        if !note::valid_origin(origin) {
+            return Err(Error::BadOrigin(origin.to_string()));
+        }
+        let parent = dir.parent().unwrap_or(dir);
+        durable::make_dirs(parent, dir)?;
+        let lock = lock(dir)?;
+        if ["tail", "checkpoint", "tile"].iter().any(|name| dir.join(name).exists()) {
+            return Err(Error::Exists(dir.to_path_buf()));
+        }
+        let header = Header { base: 0, root: merkle::empty_root(), origin: origin.to_string() };
+        Tail::create(&dir.join("tail"), &header, &[])?;
+        drop(lock);
+        Log::open(dir)
+    }
+
+    /// Opens a log for writing and brings it, after any stop, to where [`Log::checkpoint`] would have left it. Needs no
+    /// login. [`View::cut`] tells how many octets of an unfinished record were removed.
+    pub fn open(dir: &Path) -> Result<Log, Error> {
+        if !dir.is_dir() {
+            return Err(Error::NotALog(dir.to_path_buf()));
+        }
+        let lock = lock(dir)?;
+        let view = recover(dir)?;
+        Ok(Log { view, _lock: lock, stopped: false })
+    }
+
+    /// Opens a log, or a published copy of one, for reading only: no lock, nothing is written, nothing is recovered.
+    pub fn read(dir: &Path) -> Result<View, Error> {
+        View::read(dir)
+    }
+
+    /// Adds an entry and gives its index. It is durable after [`Log::sync`] or [`Log::checkpoint`], not before.
+    pub fn append(&mut self, entry: &Entry) -> Result<u64, Error> {
+        self.running()?;
+        let in_place = match &entry.body {
+            Body::Genesis(genesis) => self.view.size() == 0 && genesis.origin == self.view.origin,
+            _ => self.view.size() > 0,
+        };
+        if !in_place {
+            return Err(Error::Genesis);
+        }
+        let bytes = entry.encode().map_err(Error::Encode)?;
+        self.guarded(|view| tail_of(view)?.append(&bytes))
+    }
+
+    /// Returns when every entry added so far is on the disk.
+    pub fn sync(&mut self) -> Result<(), Error> {
+        self.running()?;
+        self.guarded(|view| tail_of(view)?.sync())
+    }
+
+    /// Writes an artefact, durably; one that is there already is left alone.
+    pub fn put_artefact(&mut self, bytes: &[u8]) -> Result<Digest, Error> {
+        self.put_artefact_from(&mut &*bytes)
+    }
+
+    /// Writes an artefact of any size as it is read, durably.
+    pub fn put_artefact_from(&mut self, from: &mut impl Read) -> Result<Digest, Error> {
+        self.running()?;
+        artefact::put(&self.view.dir, from)
+    }
+
+    /// Seals every entry under a signed checkpoint. The order of writes is the design; recovery ([`Log::open`]) walks the
+    /// same steps. What is on disk after a stop *behind* each line:
+    ///
+    /// ```text
+    /// 1 tail flushed        every entry is durable, unsealed. Opening finds them in the tail; nothing else changed.
+    /// 2 signer marks, signs as 1. The mark may know a size that no checkpoint here shows; the tail holds those entries, for
+    ///                       they were flushed before the signer was asked, so the mark is never ahead of the disk. The next
+    ///                       checkpoint grows from there.
+    /// 3 tiles written       tiles wider than the checkpoint. They hold flushed entries only, so the next checkpoint finds
+    ///                       them equal to what it would write, and skips them.
+    /// 4 checkpoint renamed  the new state, whole; the tail repeats entries that the tiles hold. Opening compares the two,
+    ///                       writes again what tiles are missing, and goes on at 5.
+    /// 5 tail rotated        the new state, whole.
+    /// 6 old edges removed   partial tiles whose full tile is there; what is left of them disturbs nobody.
+    /// ```
+    pub fn checkpoint<S: Sealer>(&mut self, sealer: &mut S) -> Result<String, Error> {
+        self.sync()?; // 1
+        let size = self.view.size();
+        if size == 0 {
+            return Err(Error::Empty);
+        }
+        let root = self.view.root()?;
+        let proof = self.proof_since(sealer.sealed())?;
+        let note = sealer.sign_checkpoint(size, root, &proof).map_err(|e| Error::Sealer(Box::new(e)))?; // 2
+        let key = VerifierKey::parse(&self.view.genesis()?.verifier_key)?;
+        let checkpoint = note::open(&note, &key)?;
+        if (checkpoint.size, checkpoint.root) != (size, root) || checkpoint.origin != self.view.origin {
+            return Err(Error::SealerAnswer { size });
+        }
+        self.guarded(|view| {
+            let old = view.sealed;
+            write_tiles(view, size)?; // 3
+            if view.checkpoint_text() != Some(&note) {
+                durable::replace(&view.dir.join("checkpoint"), note.as_bytes())?; // 4
+            }
+            view.sealed = size;
+            view.checkpoint = Some((checkpoint, note.clone()));
+            rotate(view)?; // 5
+            view.tiles.prune(old, size) // 6
+        })?;
+        Ok(note)
+    }
+
+    /// Checks what the signer remembers against this log, and proves the log to be its continuation.
+    fn proof_since(&self, (sealed, root): (u64, Digest)) -> Result<Vec<Digest>, Error> {
+        let size = self.view.size();
+        if sealed > size {
+            return Err(Error::Behind { size, sealed });
+        }
+        if sealed > 0 && self.view.root_at(sealed)? != root {
+            return Err(Error::Fork { size: sealed });
+        }
+        self.view.consistency_proof(sealed, size)
+    }
+
+    fn running(&self) -> Result<(), Error> {
+        match self.stopped {
+            true => Err(Error::Stopped),
+            false => Ok(()),
+        }
+    }
+
+    /// Runs a step that changes the disk. When it fails, memory and disk may disagree, and a failed flush may not be
+    /// tried again (the kernel may have dropped the pages): only a new open tells.
+    fn guarded<T>(&mut self, step: impl FnOnce(&mut View) -> Result<T, Error>) -> Result<T, Error> {
+        let done = step(&mut self.view);
+        self.stopped = done.is_err();
+        done
+    }
+}
+
+/// The normal path run again from whatever the last process left; see [`Log::checkpoint`].
+fn recover(dir: &Path) -> Result<View, Error> {
+    let checkpoint = read_checkpoint(dir)?;
+    let sealed = checkpoint.as_ref().map_or(0, |(c, _)| c.size);
+    let tail = match Tail::open(&dir.join("tail"), true)? {
+        Some(tail) => tail,
+        None if checkpoint.is_some() => return Err(Error::TailMissing { size: sealed }),
+        None => return Err(Error::NotALog(dir.to_path_buf())),
+    };
+    let origin = checkpoint.as_ref().map_or(&tail.header().origin, |(c, _)| &c.origin).clone();
+    fits(&tail, &origin, sealed)?;
+    let (base, base_root, end) = (tail.base(), tail.header().root, tail.end());
+    for name in ["tail", "checkpoint"] {
+        remove_if_there(&durable::beside(&dir.join(name)))?;
+    }
+    let mut view = View { dir: dir.to_path_buf(), origin, sealed, checkpoint, tiles: Tiles::new(dir), tail: None };
+    if base < sealed && end >= sealed {
+        // Stopped behind line 3 or 4: the tail can still give every tile since its base.
+        view.sealed = base;
+        view.tail = Some(tail);
+        if view.root_at(base)? != base_root {
+            return Err(Error::TailOther { base });
+        }
+        if view.checkpoint.as_ref().is_some_and(|(c, _)| view.root_at(sealed).ok() != Some(c.root)) {
+            return Err(Error::RootDiffers { size: sealed });
+        }
+        write_tiles(&view, sealed)?;
+        view.sealed = sealed;
+        view.compare_edge()?;
+    } else {
+        view.compare_edge()?;
+        if merkle::root(&view, base)? != base_root {
+            return Err(Error::TailOther { base });
+        }
+        view.compare_tail(&tail)?;
+        view.tail = Some(tail);
+    }
+    if view.checkpoint.is_some() {
+        let key = VerifierKey::parse(&view.genesis()?.verifier_key)?;
+        note::open(view.checkpoint_text().unwrap_or_default(), &key)?;
+    }
+    tail_of(&mut view)?.cut()?;
+    rotate(&mut view)?;
+    Ok(view)
+}
+
+/// Writes the tiles from the sealed size up to `size` out of the tail.
+fn write_tiles(view: &View, size: u64) -> Result<(), Error> {
+    let Some(tail) = &view.tail else { return Ok(()) };
+    let new = usize::try_from(size - view.sealed).unwrap_or(usize::MAX);
+    let leaves = tail.leaves_from(view.sealed);
+    let leaves = leaves.get(..new).ok_or(Error::OutOfRange { index: size, size: tail.end() })?;
+    view.tiles.write(view.sealed, size, leaves, |index| tail.entry(index))
+}
+
+/// Begins a new tail at the sealed size; entries behind it (there are none behind a checkpoint just made) move along.
+fn rotate(view: &mut View) -> Result<(), Error> {
+    let Some(tail) = &view.tail else { return Ok(()) };
+    if tail.base() == view.sealed {
+        return Ok(());
+    }
+    let (path, torn) = (view.dir.join("tail"), tail.torn());
+    let kept = (view.sealed..tail.end()).map(|index| tail.entry(index)).collect::<Result<Vec<_>, _>>()?;
+    let header = Header { base: view.sealed, root: view.root_at(view.sealed)?, origin: view.origin.clone() };
+    Tail::create(&path, &header, &kept)?;
+    let mut fresh = Tail::open(&path, true)?.ok_or(Error::TailMissing { size: view.sealed })?;
+    fresh.remember_torn(torn);
+    view.tail = Some(fresh);
+    Ok(())
+}
+
+fn tail_of(view: &mut View) -> Result<&mut Tail, Error> {
+    view.tail.as_mut().ok_or(Error::TailMissing { size: view.sealed })
+}
+
+/// One writer at a time, as long as this value, or at most its process, lives.
+struct Lock(File);
+
+impl Drop for Lock {
+    /// Unlocked by name, not by closing: a child that another thread is just starting holds a copy of the descriptor until
+    /// it executes its program, and would keep the lock that long. The end of the file's life would unlock it anyway.
+    fn drop(&mut self) {
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+fn lock(dir: &Path) -> Result<Lock, Error> {
+    let file = File::open(dir).map_err(Error::io(dir))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Lock(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Locked(dir.to_path_buf())),
+        Err(e) => Err(Error::io(dir)(e.into())),
+    }
+}
+
+fn remove_if_there(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io(path)(e)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::station::{Signer, entry, genesis, scratch, written};
+    use super::*;
+    use crate::audit::entry::MAX_ENTRY;
+
+    #[test]
+    fn a_log_is_created_once_locked_and_opened_again() {
+        let dir = scratch();
+        let audit = dir.path().join("audit");
+        assert!(matches!(Log::open(&audit), Err(Error::NotALog(_))));
+        assert!(matches!(Log::read(&audit), Err(Error::NotALog(_))));
+        assert!(matches!(Log::create(&audit, "with space"), Err(Error::BadOrigin(_))));
+        let signer = Signer::new();
+        let mut log = Log::create(&audit, signer.origin()).unwrap();
+        assert!(matches!(Log::open(&audit), Err(Error::Locked(_))));
+        assert!(matches!(log.append(&entry(1)), Err(Error::Genesis)));
+        assert_eq!(log.append(&genesis(&signer)).unwrap(), 0);
+        assert!(matches!(log.append(&genesis(&signer)), Err(Error::Genesis)));
+        log.sync().unwrap();
+        drop(log);
+        assert!(matches!(Log::create(&audit, signer.origin()), Err(Error::Exists(_))));
+        let log = Log::open(&audit).unwrap();
+        assert_eq!((log.size(), log.sealed_size(), log.checkpoint_text()), (1, 0, None));
+        assert_eq!(log.genesis().unwrap().origin, signer.origin());
+    }
+
+    #[test]
+    fn checkpoints_proofs_and_entries_across_tiles_and_tail() {
+        let dir = scratch();
+        let mut signer = Signer::new();
+        let mut log = written(dir.path(), &mut signer, &[1, 3, 256, 300, 600]);
+        for index in 600..620 {
+            log.append(&entry(index)).unwrap();
+        }
+        assert_eq!((log.size(), log.sealed_size()), (620, 600));
+        let all: Vec<_> = log.entries(0..u64::MAX).collect::<Result<_, _>>().unwrap();
+        assert_eq!(all.len(), 620);
+        assert!(all.iter().skip(1).all(|(index, e, bytes)| *e == entry(*index) && e.encode().unwrap() == *bytes));
+        let middle: Vec<u64> = log.entries(250..610).map(|e| e.unwrap().0).collect();
+        assert!(middle.into_iter().eq(250..610));
+        let leaves: Vec<Digest> = all.iter().map(|(_, _, bytes)| merkle::leaf_hash(bytes)).collect();
+        for size in [1, 2, 255, 256, 257, 599, 600, 601, 620] {
+            let mut frontier = merkle::Frontier::default();
+            leaves[..size as usize].iter().for_each(|leaf| frontier.push(*leaf));
+            let root = log.root_at(size).unwrap();
+            assert_eq!(root, frontier.root());
+            for index in [0, 1, size / 2, size - 1].into_iter().filter(|i| *i < size) {
+                let proof = log.inclusion_proof(index, size).unwrap();
+                assert!(merkle::verify_inclusion(&leaves[index as usize], index, size, &root, &proof));
+            }
+            let proof = log.consistency_proof(size, 620).unwrap();
+            assert!(merkle::verify_consistency(size, &root, 620, &log.root().unwrap(), &proof));
+        }
+        assert!(matches!(log.root_at(621), Err(Error::OutOfRange { .. })));
+        assert!(matches!(log.inclusion_proof(620, 620), Err(Error::OutOfRange { .. })));
+        assert!(matches!(log.entry(620), Err(Error::OutOfRange { .. })));
+        let note = log.checkpoint(&mut signer).unwrap();
+        assert_eq!(Some(note.as_str()), log.checkpoint_text());
+        assert_eq!(note::open(&note, signer.key()).unwrap().size, 620);
+        assert_eq!(log.checkpoint(&mut signer).unwrap(), note);
+        drop(log);
+        // A published copy has no tail and no artefacts.
+        fs::remove_file(dir.path().join("audit/tail")).unwrap();
+        let copy = Log::read(&dir.path().join("audit")).unwrap();
+        assert!(!copy.is_station());
+        assert_eq!((copy.size(), copy.entries(0..620).filter(|e| e.is_ok()).count()), (620, 620));
+        assert!(matches!(Log::open(&dir.path().join("audit")), Err(Error::TailMissing { size: 620 })));
+    }
+
+    #[test]
+    fn a_signer_that_knows_more_or_other_entries_halts() {
+        let dir = scratch();
+        let mut signer = Signer::new();
+        let mut log = written(dir.path(), &mut signer, &[5]);
+        let true_state = signer.sealed();
+        signer.sealed = (9, true_state.1);
+        assert!(matches!(log.checkpoint(&mut signer), Err(Error::Behind { size: 5, sealed: 9 })));
+        signer.sealed = (4, true_state.1);
+        assert!(matches!(log.checkpoint(&mut signer), Err(Error::Fork { size: 4 })));
+        signer.sealed = true_state;
+        log.checkpoint(&mut signer).unwrap();
+    }
+
+    #[test]
+    fn a_signature_that_does_not_verify_never_becomes_the_checkpoint() {
+        let dir = scratch();
+        let mut signer = Signer::new();
+        let mut log = written(dir.path(), &mut signer, &[5]);
+        let before = log.checkpoint_text().unwrap().to_string();
+        log.append(&entry(5)).unwrap();
+        signer.wrong = true;
+        assert!(matches!(log.checkpoint(&mut signer), Err(Error::Note(note::Error::BadSignature))));
+        signer.wrong = false;
+        signer.short = true;
+        assert!(matches!(log.checkpoint(&mut signer), Err(Error::SealerAnswer { size: 6 })));
+        signer.short = false;
+        assert_eq!(log.checkpoint_text(), Some(before.as_str()));
+        log.checkpoint(&mut signer).unwrap();
+        assert_eq!(log.sealed_size(), 6);
+    }
+
+    #[test]
+    fn an_entry_above_the_limit_is_refused_and_the_log_goes_on() {
+        let dir = scratch();
+        let mut signer = Signer::new();
+        let mut log = written(dir.path(), &mut signer, &[2]);
+        let big = Entry::new(0, Body::Failure { what: "x".repeat(MAX_ENTRY) });
+        let refused = log.append(&big).unwrap_err();
+        assert!(matches!(refused, Error::Encode(_)) && !refused.halted());
+        assert_eq!(log.append(&entry(2)).unwrap(), 2);
+    }
+}

@@ -1,0 +1,158 @@
+//! The mark: the token's own memory of the log, a private data object beside the audit key.
+//!
+//! A directory can be put back to what it was a week ago; the token cannot. Comparing the two is what shows it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, View};
+use crate::cbor;
+use crate::digest::Digest;
+
+/// The label of a stored mark's type and version.
+pub const MAGIC: &str = "coldroot-mark-v0";
+/// The largest encoded mark.
+pub const MAX_MARK: usize = 1024;
+
+/// What the token remembers. Stored: a change needs a new version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    pub origin: String,
+    /// Size and root of the last checkpoint.
+    pub size: u64,
+    pub root: Digest,
+    /// The digest of the hierarchy file in force.
+    pub hierarchy: Digest,
+    /// The number of the last release.
+    pub release: u64,
+    /// The plan that was started and has not ended.
+    pub open_plan: Option<Digest>,
+}
+
+/// The mark as it is stored: deterministic CBOR.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Stored {
+    magic: String,
+    origin: String,
+    size: u64,
+    root: Digest,
+    hierarchy: Digest,
+    release: u64,
+    open_plan: Option<Digest>,
+}
+
+/// How a log stands to the mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The same entries: go on.
+    Equal,
+    /// The log continues the mark by so many entries (a stop before the mark was set, or unsealed entries): go on.
+    Ahead { by: u64 },
+    /// The log is a copy from before: so many entries are missing. Halted.
+    Behind { missing: u64 },
+    /// Another root at the mark's size: the log was changed. Halted.
+    Fork,
+}
+
+impl Mark {
+    pub fn encode(&self) -> Result<Vec<u8>, cbor::Error> {
+        let mark = self.clone();
+        let bytes = cbor::to_vec(&Stored {
+            magic: MAGIC.to_string(),
+            origin: mark.origin,
+            size: mark.size,
+            root: mark.root,
+            hierarchy: mark.hierarchy,
+            release: mark.release,
+            open_plan: mark.open_plan,
+        })?;
+        bounded(&bytes)?;
+        Ok(bytes)
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Mark, cbor::Error> {
+        bounded(bytes)?;
+        let Stored { magic, origin, size, root, hierarchy, release, open_plan } = cbor::from_slice(bytes)?;
+        match magic == MAGIC {
+            true => Ok(Mark { origin, size, root, hierarchy, release, open_plan }),
+            false => Err(cbor::Error::Decode(format!("not a `{MAGIC}`"))),
+        }
+    }
+
+    /// Compares a log, unsealed entries included, with the mark. The same origin is a precondition, not a result: a mark
+    /// of another log says nothing about this one.
+    pub fn compare(&self, log: &View) -> Result<Standing, Error> {
+        if log.origin() != self.origin {
+            return Err(Error::Origin { found: log.origin().to_string(), expected: self.origin.clone() });
+        }
+        let size = log.size();
+        if size < self.size {
+            return Ok(Standing::Behind { missing: self.size - size });
+        }
+        if log.root_at(self.size)? != self.root {
+            return Ok(Standing::Fork);
+        }
+        Ok(match size - self.size {
+            0 => Standing::Equal,
+            by => Standing::Ahead { by },
+        })
+    }
+}
+
+fn bounded(bytes: &[u8]) -> Result<(), cbor::Error> {
+    match bytes.len() > MAX_MARK {
+        true => Err(cbor::Error::TooLarge { length: bytes.len() as u64, limit: MAX_MARK as u64 }),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::station::{Signer, entry, scratch, written};
+    use super::*;
+
+    fn mark(log: &View, size: u64) -> Mark {
+        let root = log.root_at(size).unwrap();
+        let hierarchy = Digest([3; 32]);
+        Mark { origin: log.origin().into(), size, root, hierarchy, release: 4, open_plan: None }
+    }
+
+    #[test]
+    fn a_mark_is_stored_deterministically_and_read_strictly() {
+        let origin = "example.org/r".to_string();
+        let open_plan = Some(Digest([9; 32]));
+        let mark = Mark { origin, size: 5, root: Digest([1; 32]), hierarchy: Digest([2; 32]), release: 1, open_plan };
+        let bytes = mark.encode().unwrap();
+        assert_eq!(Mark::decode(&bytes).unwrap(), mark);
+        // Golden: what a token holds must stay readable.
+        assert_eq!(Digest::of(&bytes).hex(), "51f014751dce296ae3afa18100d15cfb8427a75fdb19c8ebec66e0da67f247a1");
+        let other = String::from_utf8_lossy(&bytes).contains(MAGIC);
+        assert!(other);
+        let mut changed = bytes.clone();
+        let at = bytes.windows(7).position(|w| w == b"mark-v0").unwrap();
+        changed[at + 6] = b'1';
+        assert!(matches!(Mark::decode(&changed), Err(cbor::Error::Decode(_))));
+        assert!(Mark::decode(&[bytes.clone(), vec![0]].concat()).is_err());
+        assert!(Mark::decode(&bytes[..bytes.len() - 1]).is_err());
+        let long = Mark { origin: "x".repeat(MAX_MARK), ..mark };
+        assert!(matches!(long.encode(), Err(cbor::Error::TooLarge { .. })));
+    }
+
+    #[test]
+    fn a_log_is_equal_ahead_behind_or_a_fork() {
+        let dir = scratch();
+        let mut log = written(dir.path(), &mut Signer::new(), &[3, 8]);
+        assert_eq!(mark(&log, 8).compare(&log).unwrap(), Standing::Equal);
+        assert_eq!(mark(&log, 3).compare(&log).unwrap(), Standing::Ahead { by: 5 });
+        let missing = Mark { size: 11, ..mark(&log, 8) };
+        assert_eq!(missing.compare(&log).unwrap(), Standing::Behind { missing: 3 });
+        let fork = Mark { size: 7, ..mark(&log, 8) };
+        assert_eq!(fork.compare(&log).unwrap(), Standing::Fork);
+        let mut elsewhere = mark(&log, 8);
+        elsewhere.origin = "example.org/other".into();
+        assert!(matches!(elsewhere.compare(&log), Err(Error::Origin { .. })));
+        log.append(&entry(8)).unwrap();
+        assert_eq!(mark(&log, 8).compare(&log).unwrap(), Standing::Ahead { by: 1 });
+        assert_eq!(mark(&log, 9).compare(&log).unwrap(), Standing::Equal);
+    }
+}

@@ -1,0 +1,31 @@
+//! The append-only record: entries, tiles, checkpoints, artefacts, proofs, mark.
+//!
+//! `audit/` holds `checkpoint` (a signed note), `tail` (entries since then), `tile/…` (C2SP tlog-tiles) and
+//! `artefact/ab/<sha256>`. The format is described byte by byte in `audit-logs/FORMAT.md`, where a verifier that shares
+//! no code with this room also lives.
+
+pub mod artefact;
+pub mod check;
+mod durable;
+pub mod entry;
+mod error;
+pub mod log;
+pub mod mark;
+pub mod merkle;
+pub mod note;
+mod order;
+mod serial;
+mod tail;
+pub mod tiles;
+pub mod view;
+
+#[cfg(test)]
+mod foreign_tests;
+#[cfg(test)]
+mod recovery_tests;
+#[cfg(test)]
+mod station;
+
+pub use error::Error;
+pub use log::{Log, Sealer};
+pub use view::View;

@@ -1,0 +1,277 @@
+//! Checkpoints as signed notes: C2SP signed-note and tlog-checkpoint, Ed25519 (signature type 0x01).
+//!
+//! The text and the note are made by separate functions: the token signs the text, in another process.
+
+use std::fmt;
+
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+use data_encoding::{BASE64, HEXLOWER};
+
+use crate::digest::Digest;
+
+/// The largest note that is read.
+pub const MAX_NOTE: usize = 4096;
+/// The longest origin.
+pub const MAX_ORIGIN: usize = 128;
+/// The largest log: far beyond any real one, and small enough that no shift of an index overflows.
+pub const MAX_SIZE: u64 = 1 << 48;
+/// The signed-note type of Ed25519.
+const TYPE_ED25519: u8 = 0x01;
+const DASH: &str = "\u{2014} ";
+
+/// Why a note is not accepted.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("it is larger than {MAX_NOTE} octets")]
+    TooLarge,
+    #[error("it is not a signed note (text, empty line, signature lines)")]
+    NotANote,
+    #[error("its text is not a checkpoint: {0}")]
+    NotACheckpoint(&'static str),
+    #[error("a signature line is malformed")]
+    SignatureLine,
+    #[error("no signature by this key")]
+    NoSignature,
+    #[error("more than one signature by this key")]
+    TwoSignatures,
+    #[error("the signature does not verify")]
+    BadSignature,
+    #[error("the verifier key is malformed")]
+    VerifierKey,
+}
+
+/// A log's state: so many entries under this root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    pub origin: String,
+    pub size: u64,
+    pub root: Digest,
+}
+
+/// The text that is signed: `origin\nsize\nbase64(root)\n`.
+pub fn checkpoint_text(origin: &str, size: u64, root: &Digest) -> String {
+    format!("{origin}\n{size}\n{}\n", BASE64.encode(&root.0))
+}
+
+/// Can this be the first line of a checkpoint and the name of its key? Printable ASCII without space and `+`.
+pub fn valid_origin(origin: &str) -> bool {
+    (1..=MAX_ORIGIN).contains(&origin.len()) && origin.bytes().all(|b| b.is_ascii_graphic() && b != b'+')
+}
+
+impl Checkpoint {
+    /// Reads the text of a checkpoint; only what [`checkpoint_text`] writes is accepted, so extension lines are refused.
+    pub fn parse(text: &str) -> Result<Checkpoint, Error> {
+        let bad = Error::NotACheckpoint;
+        let mut lines = text.strip_suffix('\n').ok_or(bad("it does not end in a newline"))?.split('\n');
+        let origin = lines.next().filter(|o| valid_origin(o)).ok_or(bad("its origin is malformed"))?;
+        let size = lines.next().and_then(|line| line.parse::<u64>().ok()).ok_or(bad("its size is not a number"))?;
+        if size > MAX_SIZE {
+            return Err(bad("its size is beyond the limit"));
+        }
+        let root = lines.next().and_then(|line| BASE64.decode(line.as_bytes()).ok());
+        let root: [u8; 32] = root.and_then(|r| r.try_into().ok()).ok_or(bad("its root is not a SHA-256 digest"))?;
+        let checkpoint = Checkpoint { origin: origin.to_string(), size, root: Digest(root) };
+        // One text for one state: `+5`, `007` and lines behind the root end here.
+        match checkpoint.text() == text {
+            true => Ok(checkpoint),
+            false => Err(bad("it is not written as this program writes it")),
+        }
+    }
+
+    pub fn text(&self) -> String {
+        checkpoint_text(&self.origin, self.size, &self.root)
+    }
+}
+
+/// An Ed25519 key that verifies notes, with its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifierKey {
+    name: String,
+    public: [u8; 32],
+}
+
+impl VerifierKey {
+    /// `name` must be a [`valid_origin`]: in this program the key is named like the log.
+    pub fn new(name: &str, public: [u8; 32]) -> Result<VerifierKey, Error> {
+        match valid_origin(name) {
+            true => Ok(VerifierKey { name: name.to_string(), public }),
+            false => Err(Error::VerifierKey),
+        }
+    }
+
+    /// Reads `name+hash+base64`, as [`VerifierKey`] is displayed; the hash must be the right one.
+    pub fn parse(text: &str) -> Result<VerifierKey, Error> {
+        let (name, rest) = text.split_once('+').ok_or(Error::VerifierKey)?;
+        let (_, key) = rest.split_once('+').ok_or(Error::VerifierKey)?;
+        let octets = BASE64.decode(key.as_bytes()).map_err(|_| Error::VerifierKey)?;
+        let (kind, public) = octets.split_first().ok_or(Error::VerifierKey)?;
+        let public: [u8; 32] = public.try_into().map_err(|_| Error::VerifierKey)?;
+        let key = VerifierKey::new(name, public)?;
+        match *kind == TYPE_ED25519 && key.to_string() == text {
+            true => Ok(key),
+            false => Err(Error::VerifierKey),
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn public(&self) -> &[u8; 32] {
+        &self.public
+    }
+
+    /// The first four octets of SHA-256(name ‖ 0x0A ‖ type ‖ public key).
+    pub fn id(&self) -> [u8; 4] {
+        let digest = Digest::of(&[self.name.as_bytes(), b"\n", &[TYPE_ED25519], &self.public].concat());
+        let [a, b, c, d, ..] = digest.0;
+        [a, b, c, d]
+    }
+}
+
+impl fmt::Display for VerifierKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = [&[TYPE_ED25519], self.public.as_slice()].concat();
+        write!(f, "{}+{}+{}", self.name, HEXLOWER.encode(&self.id()), BASE64.encode(&key))
+    }
+}
+
+/// The signed note of `text` and the key's signature (64 octets) over it.
+pub fn assemble(text: &str, key: &VerifierKey, signature: &[u8]) -> String {
+    format!("{text}\n{DASH}{} {}\n", key.name, BASE64.encode(&[&key.id(), signature].concat()))
+}
+
+/// The checkpoint inside a note, its signature not looked at: for opening a log, which needs no key.
+pub fn parse(note: &str) -> Result<Checkpoint, Error> {
+    Checkpoint::parse(parts(note)?.0)
+}
+
+/// Verifies a note and gives its checkpoint, whose origin must be the key's name. Signatures by other keys are passed over.
+pub fn open(note: &str, key: &VerifierKey) -> Result<Checkpoint, Error> {
+    let (text, signatures) = parts(note)?;
+    let checkpoint = Checkpoint::parse(text)?;
+    let mut ours = signatures.iter().filter(|s| s.name == key.name && s.id == key.id());
+    let signature = ours.next().ok_or(Error::NoSignature)?;
+    if ours.next().is_some() {
+        return Err(Error::TwoSignatures);
+    }
+    UnparsedPublicKey::new(&ED25519, key.public)
+        .verify(text.as_bytes(), &signature.value)
+        .map_err(|_| Error::BadSignature)?;
+    match checkpoint.origin == key.name {
+        true => Ok(checkpoint),
+        false => Err(Error::NotACheckpoint("its origin is not the key's name")),
+    }
+}
+
+struct SignatureLine<'a> {
+    name: &'a str,
+    id: [u8; 4],
+    value: Vec<u8>,
+}
+
+/// Splits a note at its last empty line; the text keeps its final newline.
+fn parts(note: &str) -> Result<(&str, Vec<SignatureLine<'_>>), Error> {
+    if note.len() > MAX_NOTE {
+        return Err(Error::TooLarge);
+    }
+    let end = note.rfind("\n\n").ok_or(Error::NotANote)?;
+    let (text, lines) = note.split_at_checked(end + 1).ok_or(Error::NotANote)?;
+    let lines = lines.strip_prefix('\n').and_then(|l| l.strip_suffix('\n')).ok_or(Error::NotANote)?;
+    let signatures = lines.split('\n').map(signature_line).collect::<Result<Vec<_>, _>>()?;
+    Ok((text, signatures))
+}
+
+fn signature_line(line: &str) -> Result<SignatureLine<'_>, Error> {
+    let read = || {
+        let (name, value) = line.strip_prefix(DASH)?.split_once(' ')?;
+        let octets = BASE64.decode(value.as_bytes()).ok()?;
+        let (id, value) = octets.split_first_chunk::<4>()?;
+        let named = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+');
+        (named && !value.is_empty()).then(|| SignatureLine { name, id: *id, value: value.to_vec() })
+    };
+    read().ok_or(Error::SignatureLine)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+
+    fn pair() -> (Ed25519KeyPair, VerifierKey) {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+        let key = VerifierKey::new("example.org/root", pair.public_key().as_ref().try_into().unwrap()).unwrap();
+        (pair, key)
+    }
+
+    fn signed(text: &str) -> String {
+        let (pair, key) = pair();
+        assemble(text, &key, pair.sign(text.as_bytes()).as_ref())
+    }
+
+    #[test]
+    fn the_verifier_key_of_the_go_checksum_database_is_read() {
+        // golang.org/x/mod/sumdb: the well-known key of sum.golang.org.
+        let text = "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8";
+        let key = VerifierKey::parse(text).unwrap();
+        assert_eq!(key.id(), [0x03, 0x3d, 0xe0, 0xae]);
+        assert_eq!(key.to_string(), text);
+        for bad in [
+            "sum.golang.org+033de0af+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8",
+            "sum.golang.org+033DE0AE+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8",
+            "sum.golang.org",
+            "+033de0ae+AAAA",
+            "",
+        ] {
+            assert_eq!(VerifierKey::parse(bad), Err(Error::VerifierKey), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_note_is_verified_and_any_changed_byte_is_refused() {
+        let (_, key) = pair();
+        let note = signed(&checkpoint_text("example.org/root", 7, &Digest([9; 32])));
+        let checkpoint = open(&note, &key).unwrap();
+        assert_eq!(checkpoint, Checkpoint { origin: "example.org/root".into(), size: 7, root: Digest([9; 32]) });
+        for at in 0..note.len() {
+            for flip in [1u8, 0x20] {
+                let mut bytes = note.clone().into_bytes();
+                bytes[at] ^= flip;
+                if let Ok(changed) = String::from_utf8(bytes) {
+                    assert!(open(&changed, &key).is_err(), "octet {at}");
+                }
+            }
+            assert!(note.is_char_boundary(at).then(|| open(&note[..at], &key)).is_none_or(|r| r.is_err()));
+        }
+    }
+
+    #[test]
+    fn other_signatures_are_passed_over_and_doubles_refused() {
+        let (_, key) = pair();
+        let note = signed(&checkpoint_text("example.org/root", 7, &Digest([9; 32])));
+        let witnessed = format!("{note}{DASH}witness.example AAAAAAEC\n");
+        assert!(open(&witnessed, &key).is_ok());
+        let last = note.lines().last().unwrap();
+        assert_eq!(open(&format!("{note}{last}\n"), &key), Err(Error::TwoSignatures));
+        let stranger = VerifierKey::new("example.org/root", [3; 32]).unwrap();
+        assert_eq!(open(&note, &stranger), Err(Error::NoSignature));
+    }
+
+    #[test]
+    fn texts_that_this_program_does_not_write_are_refused_even_when_signed() {
+        let (_, key) = pair();
+        let root = BASE64.encode(&[9; 32]);
+        for text in [
+            format!("example.org/root\n07\n{root}\n"),
+            format!("example.org/root\n+7\n{root}\n"),
+            format!("example.org/root\n7\n{root}\nextension\n"),
+            format!("example.org/root\n99999999999999999999\n{root}\n"),
+            format!("example.org/root\n{}\n{root}\n", MAX_SIZE + 1),
+            format!("other.example\n7\n{root}\n"),
+            format!("example.org/root\r\n7\n{root}\n"),
+            "example.org/root\n7\nAAAA\n".to_string(),
+        ] {
+            assert!(matches!(open(&signed(&text), &key), Err(Error::NotACheckpoint(_))), "{text}");
+        }
+    }
+}

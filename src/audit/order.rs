@@ -1,0 +1,279 @@
+//! The rules that the order of entries keeps, whatever they hold.
+
+use std::collections::HashMap;
+
+use super::entry::{Body, Entry, VERSION};
+use super::serial::issuer_and_serial;
+use crate::digest::{Digest, Hasher};
+use crate::plan::Kind;
+
+/// Which rule an entry breaks.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    #[error("the entry's version is {0}")]
+    Version(u8),
+    #[error("the first entry is not the genesis entry of this log and key")]
+    Genesis,
+    #[error("a second genesis entry")]
+    SecondGenesis,
+    #[error("plan {0} was planned before")]
+    PlannedTwice(Digest),
+    #[error("plan {0} is started without having been planned")]
+    NotPlanned(Digest),
+    #[error("plan {0} is started after its end")]
+    StartedAfterEnd(Digest),
+    #[error("plan {plan} is started while plan {open} is open")]
+    TwoOpen { plan: Digest, open: Digest },
+    #[error("an entry of plan {0} stands outside the plan's start and end")]
+    OutsidePlan(Digest),
+    #[error("item {item} of the plan follows item {last}")]
+    ItemOrder { item: u64, last: u64 },
+    #[error("item {item} is beyond the plan's {items} items")]
+    ItemBeyond { item: u64, items: u64 },
+    #[error("the plan is of the other kind")]
+    OtherKind,
+    #[error("the end entry counts {counted} done or refused, the log {recorded}")]
+    Counts { counted: u64, recorded: u64 },
+    #[error("the certificate's issuer and serial number cannot be read")]
+    Certificate,
+}
+
+struct Plan {
+    kind: Kind,
+    items: u64,
+    last: Option<u64>,
+    done: u64,
+    refused: u64,
+    ended: bool,
+}
+
+/// The state of a log, folded entry by entry. Memory grows with the number of plans, and by 8 octets a certificate.
+#[derive(Default)]
+pub(super) struct Order {
+    origin: String,
+    verifier_key: String,
+    entries: u64,
+    plans: HashMap<Digest, Plan>,
+    open: Option<Digest>,
+    serials: Vec<u64>,
+}
+
+impl Order {
+    pub(super) fn new(origin: &str, verifier_key: &str) -> Order {
+        Order { origin: origin.into(), verifier_key: verifier_key.into(), ..Order::default() }
+    }
+
+    /// The plan that was started and has not ended.
+    pub(super) fn open_plan(&self) -> Option<Digest> {
+        self.open
+    }
+
+    pub(super) fn take(&mut self, entry: &Entry) -> Result<(), Broken> {
+        if entry.v != VERSION {
+            return Err(Broken::Version(entry.v));
+        }
+        let first = self.entries == 0;
+        self.entries += 1;
+        match &entry.body {
+            Body::Genesis(_) if !first => Err(Broken::SecondGenesis),
+            Body::Genesis(g) if g.origin == self.origin && g.verifier_key == self.verifier_key => Ok(()),
+            _ if first => Err(Broken::Genesis),
+            Body::Planned { plan, kind, items, .. } => self.planned(*plan, *kind, *items),
+            Body::Start(start) => self.started(start.plan),
+            Body::KeyGenerated(key) => self.item(key.plan, key.item, Kind::Keys),
+            Body::Crl(crl) => self.item(crl.plan, crl.item, Kind::Certificates),
+            Body::Certificate(certificate) => {
+                self.item(certificate.plan, certificate.item, Kind::Certificates)?;
+                self.serials.push(serial_mark(&certificate.der).ok_or(Broken::Certificate)?);
+                Ok(())
+            }
+            Body::Refused { plan, .. } => {
+                self.running(*plan)?.refused += 1;
+                Ok(())
+            }
+            Body::End(end) => {
+                let plan = self.running(end.plan)?;
+                for (counted, recorded) in [(end.done, plan.done), (end.refused, plan.refused)] {
+                    if counted != recorded {
+                        return Err(Broken::Counts { counted, recorded });
+                    }
+                }
+                plan.ended = true;
+                self.open = None;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Marks of serial numbers that were seen more than once: nearly always none, and candidates only.
+    pub(super) fn doubtful_serials(mut self) -> Vec<u64> {
+        self.serials.sort_unstable();
+        let mut twice: Vec<u64> = self
+            .serials
+            .windows(2)
+            .filter_map(|w| if let [a, b] = w { (a == b).then_some(*a) } else { None })
+            .collect();
+        twice.dedup();
+        twice
+    }
+
+    fn planned(&mut self, plan: Digest, kind: Kind, items: u64) -> Result<(), Broken> {
+        let new = Plan { kind, items, last: None, done: 0, refused: 0, ended: false };
+        match self.plans.insert(plan, new) {
+            None => Ok(()),
+            Some(_) => Err(Broken::PlannedTwice(plan)),
+        }
+    }
+
+    /// A start; another one of the same open plan is a resume.
+    fn started(&mut self, plan: Digest) -> Result<(), Broken> {
+        match (self.plans.get(&plan), self.open) {
+            (None, _) => Err(Broken::NotPlanned(plan)),
+            (Some(known), _) if known.ended => Err(Broken::StartedAfterEnd(plan)),
+            (Some(_), Some(open)) if open != plan => Err(Broken::TwoOpen { plan, open }),
+            _ => {
+                self.open = Some(plan);
+                Ok(())
+            }
+        }
+    }
+
+    fn running(&mut self, plan: Digest) -> Result<&mut Plan, Broken> {
+        let running = if self.open == Some(plan) { self.plans.get_mut(&plan) } else { None };
+        running.ok_or(Broken::OutsidePlan(plan))
+    }
+
+    fn item(&mut self, plan: Digest, item: u64, kind: Kind) -> Result<(), Broken> {
+        let plan = self.running(plan)?;
+        if plan.kind != kind {
+            return Err(Broken::OtherKind);
+        }
+        if item >= plan.items {
+            return Err(Broken::ItemBeyond { item, items: plan.items });
+        }
+        if let Some(last) = plan.last.filter(|last| *last >= item) {
+            return Err(Broken::ItemOrder { item, last });
+        }
+        plan.last = Some(item);
+        plan.done += 1;
+        Ok(())
+    }
+}
+
+/// 64 bits that stand for an issuer and serial number. Equal marks are looked at again, octet by octet.
+pub(super) fn serial_mark(der: &[u8]) -> Option<u64> {
+    let (issuer, serial) = issuer_and_serial(der)?;
+    let mut hasher = Hasher::default();
+    hasher.update(issuer);
+    hasher.update(serial);
+    let [a, b, c, d, e, f, g, h, ..] = hasher.finish().0;
+    Some(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::entry::{CertificateIssued, End, Start};
+    use super::super::serial::tests::shell;
+    use super::super::station::{Signer, genesis};
+    use super::*;
+    use crate::cbor::Bytes;
+
+    pub(crate) const PLAN: Digest = Digest([1; 32]);
+
+    pub(crate) fn planned(plan: Digest, items: u64) -> Body {
+        Body::Planned { plan, kind: Kind::Certificates, items, refused: 1, bundle: None, counts: vec![] }
+    }
+
+    pub(crate) fn start(plan: Digest) -> Body {
+        let (operator, witness) = ("op".into(), "wit".into());
+        Body::Start(Start { plan, approvals: vec![], operator, witness, witness_time: None })
+    }
+
+    pub(crate) fn end(plan: Digest, done: u64, refused: u64) -> Body {
+        Body::End(End { plan, release: 1, done, refused, manifest: Digest([8; 32]) })
+    }
+
+    pub(crate) fn certificate(plan: Digest, item: u64, serial: u8) -> Body {
+        let der = Bytes::from(shell(5, &[1, serial]));
+        let (ca, profile, request) = ("root".into(), "leaf".into(), Some("r1".into()));
+        Body::Certificate(CertificateIssued { plan, item, ca, subject_ca: None, request, profile, der })
+    }
+
+    pub(crate) fn refused(plan: Digest) -> Body {
+        Body::Refused { plan, request: "r2".into(), check: "name".into(), reason: "not validated".into() }
+    }
+
+    /// Folds the bodies behind a genesis entry and gives what the last one is answered.
+    fn fold(bodies: Vec<Body>) -> Result<Option<Digest>, Broken> {
+        let signer = Signer::new();
+        let mut order = Order::new(signer.origin(), &signer.key().to_string());
+        order.take(&genesis(&signer))?;
+        bodies.into_iter().try_for_each(|body| order.take(&Entry::new(0, body)))?;
+        Ok(order.open_plan())
+    }
+
+    #[test]
+    fn a_whole_plan_with_a_resume_is_in_order() {
+        let other = Digest([2; 32]);
+        let whole = vec![
+            planned(PLAN, 3),
+            planned(other, 1),
+            start(PLAN),
+            certificate(PLAN, 0, 1),
+            start(PLAN),
+            certificate(PLAN, 2, 2),
+            refused(PLAN),
+            end(PLAN, 2, 1),
+            start(other),
+        ];
+        assert_eq!(fold(whole), Ok(Some(other)));
+    }
+
+    #[test]
+    fn each_rule_is_kept() {
+        let other = Digest([2; 32]);
+        let opened = || vec![planned(PLAN, 3), planned(other, 1), start(PLAN)];
+        let after = |bodies: Vec<Body>| fold(opened().into_iter().chain(bodies).collect()).unwrap_err();
+        assert_eq!(fold(vec![start(PLAN)]), Err(Broken::NotPlanned(PLAN)));
+        assert_eq!(fold(vec![planned(PLAN, 3), refused(PLAN)]), Err(Broken::OutsidePlan(PLAN)));
+        assert_eq!(fold(vec![planned(PLAN, 3), certificate(PLAN, 0, 1)]), Err(Broken::OutsidePlan(PLAN)));
+        assert_eq!(after(vec![planned(PLAN, 3)]), Broken::PlannedTwice(PLAN));
+        assert_eq!(after(vec![start(other)]), Broken::TwoOpen { plan: other, open: PLAN });
+        assert_eq!(after(vec![certificate(other, 0, 1)]), Broken::OutsidePlan(other));
+        assert_eq!(after(vec![certificate(PLAN, 3, 1)]), Broken::ItemBeyond { item: 3, items: 3 });
+        let again = vec![certificate(PLAN, 1, 1), certificate(PLAN, 1, 2)];
+        assert_eq!(after(again), Broken::ItemOrder { item: 1, last: 1 });
+        assert_eq!(after(vec![end(PLAN, 1, 0)]), Broken::Counts { counted: 1, recorded: 0 });
+        assert_eq!(after(vec![end(PLAN, 0, 0), start(PLAN)]), Broken::StartedAfterEnd(PLAN));
+        assert_eq!(after(vec![end(PLAN, 0, 0), refused(PLAN)]), Broken::OutsidePlan(PLAN));
+        assert_eq!(after(vec![genesis(&Signer::new()).body]), Broken::SecondGenesis);
+        let mut torn = certificate(PLAN, 0, 1);
+        if let Body::Certificate(c) = &mut torn {
+            c.der.pop();
+        }
+        assert_eq!(after(vec![torn]), Broken::Certificate);
+        let keys = Body::Planned {
+            plan: Digest([7; 32]),
+            kind: Kind::Keys,
+            items: 1,
+            refused: 0,
+            bundle: None,
+            counts: vec![],
+        };
+        let seven = Digest([7; 32]);
+        assert_eq!(fold(vec![keys, start(seven), certificate(seven, 0, 1)]), Err(Broken::OtherKind));
+    }
+
+    #[test]
+    fn the_first_entry_is_the_genesis_of_this_key() {
+        let signer = Signer::new();
+        let mut order = Order::new(signer.origin(), &signer.key().to_string());
+        assert_eq!(order.take(&Entry::new(0, refused(PLAN))), Err(Broken::Genesis));
+        let mut order = Order::new(signer.origin(), "another+key");
+        assert_eq!(order.take(&genesis(&signer)), Err(Broken::Genesis));
+        let mut order = Order::new(signer.origin(), &signer.key().to_string());
+        let later = Entry { v: 1, ..genesis(&signer) };
+        assert_eq!(order.take(&later), Err(Broken::Version(1)));
+    }
+}

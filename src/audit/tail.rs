@@ -1,0 +1,367 @@
+//! The file `tail`: entries since the last checkpoint, each guarded by its own hash.
+//!
+//! ```text
+//! header   magic "coldroot-tail-v0" (16) | base (u64) | root of the first `base` entries (32) | length (u16) and origin
+//!          | SHA-256 of the header so far (32)
+//! record   length (u32) | entry | leaf hash: SHA-256(0x00 ‖ entry) (32)
+//! ```
+//! Numbers are big-endian. The header is written atomically with the file; records are appended. A stop in the middle of
+//! a record leaves it unfinished at the end of the file, where nothing was promised yet (`sync` had not returned): it is
+//! cut. A bad record that a whole one follows was whole once: that is damage, and the log is halted.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufReader, ErrorKind, Read};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::entry::MAX_ENTRY;
+use super::merkle::leaf_hash;
+use super::{Error, durable, note};
+use crate::digest::Digest;
+
+const MAGIC: &[u8; 16] = b"coldroot-tail-v0";
+const DIGEST: usize = 32;
+const LENGTH: usize = 4;
+const MAX_RECORD: usize = LENGTH + MAX_ENTRY + DIGEST;
+/// Records wait in memory up to this many octets before they are handed to the file.
+const BUFFER: usize = 1 << 20;
+/// The stretch in which one look for a following record is made.
+const WINDOW: usize = 1 << 20;
+
+/// What the tail continues.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub base: u64,
+    pub root: Digest,
+    pub origin: String,
+}
+
+impl Header {
+    fn encode(&self) -> Vec<u8> {
+        // `valid_origin` bounds the origin to MAX_ORIGIN octets.
+        let length = u16::try_from(self.origin.len()).unwrap_or(u16::MAX);
+        let mut bytes =
+            [&MAGIC[..], &self.base.to_be_bytes(), &self.root.0, &length.to_be_bytes(), self.origin.as_bytes()]
+                .concat();
+        let digest = Digest::of(&bytes);
+        bytes.extend_from_slice(&digest.0);
+        bytes
+    }
+
+    /// Reads a header: the values are taken from their places, and encoding them again must give the same octets.
+    fn read(from: &mut impl Read) -> Option<(Header, u64)> {
+        let mut fixed = [0; 16 + 8 + DIGEST + 2];
+        from.read_exact(&mut fixed).ok()?;
+        let (_, rest) = fixed.split_first_chunk::<16>()?;
+        let (base, rest) = rest.split_first_chunk::<8>()?;
+        let (root, rest) = rest.split_first_chunk::<DIGEST>()?;
+        let length = usize::from(u16::from_be_bytes(rest.try_into().ok()?));
+        if length > note::MAX_ORIGIN {
+            return None;
+        }
+        let mut variable = vec![0; length + DIGEST];
+        from.read_exact(&mut variable).ok()?;
+        let origin = String::from_utf8(variable.get(..length)?.to_vec()).ok()?;
+        let header = Header { base: u64::from_be_bytes(*base), root: Digest(*root), origin };
+        let valid = note::valid_origin(&header.origin) && header.base <= note::MAX_SIZE;
+        let read = [&fixed[..], &variable].concat();
+        (valid && header.encode() == read).then_some((header, read.len() as u64))
+    }
+}
+
+/// An open tail. Memory: 40 octets an entry, and the buffer.
+pub(super) struct Tail {
+    path: PathBuf,
+    file: File,
+    header: Header,
+    /// Where each record begins.
+    offsets: Vec<u64>,
+    leaves: Vec<Digest>,
+    /// Up to here the records are in the file; behind it, in `buffer`.
+    written: u64,
+    buffer: Vec<u8>,
+    /// Octets of an unfinished record at the end of the file.
+    torn: u64,
+}
+
+impl Tail {
+    /// Puts a new tail in the place of the old one, holding `entries`.
+    pub(super) fn create(path: &Path, header: &Header, entries: &[Vec<u8>]) -> Result<(), Error> {
+        let mut bytes = header.encode();
+        for entry in entries {
+            bytes.extend_from_slice(&record(entry, &leaf_hash(entry)));
+        }
+        durable::replace(path, &bytes)
+    }
+
+    /// Reads the whole tail once; `None` when there is no such file.
+    pub(super) fn open(path: &Path, write: bool) -> Result<Option<Tail>, Error> {
+        let file = match OpenOptions::new().read(true).write(write).open(path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::io(path)(e)),
+        };
+        let length = file.metadata().map_err(Error::io(path))?.len();
+        let mut reader = BufReader::with_capacity(WINDOW, &file);
+        let (header, start) = Header::read(&mut reader).ok_or(Error::TailHeader)?;
+        let (mut offsets, mut leaves, mut at) = (Vec::new(), Vec::new(), start);
+        let mut bytes = Vec::new();
+        while at < length {
+            match read_record(&mut reader, &mut bytes).map_err(Error::io(path))? {
+                Some(leaf) => {
+                    offsets.push(at);
+                    leaves.push(leaf);
+                    at += (LENGTH + bytes.len() + DIGEST) as u64;
+                }
+                None if whole_record_after(&file, at).map_err(Error::io(path))? => {
+                    return Err(Error::TailDamaged { index: header.base + leaves.len() as u64, offset: at });
+                }
+                None => break,
+            }
+        }
+        let torn = length.saturating_sub(at);
+        let path = path.to_path_buf();
+        Ok(Some(Tail { path, file, header, offsets, leaves, written: at, buffer: Vec::new(), torn }))
+    }
+
+    pub(super) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    pub(super) fn base(&self) -> u64 {
+        self.header.base
+    }
+
+    /// One beyond the index of the last entry.
+    pub(super) fn end(&self) -> u64 {
+        self.header.base + self.leaves.len() as u64
+    }
+
+    pub(super) fn torn(&self) -> u64 {
+        self.torn
+    }
+
+    /// Carries the report of a cut over to the tail that took this one's place.
+    pub(super) fn remember_torn(&mut self, torn: u64) {
+        self.torn = torn;
+    }
+
+    /// The leaf hashes of the entries from `index` on.
+    pub(super) fn leaves_from(&self, index: u64) -> &[Digest] {
+        self.place(index).and_then(|place| self.leaves.get(place..)).unwrap_or(&[])
+    }
+
+    pub(super) fn leaf(&self, index: u64) -> Option<Digest> {
+        self.leaves.get(self.place(index)?).copied()
+    }
+
+    /// Removes an unfinished record.
+    pub(super) fn cut(&mut self) -> Result<(), Error> {
+        if self.torn > 0 {
+            let cut = durable::step().and_then(|()| self.file.set_len(self.written));
+            cut.map_err(Error::io(&self.path))?;
+            durable::flush_file(&self.file, &self.path)?;
+        }
+        Ok(())
+    }
+
+    /// Adds an entry behind the last one; it is durable after [`Tail::sync`].
+    pub(super) fn append(&mut self, entry: &[u8]) -> Result<u64, Error> {
+        let (index, leaf) = (self.end(), leaf_hash(entry));
+        self.offsets.push(self.written + self.buffer.len() as u64);
+        self.leaves.push(leaf);
+        self.buffer.extend_from_slice(&record(entry, &leaf));
+        if self.buffer.len() >= BUFFER {
+            self.write()?;
+        }
+        Ok(index)
+    }
+
+    pub(super) fn sync(&mut self) -> Result<(), Error> {
+        self.write()?;
+        durable::flush_file(&self.file, &self.path)
+    }
+
+    fn write(&mut self) -> Result<(), Error> {
+        if !self.buffer.is_empty() {
+            let written = durable::step().and_then(|()| self.file.write_all_at(&self.buffer, self.written));
+            written.map_err(Error::io(&self.path))?;
+            self.written += self.buffer.len() as u64;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+
+    /// The octets of an entry, compared with its hash.
+    pub(super) fn entry(&self, index: u64) -> Result<Vec<u8>, Error> {
+        let beyond = || Error::OutOfRange { index, size: self.end() };
+        let offset = self.place(index).and_then(|p| self.offsets.get(p)).copied().ok_or_else(beyond)?;
+        let mut bytes = Vec::new();
+        let leaf = match offset.checked_sub(self.written) {
+            // A record is handed to the file whole, so it is either there or in the buffer.
+            Some(at) => {
+                let at = usize::try_from(at).unwrap_or(usize::MAX);
+                read_record(&mut self.buffer.get(at..).unwrap_or(&[]), &mut bytes)
+            }
+            None => read_record(&mut At { file: &self.file, at: offset }, &mut bytes),
+        };
+        match leaf.map_err(Error::io(&self.path))? {
+            Some(leaf) if Some(leaf) == self.leaf(index) => Ok(bytes),
+            _ => Err(Error::EntryDiffers { index }),
+        }
+    }
+
+    fn place(&self, index: u64) -> Option<usize> {
+        usize::try_from(index.checked_sub(self.header.base)?).ok()
+    }
+}
+
+fn record(entry: &[u8], leaf: &Digest) -> Vec<u8> {
+    // `Entry::encode` bounds an entry to MAX_ENTRY octets.
+    let length = u32::try_from(entry.len()).unwrap_or(u32::MAX);
+    [&length.to_be_bytes(), entry, &leaf.0].concat()
+}
+
+/// Reads one whole record and gives its leaf hash; `None` when what is there is not one.
+fn read_record(from: &mut impl Read, bytes: &mut Vec<u8>) -> std::io::Result<Option<Digest>> {
+    let mut read = || -> std::io::Result<Option<Digest>> {
+        let mut length = [0; LENGTH];
+        from.read_exact(&mut length)?;
+        let length = u32::from_be_bytes(length) as usize;
+        if length == 0 || length > MAX_ENTRY {
+            return Ok(None);
+        }
+        bytes.resize(length, 0);
+        from.read_exact(bytes)?;
+        let mut digest = [0; DIGEST];
+        from.read_exact(&mut digest)?;
+        let leaf = leaf_hash(bytes);
+        Ok((leaf.0 == digest).then_some(leaf))
+    };
+    match read() {
+        Err(e) if e.kind() == ErrorKind::UnexpectedEof => Ok(None),
+        other => other,
+    }
+}
+
+/// Is there a whole record anywhere behind the bad one at `bad`? Looked for at every octet, since a bad length tells
+/// nothing about where the next record begins.
+fn whole_record_after(file: &File, bad: u64) -> std::io::Result<bool> {
+    let mut at = bad + 1;
+    let mut window = Vec::new();
+    let mut entry = Vec::new();
+    loop {
+        window.clear();
+        At { file, at }.take((WINDOW + MAX_RECORD) as u64).read_to_end(&mut window)?;
+        for start in 0..window.len().min(WINDOW) {
+            if read_record(&mut window.get(start..).unwrap_or(&[]), &mut entry)?.is_some() {
+                return Ok(true);
+            }
+        }
+        if window.len() <= WINDOW {
+            return Ok(false);
+        }
+        at += WINDOW as u64;
+    }
+}
+
+/// Reads a file from a position without moving its cursor.
+struct At<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl Read for At<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> Header {
+        Header { base: 5, root: Digest([1; 32]), origin: "example.org/t".into() }
+    }
+
+    fn entries() -> Vec<Vec<u8>> {
+        vec![vec![1; 40], vec![2; 300], vec![3; 7]]
+    }
+
+    #[test]
+    fn a_tail_is_read_back_from_file_and_buffer() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tail");
+        Tail::create(&path, &header(), &entries()).unwrap();
+        let mut tail = Tail::open(&path, true).unwrap().unwrap();
+        assert_eq!((tail.header(), tail.end(), tail.torn()), (&header(), 8, 0));
+        assert_eq!(tail.append(&[9; 16]).unwrap(), 8);
+        assert_eq!(tail.entry(8).unwrap(), vec![9; 16]);
+        assert_eq!(tail.entry(6).unwrap(), vec![2; 300]);
+        tail.sync().unwrap();
+        assert_eq!(tail.append(&[4; 16]).unwrap(), 9);
+        assert!(matches!(tail.entry(10), Err(Error::OutOfRange { .. })));
+        assert!(matches!(tail.entry(4), Err(Error::OutOfRange { .. })));
+        drop(tail);
+        // What was not synced was in memory only.
+        let tail = Tail::open(&path, false).unwrap().unwrap();
+        assert_eq!((tail.end(), tail.entry(8).unwrap()), (9, vec![9; 16]));
+        assert!(Tail::open(&dir.path().join("none"), false).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_tail_cut_at_any_octet_keeps_its_whole_records() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tail");
+        Tail::create(&path, &header(), &entries()).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let start = header().encode().len();
+        let ends = [start, start + 76, start + 76 + 336, start + 76 + 336 + 43];
+        for length in 0..=whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            if length < start {
+                assert!(matches!(Tail::open(&path, true), Err(Error::TailHeader)));
+                continue;
+            }
+            let mut tail = Tail::open(&path, true).unwrap().unwrap();
+            let kept = ends.iter().filter(|end| **end <= length).count() - 1;
+            assert_eq!(tail.end(), 5 + kept as u64);
+            assert_eq!(tail.torn(), (length - ends[kept]) as u64);
+            tail.cut().unwrap();
+            tail.append(&[8; 9]).unwrap();
+            tail.sync().unwrap();
+            let again = Tail::open(&path, false).unwrap().unwrap();
+            assert_eq!((again.end(), again.torn()), (6 + kept as u64, 0));
+        }
+    }
+
+    #[test]
+    fn a_changed_octet_before_the_last_record_halts_and_in_it_is_a_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tail");
+        Tail::create(&path, &header(), &entries()).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let start = header().encode().len();
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x04;
+            std::fs::write(&path, &bytes).unwrap();
+            let found = Tail::open(&path, false);
+            if at < start {
+                assert!(matches!(found, Err(Error::TailHeader)), "octet {at}");
+            } else if at < start + 76 + 336 {
+                assert!(matches!(found, Err(Error::TailDamaged { index: 5 | 6, .. })), "octet {at}");
+            } else {
+                assert_eq!(found.unwrap().unwrap().torn(), 43, "octet {at}");
+            }
+        }
+        // Blocks that never reached the disk read as zeros.
+        let mut bytes = whole.clone();
+        bytes[start + 76..].fill(0);
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(Tail::open(&path, false).unwrap().unwrap().end(), 6);
+    }
+}

@@ -1,0 +1,143 @@
+//! One failure for every verb: what is wrong, what to do, and the exit code.
+
+use crate::text::lines;
+use crate::{approval, audit, bundle, config, issue, ledger, media, plan, prepare, release};
+
+/// The exit codes of design: refused, wrong usage, halted, a check failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    Refused = 1,
+    Usage = 2,
+    Halted = 3,
+    CheckFailed = 4,
+}
+
+/// Why a verb did not do what was asked.
+#[derive(Debug)]
+pub struct Failure {
+    pub code: Code,
+    pub what: String,
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    pub fn refused(what: impl Into<String>, hint: impl Into<String>) -> Failure {
+        Failure { code: Code::Refused, what: what.into(), hint: Some(hint.into()) }
+    }
+
+    pub fn usage(what: impl Into<String>, hint: impl Into<String>) -> Failure {
+        Failure { code: Code::Usage, what: what.into(), hint: Some(hint.into()) }
+    }
+
+    pub fn io(path: &std::path::Path, e: std::io::Error) -> Failure {
+        Failure { code: Code::Refused, what: format!("{}: {e}", path.display()), hint: None }
+    }
+
+    /// The same failure with the next command to type.
+    pub fn next(mut self, hint: impl Into<String>) -> Failure {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn check_failed(mut self) -> Failure {
+        self.code = Code::CheckFailed;
+        self
+    }
+
+    pub fn print(&self, json: bool) {
+        if json {
+            let code = self.code as u8;
+            let json = serde_json::json!({ "error": self.what, "hint": self.hint, "exit": code });
+            print!("{}", super::ascii_json(&json));
+            return;
+        }
+        let class = match self.code {
+            Code::Refused => "refused",
+            Code::Usage => "cannot start",
+            Code::Halted => "halted, state kept",
+            Code::CheckFailed => "check failed",
+        };
+        eprintln!("coldroot: {class}: {}", lines(&self.what));
+        if let Some(hint) = self.hint.as_ref().filter(|hint| !hint.is_empty()) {
+            eprintln!("  next: {}", lines(hint));
+        }
+    }
+}
+
+impl From<config::Error> for Failure {
+    fn from(e: config::Error) -> Failure {
+        Failure { code: Code::Usage, hint: e.hint(), what: e.to_string() }
+    }
+}
+
+impl From<approval::Error> for Failure {
+    fn from(e: approval::Error) -> Failure {
+        Failure { code: Code::Refused, hint: e.hint(), what: format!("not approved: {e}") }
+    }
+}
+
+impl From<plan::Error> for Failure {
+    fn from(e: plan::Error) -> Failure {
+        Failure { code: Code::Refused, hint: e.hint(), what: e.to_string() }
+    }
+}
+
+impl From<bundle::Error> for Failure {
+    fn from(e: bundle::Error) -> Failure {
+        Failure { code: Code::Refused, hint: e.hint(), what: e.to_string() }
+    }
+}
+
+impl From<media::Error> for Failure {
+    fn from(e: media::Error) -> Failure {
+        Failure { code: Code::Refused, hint: e.hint(), what: e.to_string() }
+    }
+}
+
+impl From<audit::Error> for Failure {
+    fn from(e: audit::Error) -> Failure {
+        let code = if e.halted() { Code::Halted } else { Code::Refused };
+        Failure { code, hint: e.hint(), what: format!("audit log: {e}") }
+    }
+}
+
+impl From<ledger::Error> for Failure {
+    fn from(e: ledger::Error) -> Failure {
+        Failure { code: Code::Halted, hint: e.hint(), what: e.to_string() }
+    }
+}
+
+impl From<prepare::Error> for Failure {
+    fn from(e: prepare::Error) -> Failure {
+        Failure { code: Code::Refused, hint: e.hint(), what: e.to_string() }
+    }
+}
+
+impl From<release::Error> for Failure {
+    fn from(e: release::Error) -> Failure {
+        let code = match e {
+            release::Error::Check { .. } => Code::CheckFailed,
+            _ => Code::Refused,
+        };
+        Failure { code, hint: e.hint(), what: e.to_string() }
+    }
+}
+
+#[cfg(feature = "station")]
+impl From<crate::gate::Error> for Failure {
+    fn from(e: crate::gate::Error) -> Failure {
+        let code = if e.halted() { Code::Halted } else { Code::Refused };
+        Failure { code, hint: e.hint(), what: e.to_string() }
+    }
+}
+
+#[cfg(feature = "station")]
+impl From<issue::Error<crate::gate::Error>> for Failure {
+    fn from(e: issue::Error<crate::gate::Error>) -> Failure {
+        match e {
+            // The gate knows best why it did not sign. What was recorded before stays: the run is halted, not refused.
+            issue::Error::Signer(gate) => Failure { code: Code::Halted, ..gate.into() },
+            other => Failure { code: Code::Halted, hint: other.hint(), what: other.to_string() },
+        }
+    }
+}

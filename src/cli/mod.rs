@@ -1,0 +1,178 @@
+//! The verbs: parse, resolve, one function a verb, one report, one exit code.
+
+#[cfg(feature = "station")]
+mod demo;
+mod failure;
+#[cfg(feature = "station")]
+mod init;
+mod offline;
+pub mod pack;
+#[cfg(feature = "station")]
+mod plan;
+mod recognise;
+mod show;
+#[cfg(feature = "station")]
+mod sign;
+#[cfg(feature = "station")]
+mod station;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use failure::{Code, Failure};
+
+/// HSM-backed offline root signer: plans, approvals, signatures, and an audit log that outsiders can check.
+#[derive(Parser)]
+#[command(name = "coldroot", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Start with `coldroot demo`: the whole road on a throw-away SoftHSM token.\n\n\
+    Exit codes: 0 done; 1 refused, nothing changed; 2 wrong usage or configuration;\n\
+    3 halted, state kept, the message names the command that resumes; 4 a check failed.")]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Options of every verb.
+#[derive(Args, Clone, Debug)]
+pub struct Globals {
+    /// The station's directory: hierarchy.toml, audit/, in/, out/
+    #[arg(long, global = true, value_name = "DIR", default_value = ".")]
+    pub station: PathBuf,
+    /// Machine-readable result on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No progress bars
+    #[arg(long, global = true)]
+    pub plain: bool,
+    /// Rehearsals only: take this as the present time (2026-11-22T00:00:00Z)
+    #[arg(long, global = true, value_name = "UTC", value_parser = parse_time)]
+    pub now: Option<i64>,
+    /// Read a token's PIN from descriptor N of this process, a pipe: `--pin-fd 3 3< <(command)`; with several tokens
+    /// TOKEN=N
+    #[arg(long, global = true, value_name = "[TOKEN=]N")]
+    pub pin_fd: Vec<String>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the whole road on a throw-away SoftHSM token
+    #[cfg(feature = "station")]
+    Demo(demo::DemoArgs),
+    /// Tokens: list what a module shows, or initialise one for a rehearsal
+    #[cfg(feature = "station")]
+    #[command(subcommand)]
+    Token(init::TokenVerb),
+    /// Begin a station: make the audit key, the genesis entry, the first checkpoint and the mark
+    #[cfg(feature = "station")]
+    Init(init::InitArgs),
+    /// Make a plan from a ceremony or a bundle: the exact outcome, before any key is used
+    #[cfg(feature = "station")]
+    Plan(plan::PlanArgs),
+    /// Carry an approved plan out, or go on with one that was interrupted
+    #[cfg(feature = "station")]
+    Sign(sign::SignArgs),
+    /// Show what a file is and what it says (plan, bundle, release, log, certificate, CRL, request, hierarchy, ceremony)
+    Show(show::ShowArgs),
+    /// Check a file against what you know from elsewhere
+    Check(offline::CheckArgs),
+    /// Sign the statement of a plan, or of a hierarchy before `init`, with your SSH key
+    Approve(offline::ApproveArgs),
+    /// At the desk: make a signed bundle from certificate requests
+    Pack(pack::PackArgs),
+    /// At the desk: write a release out as certificates, CRLs, refusals, log and report
+    Unpack(offline::UnpackArgs),
+}
+
+/// What a verb came to: the same result for people and for machines.
+pub struct Answer {
+    pub text: String,
+    pub json: serde_json::Value,
+}
+
+impl Answer {
+    pub fn new(text: impl Into<String>, json: impl serde::Serialize) -> Answer {
+        // A report type of our own always has a JSON form; `null` would only hide the text's twin, not the result.
+        Answer { text: text.into(), json: serde_json::to_value(json).unwrap_or_default() }
+    }
+}
+
+/// The program.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.globals.json;
+    let result = match cli.verb {
+        #[cfg(feature = "station")]
+        Verb::Demo(args) => demo::demo(&cli.globals, args),
+        #[cfg(feature = "station")]
+        Verb::Token(verb) => init::token(&cli.globals, verb),
+        #[cfg(feature = "station")]
+        Verb::Init(args) => init::init(&cli.globals, args),
+        #[cfg(feature = "station")]
+        Verb::Plan(args) => plan::plan(&cli.globals, args),
+        #[cfg(feature = "station")]
+        Verb::Sign(args) => sign::sign(&cli.globals, args),
+        Verb::Show(args) => show::show(&cli.globals, args),
+        Verb::Check(args) => offline::check(&cli.globals, args),
+        Verb::Approve(args) => offline::approve(args),
+        Verb::Pack(args) => offline::pack(args),
+        Verb::Unpack(args) => offline::unpack(&cli.globals, args),
+    };
+    match result {
+        Ok(answer) => {
+            let text = match json {
+                true => ascii_json(&answer.json),
+                false => crate::text::lines(&answer.text),
+            };
+            let mut out = std::io::stdout();
+            match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                Ok(()) => ExitCode::SUCCESS,
+                // A reader that has gone (a closed pager) is no failure of the verb.
+                Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+                Err(e) => {
+                    eprintln!("coldroot: done, but the result could not be written out: {e}");
+                    ExitCode::from(Code::Halted as u8)
+                }
+            }
+        }
+        Err(failure) => {
+            failure.print(json);
+            ExitCode::from(failure.code as u8)
+        }
+    }
+}
+
+/// JSON in ASCII: what a terminal could act on stands as `\uXXXX`.
+pub(crate) fn ascii_json(value: &serde_json::Value) -> String {
+    let mut out = String::new();
+    for c in format!("{value:#}\n").chars() {
+        match c {
+            '\n' | ' '..='~' => out.push(c),
+            _ => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}"))),
+        }
+    }
+    out
+}
+
+fn parse_time(text: &str) -> Result<i64, String> {
+    crate::text::parse_utc(text).ok_or_else(|| "write it as 2026-11-22T00:00:00Z".into())
+}
+
+/// The time to judge by: `--now` or the clock.
+pub(crate) fn clock(now: Option<i64>) -> i64 {
+    now.unwrap_or_else(|| time::OffsetDateTime::now_utc().unix_timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

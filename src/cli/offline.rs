@@ -1,0 +1,370 @@
+//! The verbs that need no token: `approve`, `check`, `pack`, `unpack`.
+
+use std::fs;
+use std::io::{BufReader, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::audit::{Log, note::VerifierKey};
+use crate::bundle;
+use crate::config::{Ceremony, Hierarchy};
+use crate::plan::{NAMESPACE, Plan, init_statement, statement};
+use crate::report::terminal::{human_count, pairs};
+use crate::{approval, audit, release};
+
+use super::pack::{self, PackArgs};
+use super::recognise::{Kind, read_text, recognise};
+use super::{Answer, Failure, Globals, clock, failure::Code};
+
+/// The largest file that holds a verifier key.
+const MAX_KEY: u64 = 4096;
+
+/// Signs a statement.
+#[derive(Args)]
+#[command(after_help = "The same with stock tools, over the .statement file:\n  \
+    ssh-keygen -Y sign -n coldroot-plan-v1 -f KEY plan-3f2a9c01.statement\n\nExample:\n  \
+    coldroot approve plan-3f2a9c01.plan --person alice --key ~/.ssh/id_ed25519")]
+pub struct ApproveArgs {
+    /// The plan, or hierarchy.toml before `init`
+    pub path: PathBuf,
+    /// Your roster id: names the signature's file
+    #[arg(long, value_name = "ID")]
+    pub person: String,
+    /// Your SSH key (a .pub file names a key of the ssh-agent)
+    #[arg(long, value_name = "SSHKEY")]
+    pub key: PathBuf,
+    /// Do not ask for the digest (scripts; without a terminal nobody is asked anyway)
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Checks something.
+#[derive(Args)]
+#[command(
+    after_help = "Verifier key, hierarchy and root must come from a place that is not the release.\n\nExamples:\n  \
+    coldroot check release-0003 --verifier-key verifier-key --hierarchy hierarchy.toml --root root.pem\n  \
+    coldroot check audit --verifier-key \"example.org/log+1a2b3c4d+AQ…\"\n  coldroot check hierarchy.toml"
+)]
+pub struct CheckArgs {
+    /// What to check: release, log, bundle, plan, hierarchy, ceremony
+    pub path: PathBuf,
+    /// The log's verifier key, or the file that holds it
+    #[arg(long, value_name = "KEY")]
+    pub verifier_key: Option<String>,
+    /// The hierarchy file
+    #[arg(long, value_name = "FILE")]
+    pub hierarchy: Option<PathBuf>,
+    /// The root certificate
+    #[arg(long, value_name = "FILE")]
+    pub root: Option<PathBuf>,
+}
+
+/// Unpacks a release.
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  coldroot unpack /media/stick/release-0003 --to www --verifier-key verifier-key\n\n\
+    Unpacking a later release into the same directory brings it up to date."
+)]
+pub struct UnpackArgs {
+    /// The release directory
+    pub release: PathBuf,
+    /// Where the layout goes
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+    /// The log's verifier key, or the file that holds it: the release is checked before anything is written
+    #[arg(long, value_name = "KEY")]
+    pub verifier_key: String,
+    /// The hierarchy file, to be compared
+    #[arg(long, value_name = "FILE")]
+    pub hierarchy: Option<PathBuf>,
+    /// The root certificate, to be compared
+    #[arg(long, value_name = "FILE")]
+    pub root: Option<PathBuf>,
+}
+
+pub fn approve(args: ApproveArgs) -> Result<Answer, Failure> {
+    let text = statement_of(&args.path)?;
+    eprintln!("You approve:\n\n{}", crate::text::lines(&text));
+    confirm(&args, &text)?;
+    let target = approve_quietly(&args)?;
+    let out = format!("Signed: {path}\n  next: take it to the station: --approval {path}\n", path = target.display());
+    Ok(Answer::new(out, json!({ "signature": target, "statement": text })))
+}
+
+/// The statement that is signed for a plan, or for a hierarchy before `init`.
+fn statement_of(path: &Path) -> Result<String, Failure> {
+    match recognise(path)? {
+        Kind::Plan => {
+            let mut plan = Plan::open(path)?;
+            judge_items(&mut plan)?;
+            Ok(statement(plan.head(), &plan.digest()))
+        }
+        Kind::Hierarchy(text) => Ok(init_statement(&Hierarchy::parse(&text)?)),
+        _ => Err(Failure::refused(
+            "only a plan, or a hierarchy before `init`, is approved",
+            "coldroot show FILE says what it is",
+        )),
+    }
+}
+
+/// Signs and writes the signature beside what is approved; returns its path.
+pub fn approve_quietly(args: &ApproveArgs) -> Result<PathBuf, Failure> {
+    let text = statement_of(&args.path)?;
+    if !args.person.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) || args.person.is_empty() {
+        return Err(Failure::usage("--person takes a roster id", "such as alice"));
+    }
+    let name = args.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let target = args.path.with_file_name(format!("{name}.{}.sig", args.person));
+    if target.exists() {
+        return Err(Failure::refused(
+            format!("{} exists already", target.display()),
+            "remove it if it is to be made again",
+        ));
+    }
+    let armored = ssh_sign(&args.key, &text)?;
+    fs::write(&target, &armored).map_err(|e| Failure::io(&target, e))?;
+    Ok(target)
+}
+
+/// The bytes of every item must say what its fields say.
+fn judge_items(plan: &mut Plan) -> Result<(), Failure> {
+    for n in 0..plan.head().items {
+        super::show::agrees(&plan.item(n)?).map_err(|what| Failure {
+            code: Code::CheckFailed,
+            what: format!("item {n}: {what}"),
+            hint: Some("do not approve this plan; have it made again at the station".into()),
+        })?;
+    }
+    Ok(())
+}
+
+/// On a terminal, a person types the beginning of the digest that stands in the statement: reading it is the point.
+fn confirm(args: &ApproveArgs, text: &str) -> Result<(), Failure> {
+    if args.yes || !std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    let digest = text.split("sha256 ").nth(1).and_then(|rest| rest.get(..8)).unwrap_or_default();
+    eprint!("To sign, type the first eight characters of the SHA-256 in the line `plan`: ");
+    let mut typed = String::new();
+    std::io::stdin().read_line(&mut typed).map_err(|e| Failure::io(Path::new("terminal"), e))?;
+    match typed.trim() == digest {
+        true => Ok(()),
+        false => Err(Failure::refused(
+            "what was typed is not the digest of this statement",
+            "compare it with the digest that the station shows",
+        )),
+    }
+}
+
+/// Signs with stock ssh-keygen, which knows agents and FIDO keys; the statement goes through a private directory.
+pub fn ssh_sign(key: &Path, text: &str) -> Result<String, Failure> {
+    let scratch = tempfile::tempdir().map_err(|e| Failure::io(Path::new("temporary directory"), e))?;
+    let file = scratch.path().join("statement");
+    fs::write(&file, text).map_err(|e| Failure::io(&file, e))?;
+    let run = Command::new("ssh-keygen").args(["-Y", "sign", "-q", "-n", NAMESPACE, "-f"]).arg(key).arg(&file).output();
+    let run =
+        run.map_err(|e| Failure::refused(format!("cannot run ssh-keygen: {e}"), "apt-get install openssh-client"))?;
+    if !run.status.success() {
+        let said = crate::text::escape(String::from_utf8_lossy(&run.stderr).trim());
+        return Err(Failure::refused(format!("ssh-keygen did not sign: {said}"), "check --key"));
+    }
+    let signature = scratch.path().join("statement.sig");
+    fs::read_to_string(&signature).map_err(|e| Failure::io(&signature, e))
+}
+
+pub fn check(globals: &Globals, args: CheckArgs) -> Result<Answer, Failure> {
+    let hierarchy = args.hierarchy.as_deref().map(Hierarchy::load).transpose()?;
+    let need_key = || {
+        args.verifier_key.as_deref().map(verifier_key).unwrap_or_else(|| {
+            Err(Failure::usage(
+                "a log or release is checked against its verifier key",
+                "--verifier-key KEY, from the minutes or any place that is not the release",
+            ))
+        })
+    };
+    match recognise(&args.path)? {
+        Kind::Release => {
+            let checked =
+                check_release(&args.path, &need_key()?, hierarchy.as_ref(), args.root.as_deref(), clock(globals.now))?;
+            let checked = checked.findings;
+            let mut compared = checked.compared.join(", ");
+            if !checked.not_compared.is_empty() {
+                compared.push_str(&format!("\nnot compared: {}", checked.not_compared.join("; ")));
+            }
+            let text = format!(
+                "Release {} is good: every certificate, CRL and refusal verifies and is on record.\n\n{}",
+                checked.release,
+                pairs(&[
+                    ("certificates", human_count(checked.certificates)),
+                    ("CA certificates", human_count(checked.cas)),
+                    ("CRLs", human_count(checked.crls)),
+                    ("refused", human_count(checked.refused)),
+                    ("keys made", human_count(checked.keys)),
+                    ("log", format!("{} entries", human_count(checked.log.size))),
+                    ("compared with", compared),
+                ])
+            );
+            Ok(Answer::new(text, checked))
+        }
+        Kind::Log => {
+            let report = audit::check::check(&args.path, &need_key()?).map_err(|e| Failure {
+                code: Code::CheckFailed,
+                hint: e.hint(),
+                what: e.to_string(),
+            })?;
+            let text = format!(
+                "The log is good: checkpoint, tiles, entries and their order agree.\n\n{}",
+                pairs(&[
+                    ("sealed", format!("{} entries", human_count(report.size))),
+                    ("unsealed", human_count(report.unsealed)),
+                    ("root", crate::text::hex_groups(&report.root.0)),
+                    ("mark", "not compared: that needs a login".into()),
+                ])
+            );
+            Ok(Answer::new(text, report))
+        }
+        Kind::Bundle => check_bundle(&args.path, hierarchy.as_ref(), clock(globals.now)),
+        Kind::Plan => check_plan(&args.path),
+        Kind::Hierarchy(text) => {
+            let h = Hierarchy::parse(&text)?;
+            let text = format!(
+                "The hierarchy is lawful: {} CAs, {} keys, {} profiles, {} persons.\n",
+                h.cas.len(),
+                h.keys.len(),
+                h.profiles.len(),
+                h.persons.len()
+            );
+            Ok(Answer::new(text, json!({ "hierarchy": h.name, "digest": h.digest.hex() })))
+        }
+        Kind::Ceremony(text) => {
+            let h = hierarchy.ok_or_else(|| {
+                Failure::usage("a ceremony is checked against its hierarchy", "--hierarchy hierarchy.toml")
+            })?;
+            let c = Ceremony::parse(&text, &h)?;
+            Ok(Answer::new(
+                format!("The ceremony is lawful: {} steps.\n", c.acts.len()),
+                json!({ "title": c.title, "steps": c.acts.len() }),
+            ))
+        }
+        _ => Err(Failure::refused("there is no check for this kind of file alone", "coldroot show FILE")),
+    }
+}
+
+fn check_release(
+    path: &Path,
+    key: &VerifierKey,
+    hierarchy: Option<&Hierarchy>,
+    root: Option<&Path>,
+    now: i64,
+) -> Result<release::Checked, Failure> {
+    let root = match root {
+        None => None,
+        Some(path) => match recognise(path)? {
+            Kind::Certificate(der) => Some(der),
+            _ => {
+                return Err(Failure::usage(
+                    format!("{} is no certificate", path.display()),
+                    "--root takes the root certificate, PEM or DER",
+                ));
+            }
+        },
+    };
+    let trust = release::Trust { verifier_key: key, hierarchy, root: root.as_deref(), now };
+    release::check(path, &trust).map_err(|e| Failure::from(e).check_failed())
+}
+
+fn check_bundle(path: &Path, hierarchy: Option<&Hierarchy>, now: i64) -> Result<Answer, Failure> {
+    let h = hierarchy
+        .ok_or_else(|| Failure::usage("a bundle is checked against the hierarchy", "--hierarchy hierarchy.toml"))?;
+    let file = fs::File::open(path).map_err(|e| Failure::io(path, e))?;
+    let verify = |head: &bundle::Head, bytes: &[u8], signature: &str| -> Result<String, Failure> {
+        let desk = head.judge(h, now)?;
+        Ok(approval::verify(bundle::NAMESPACE, bytes, signature, &desk.keys)?)
+    };
+    let failed = |f: Failure| f.check_failed();
+    let (mut bundle, signer) =
+        bundle::open(BufReader::new(file)).map_err(|e| failed(e.into()))?.verify(verify).map_err(failed)?;
+    for item in bundle.items().map_err(|e| failed(e.into()))? {
+        item.map_err(|e| failed(e.into()))?;
+    }
+    let head = bundle.head();
+    let text = format!(
+        "Bundle {} of desk `{}` is good: {} requests, signed by {signer}.\n",
+        head.sequence,
+        head.desk,
+        human_count(head.count)
+    );
+    Ok(Answer::new(
+        text,
+        json!({ "desk": head.desk, "sequence": head.sequence, "count": head.count, "signer": signer }),
+    ))
+}
+
+fn check_plan(path: &Path) -> Result<Answer, Failure> {
+    let mut plan = Plan::open(path).map_err(|e| Failure::from(e).check_failed())?;
+    judge_items(&mut plan)?;
+    let head = plan.head();
+    let text = format!(
+        "The plan is whole: the bytes of its {} items say what its fields say.\n  SHA-256 {}\n",
+        human_count(head.items),
+        crate::text::hex_groups(&plan.digest().0)
+    );
+    Ok(Answer::new(text, json!({ "digest": plan.digest().hex(), "items": head.items, "refused": head.refused })))
+}
+
+/// A verifier key as given, or from the file of that name.
+pub fn verifier_key(given: &str) -> Result<VerifierKey, Failure> {
+    let text = match given.contains('+') {
+        true => given.to_string(),
+        false => read_text(Path::new(given), MAX_KEY)?,
+    };
+    VerifierKey::parse(text.trim())
+        .map_err(|e| Failure::usage(format!("not a verifier key: {e}"), "`coldroot init` printed it: NAME+HASH+BASE64"))
+}
+
+pub fn pack(args: PackArgs) -> Result<Answer, Failure> {
+    let report = pack::pack(&args).map_err(|e| {
+        let hint = e.hint();
+        Failure { code: Code::Refused, what: e.to_string(), hint }
+    })?;
+    let text = format!(
+        "Packed.\n\n{}  next: take it to the station: coldroot plan --bundle {}\n",
+        pairs(&[
+            ("bundle", report.out.display().to_string()),
+            ("desk", format!("{}, number {}", report.desk, report.sequence)),
+            ("requests", human_count(report.requests)),
+            ("signed by", report.signer.clone()),
+            ("expires", report.expires.clone()),
+        ]),
+        report.out.display()
+    );
+    Ok(Answer::new(text, report))
+}
+
+pub fn unpack(globals: &Globals, args: UnpackArgs) -> Result<Answer, Failure> {
+    let key = verifier_key(&args.verifier_key)?;
+    let hierarchy = args.hierarchy.as_deref().map(Hierarchy::load).transpose()?;
+    let checked = check_release(&args.release, &key, hierarchy.as_ref(), args.root.as_deref(), clock(globals.now))?;
+    let layout = release::unpack(&checked, &args.to, &key.to_string())?;
+    let text = format!(
+        "Release {} is unpacked.\n\n{}  next: open {}/report.html\n",
+        layout.release,
+        pairs(&[
+            ("certificates", human_count(layout.certificates)),
+            ("CAs", human_count(layout.cas)),
+            ("CRLs", human_count(layout.crls)),
+            ("refused", human_count(layout.refused)),
+            ("files", human_count(layout.files)),
+        ]),
+        layout.directory
+    );
+    Ok(Answer::new(text, layout))
+}
+
+/// Opens a log read-only, for `show`.
+pub fn read_log(path: &Path) -> Result<audit::View, Failure> {
+    Ok(Log::read(path)?)
+}

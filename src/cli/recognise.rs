@@ -1,0 +1,118 @@
+//! What a file is: by its magic and structure, never by its name.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+
+use crate::{bundle, cbor, config, plan, x509};
+
+use super::Failure;
+
+/// The largest certificate, CRL, request or text that is looked at whole.
+pub const MAX_WHOLE: u64 = 64 << 20;
+
+/// A recognised file or directory.
+pub enum Kind {
+    Plan,
+    Bundle,
+    /// A release directory.
+    Release,
+    /// A log directory (`checkpoint`, `tile/`), or a station's `audit/`.
+    Log,
+    Hierarchy(String),
+    Ceremony(String),
+    Statement(String),
+    /// DER.
+    Certificate(Vec<u8>),
+    Crl(Vec<u8>),
+    Request(Vec<u8>),
+}
+
+/// Looks at the beginning of a file, or at the files of a directory.
+pub fn recognise(path: &Path) -> Result<Kind, Failure> {
+    let unknown = || {
+        Failure::refused(
+            format!("{} is nothing that coldroot knows", path.display()),
+            "known are: plan, bundle, release, log, statement, hierarchy, ceremony, certificate, CRL, certificate request",
+        )
+    };
+    let meta = fs::metadata(path).map_err(|e| Failure::io(path, e))?;
+    if meta.is_dir() {
+        return match path {
+            _ if path.join("manifest.cbor").exists() => Ok(Kind::Release),
+            _ if path.join("checkpoint").exists() || path.join("tail").exists() => Ok(Kind::Log),
+            _ => Err(unknown()),
+        };
+    }
+    let file = open_regular(path)?;
+    let mut start = Vec::new();
+    (&file).take(64).read_to_end(&mut start).map_err(|e| Failure::io(path, e))?;
+    for (magic, kind) in [(plan::MAGIC, Kind::Plan), (bundle::MAGIC, Kind::Bundle)] {
+        if start.starts_with(&cbor::magic(magic)) {
+            return Ok(kind);
+        }
+    }
+    let mut bytes = start;
+    (&file).take(MAX_WHOLE).read_to_end(&mut bytes).map_err(|e| Failure::io(path, e))?;
+    if bytes.len() as u64 > MAX_WHOLE {
+        return Err(unknown());
+    }
+    if bytes.first() == Some(&0x30) {
+        return der(bytes).ok_or_else(unknown);
+    }
+    let text = String::from_utf8(bytes).map_err(|_| unknown())?;
+    if text.starts_with("coldroot-statement-v0\n") {
+        return Ok(Kind::Statement(text));
+    }
+    if let Some(bytes) = pem(&text) {
+        return der(bytes).ok_or_else(unknown);
+    }
+    match text.lines().find_map(|line| line.trim().strip_prefix("format").and_then(|l| l.split('"').nth(1))) {
+        Some(config::FORMAT) => Ok(Kind::Hierarchy(text)),
+        Some(config::CEREMONY_FORMAT) => Ok(Kind::Ceremony(text)),
+        _ => Err(unknown()),
+    }
+}
+
+/// Opens a regular file; a device or a pipe would never end.
+fn open_regular(path: &Path) -> Result<File, Failure> {
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_file() => File::open(path).map_err(|e| Failure::io(path, e)),
+        Ok(_) => Err(Failure::refused(format!("{} is no regular file", path.display()), "give a file or a directory")),
+        Err(e) => Err(Failure::io(path, e)),
+    }
+}
+
+/// Reads a small text file whole.
+pub fn read_text(path: &Path, limit: u64) -> Result<String, Failure> {
+    let mut text = String::new();
+    open_regular(path)?.take(limit + 1).read_to_string(&mut text).map_err(|e| Failure::io(path, e))?;
+    match text.len() as u64 > limit {
+        true => {
+            Err(Failure::refused(format!("{} is larger than {limit} octets", path.display()), "give the right file"))
+        }
+        false => Ok(text),
+    }
+}
+
+/// A certificate, CRL or request, by what reads it.
+fn der(bytes: Vec<u8>) -> Option<Kind> {
+    if x509::read_certificate(&bytes).is_ok() {
+        Some(Kind::Certificate(bytes))
+    } else if x509::read_crl(&bytes).is_ok() {
+        Some(Kind::Crl(bytes))
+    } else if x509::Request::parse(&bytes).is_ok() {
+        Some(Kind::Request(bytes))
+    } else {
+        None
+    }
+}
+
+/// The DER of the first PEM block.
+fn pem(text: &str) -> Option<Vec<u8>> {
+    let begin = text.find("-----BEGIN ")?;
+    let body = text.get(begin..)?.split_once("-----\n").or(text.get(begin..)?.split_once("-----\r\n"))?.1;
+    let body = body.split_once("-----END ")?.0;
+    let base64: String = body.chars().filter(|c| !c.is_whitespace()).collect();
+    data_encoding::BASE64.decode(base64.as_bytes()).ok()
+}

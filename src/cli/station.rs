@@ -1,0 +1,243 @@
+//! The station: its hierarchy, its log, and a gate that agrees with both.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::audit::entry::{Body, Entry};
+use crate::audit::mark::{Mark, Standing};
+use crate::audit::{Log, Sealer};
+use crate::config::{Environment, Hierarchy};
+use crate::gate::{Gate, PinSource};
+use crate::ledger::Ledger;
+
+use super::{Failure, Globals, clock, failure::Code};
+
+/// Characters of a failure that are recorded.
+const MAX_FAILURE: usize = 2_000;
+
+/// An opened station directory.
+pub struct Station {
+    pub dir: PathBuf,
+    pub hierarchy: Hierarchy,
+    pub hierarchy_text: String,
+    now: Option<i64>,
+    pins: BTreeMap<String, PinSource>,
+}
+
+impl Station {
+    pub fn load(globals: &Globals) -> Result<Station, Failure> {
+        let path = globals.station.join("hierarchy.toml");
+        let hierarchy = Hierarchy::load(&path).map_err(|e| {
+            let hint = e.hint();
+            let failure = Failure { code: Code::Usage, what: format!("{}: {e}", path.display()), hint: None };
+            Failure { hint, ..failure }
+        })?;
+        if globals.now.is_some() && hierarchy.environment == Environment::Real {
+            return Err(Failure::usage("--now belongs to rehearsals", "leave it out; the station's clock counts"));
+        }
+        let hierarchy_text = fs::read_to_string(&path).map_err(|e| Failure::io(&path, e))?;
+        let pins = pin_sources(&globals.pin_fd, &hierarchy)?;
+        Ok(Station { dir: globals.station.clone(), hierarchy, hierarchy_text, now: globals.now, pins })
+    }
+
+    pub fn now(&self) -> i64 {
+        clock(self.now)
+    }
+
+    pub fn audit_dir(&self) -> PathBuf {
+        self.dir.join("audit")
+    }
+
+    /// `out/`, made when it is missing.
+    pub fn out_dir(&self) -> Result<PathBuf, Failure> {
+        let out = self.dir.join("out");
+        fs::create_dir_all(&out).map_err(|e| Failure::io(&out, e))?;
+        Ok(out)
+    }
+
+    /// Opens the log for writing and folds it.
+    pub fn open_log(&self) -> Result<(Log, Ledger), Failure> {
+        if !self.audit_dir().join("tail").exists() && !self.audit_dir().join("checkpoint").exists() {
+            let what = format!("{} holds no audit log yet", self.dir.display());
+            return Err(Failure::refused(what, format!("coldroot --station {} init", self.dir.display())));
+        }
+        let log = Log::open(&self.audit_dir())?;
+        let ledger = fold(&log)?;
+        self.judge_clock(&log)?;
+        match &ledger.genesis {
+            Some(genesis) if genesis.hierarchy == self.hierarchy.digest => Ok((log, ledger)),
+            Some(_) => Err(Failure::refused(
+                "hierarchy.toml is not the one that this log was begun with",
+                "put back the file whose SHA-256 the genesis entry names; it is an artefact of the audit directory",
+            )),
+            None => Err(Failure::refused(
+                "the log has no genesis entry",
+                format!("coldroot --station {} init", self.dir.display()),
+            )),
+        }
+    }
+
+    /// The clock may not stand before the log's last entry: what is dated by it would be signed in the past.
+    fn judge_clock(&self, log: &Log) -> Result<(), Failure> {
+        let Some(last) = log.size().checked_sub(1) else { return Ok(()) };
+        let (last, now) = (log.entry(last)?.time, self.now());
+        match now < last {
+            false => Ok(()),
+            true => Err(Failure::refused(
+                format!(
+                    "the clock says {}, but the log's last entry is of {}",
+                    crate::text::utc(now),
+                    crate::text::utc(last)
+                ),
+                "set the clock, after a look at another one",
+            )),
+        }
+    }
+
+    pub fn start_gate(&self) -> Result<Gate, Failure> {
+        Ok(Gate::start(&self.dir, self.now, self.pins.clone())?)
+    }
+
+    /// Logs in to these tokens, each try on record before it is made, compares the log with the mark, and seals what was
+    /// written while nobody was logged in.
+    pub fn log_in(&self, log: &mut Log, gate: &mut Gate, mut tokens: Vec<String>, cut: u64) -> Result<Mark, Failure> {
+        tokens.retain(|t| *t != self.hierarchy.audit_token);
+        tokens.insert(0, self.hierarchy.audit_token.clone());
+        let first = self.try_login(log, gate, &tokens[0])?;
+        let Some(mark) = gate.mark()? else {
+            return Err(Failure::refused(
+                "the token carries no mark of this log",
+                format!("insert this station's token, or finish `coldroot --station {} init`", self.dir.display()),
+            ));
+        };
+        let mark = Mark::decode(&mark).map_err(|e| Failure {
+            code: Code::Halted,
+            what: format!("the mark is damaged: {e}"),
+            hint: None,
+        })?;
+        let held = held(log)?;
+        match mark.compare(log)? {
+            Standing::Equal | Standing::Ahead { .. } => {}
+            Standing::Behind { .. } | Standing::Fork if held < mark.size => {
+                let what = format!(
+                    "the audit directory is older than the token's mark: {} of {} entries are missing",
+                    mark.size - held,
+                    mark.size
+                );
+                return Err(Failure {
+                    code: Code::Halted,
+                    what,
+                    hint: Some("restore the newest copy of the audit directory, then run this again".into()),
+                });
+            }
+            Standing::Behind { .. } | Standing::Fork => {
+                let what = format!(
+                    "the audit directory is not the log that the token's mark knows: another root at {} entries",
+                    mark.size
+                );
+                return Err(Failure {
+                    code: Code::Halted,
+                    what,
+                    hint: Some("stop; keep this directory as evidence and restore the true copy".into()),
+                });
+            }
+        }
+        gate.grow_from(mark.size, mark.root);
+        log.append(&Entry::new(self.now(), Body::Open { mark_size: mark.size, cut }))?;
+        log.append(&Entry::new(self.now(), first))?;
+        for token in &tokens[1..] {
+            let login = self.try_login(log, gate, token)?;
+            log.append(&Entry::new(self.now(), login))?;
+        }
+        seal(log, gate)?;
+        Ok(mark)
+    }
+
+    /// Writes a failure down. What went wrong is the failure itself: that it could not be written as well changes nothing.
+    pub fn record_failure(&self, log: &mut Log, what: &str) {
+        let what: String = what.chars().take(MAX_FAILURE).collect();
+        if log.append(&Entry::new(self.now(), Body::Failure { what })).is_ok() {
+            let _ = log.sync();
+        }
+    }
+
+    fn try_login(&self, log: &mut Log, gate: &mut Gate, token: &str) -> Result<Body, Failure> {
+        log.append(&Entry::new(self.now(), Body::PinTry { token: token.into() }))?;
+        log.sync()?;
+        let facts = match gate.login(token) {
+            Ok(facts) => facts,
+            Err(e) => {
+                self.record_failure(log, &format!("login to token {token}: {e}"));
+                return Err(e.into());
+            }
+        };
+        Ok(Body::Login { token: token.into(), serial: facts.serial, module: facts.module })
+    }
+}
+
+/// How many entries the directory holds without the PIN tries and failures behind its checkpoint: those of this run, and of earlier runs
+/// on the same old copy, are no part of the log that the token knows.
+fn held(log: &Log) -> Result<u64, Failure> {
+    let mut held = log.sealed_size();
+    for entry in log.entries(held..log.size()) {
+        held += u64::from(!matches!(entry?.1.body, Body::PinTry { .. } | Body::Failure { .. }));
+    }
+    Ok(held)
+}
+
+/// Signs and marks the log as it stands.
+pub fn seal(log: &mut Log, gate: &mut Gate) -> Result<(), Failure> {
+    log.checkpoint(gate).map(drop).map_err(|e| match e {
+        crate::audit::Error::Sealer(inner) => match inner.downcast::<<Gate as Sealer>::Error>() {
+            Ok(gate) => Failure::from(*gate),
+            Err(other) => Failure { code: Code::Halted, what: other.to_string(), hint: None },
+        },
+        other => other.into(),
+    })
+}
+
+/// Folds a whole log.
+pub fn fold(log: &Log) -> Result<Ledger, Failure> {
+    let mut ledger = Ledger::default();
+    for entry in log.entries(0..log.size()) {
+        let (index, entry, _) = entry?;
+        ledger.add(index, &entry)?;
+    }
+    Ok(ledger)
+}
+
+/// Reads armored signatures.
+pub fn read_signatures(paths: &[PathBuf]) -> Result<Vec<String>, Failure> {
+    paths.iter().map(|path| read_small(path)).collect()
+}
+
+fn read_small(path: &Path) -> Result<String, Failure> {
+    let length = fs::metadata(path).map_err(|e| Failure::io(path, e))?.len();
+    if length > crate::approval::MAX_SIGNATURE as u64 {
+        return Err(Failure::refused(
+            format!("{} is no SSH signature: it is too large", path.display()),
+            "give the .sig file",
+        ));
+    }
+    fs::read_to_string(path).map_err(|e| Failure::io(path, e))
+}
+
+fn pin_sources(given: &[String], hierarchy: &Hierarchy) -> Result<BTreeMap<String, PinSource>, Failure> {
+    let mut pins = BTreeMap::new();
+    for text in given {
+        let (token, fd) = match text.split_once('=') {
+            Some((token, fd)) => (token.to_string(), fd),
+            None => (hierarchy.audit_token.clone(), text.as_str()),
+        };
+        let fd: u32 = fd.parse().map_err(|_| Failure::usage("--pin-fd takes a number", "--pin-fd 3 3< <(command)"))?;
+        if hierarchy.token(&token).is_none() {
+            return Err(Failure::usage(
+                format!("--pin-fd names the token `{}`, which is not declared", crate::text::escape(&token)),
+                "see [[token]]",
+            ));
+        }
+        pins.insert(token, PinSource::Fd(fd));
+    }
+    Ok(pins)
+}

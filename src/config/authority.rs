@@ -1,0 +1,163 @@
+//! The judgement of CAs and profiles, each by itself.
+
+use crate::algorithm::KeyAlgorithm;
+use crate::x509::fields::Policy;
+
+use super::hierarchy::{Base, Ca, DnType, Environment, Profile};
+use super::line::{id, plain_line, show};
+use super::{Error, field, raw};
+
+/// The kinds of key that an end-entity profile accepts when it names none.
+const LEAF_KEYS: [KeyAlgorithm; 5] = [
+    KeyAlgorithm::EcdsaP256,
+    KeyAlgorithm::EcdsaP384,
+    KeyAlgorithm::Rsa2048,
+    KeyAlgorithm::Rsa3072,
+    KeyAlgorithm::Rsa4096,
+];
+
+pub(super) fn ca(c: raw::Ca, at: &str, environment: Environment) -> Result<Ca, Error> {
+    id(&c.id, at)?;
+    let subject = subject(&c.subject, &format!("{at}.subject"), environment)?;
+    for (name, days, max) in [("days", c.days, 36_525), ("crl-days", c.crl_days, 3_650)] {
+        if days == 0 || days > max {
+            return Err(field(format!("{at}.{name}"), format!("must be 1 to {max}")));
+        }
+    }
+    urls(&c.crl_urls, &format!("{at}.crl-urls"))?;
+    urls(&c.issuer_urls, &format!("{at}.issuer-urls"))?;
+    Ok(Ca {
+        id: c.id,
+        key: c.key,
+        issuer: c.issuer,
+        profile: c.profile,
+        subject,
+        days: c.days,
+        crl_days: c.crl_days,
+        crl_urls: c.crl_urls,
+        issuer_urls: c.issuer_urls,
+    })
+}
+
+type Pairs = [std::collections::BTreeMap<String, String>];
+
+fn subject(pairs: &Pairs, at: &str, environment: Environment) -> Result<Vec<(DnType, String)>, Error> {
+    let mut subject = Vec::new();
+    for (i, pair) in pairs.iter().enumerate() {
+        let at = format!("{at}[{i}]");
+        let mut entries = pair.iter();
+        let (Some((name, value)), None) = (entries.next(), entries.next()) else {
+            return Err(field(at, "must be one attribute, such as { CN = \"...\" }"));
+        };
+        let Some(kind) = DnType::ALL.into_iter().find(|t| t.short() == name) else {
+            let known: Vec<_> = DnType::ALL.iter().map(|t| t.short()).collect();
+            return Err(field(at, format!("`{}` is none of {}", show(name), known.join(", "))));
+        };
+        attribute(kind, value, &at)?;
+        subject.push((kind, value.clone()));
+    }
+    let rehearsal = subject.first().is_some_and(|(kind, value)| *kind == DnType::Organization && value == "REHEARSAL");
+    if subject.is_empty() {
+        return Err(field(at, "a CA has a name (RFC 5280 section 4.1.2.6)"));
+    }
+    if rehearsal != (environment == Environment::Rehearsal) {
+        let message = "begins with { O = \"REHEARSAL\" } in a rehearsal, and nowhere else";
+        return Err(field(format!("{at}[0]"), message));
+    }
+    Ok(subject)
+}
+
+fn attribute(kind: DnType, value: &str, at: &str) -> Result<(), Error> {
+    plain_line(at, value, kind.bound())?;
+    if kind == DnType::Country && !(value.len() == 2 && value.chars().all(|c| c.is_ascii_uppercase())) {
+        return Err(field(at, "must be two capital letters (ISO 3166)"));
+    }
+    let printable = |c: char| c.is_ascii_alphanumeric() || " '()+,-./:=?".contains(c);
+    if kind == DnType::SerialNumber && !value.chars().all(printable) {
+        return Err(field(at, "must be a PrintableString (RFC 5280 appendix A)"));
+    }
+    if kind == DnType::DomainComponent && !value.is_ascii() {
+        return Err(field(at, "must be ASCII (RFC 4519 section 2.4)"));
+    }
+    Ok(())
+}
+
+fn urls(urls: &[String], at: &str) -> Result<(), Error> {
+    for (i, url) in urls.iter().enumerate() {
+        let lawful = url.len() <= 512 && url.chars().all(|c| ('!'..='~').contains(&c));
+        if !lawful || !(url.starts_with("http://") || url.starts_with("ldap://")) {
+            return Err(field(
+                format!("{at}[{i}]"),
+                "must be an http:// or ldap:// URL in ASCII (a CRL over https needs a CRL)",
+            ));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn profile(p: raw::Profile, at: &str) -> Result<Profile, Error> {
+    id(&p.id, at)?;
+    let base = Base::parse(&p.base)
+        .ok_or_else(|| field(format!("{at}.base"), "must be `root`, `intermediate` or `xmpp-server`"))?;
+    let leaf = base == Base::XmppServer;
+    if leaf && p.path_len.is_some() {
+        return Err(field(format!("{at}.path-len"), "belongs to CA profiles"));
+    }
+    if !leaf && (p.xmpp_addr.is_some() || p.days.is_some() || p.keys.is_some()) {
+        return Err(field(at, "xmpp-addr, days and keys belong to end-entity profiles; a CA has its own days and key"));
+    }
+    if p.path_len.is_some_and(|length| length > 255) {
+        return Err(field(format!("{at}.path-len"), "must be 0 to 255, or be left out"));
+    }
+    if p.keys.as_ref().is_some_and(Vec::is_empty) {
+        return Err(field(format!("{at}.keys"), "is empty, so every request would be refused"));
+    }
+    let days = p.days.unwrap_or(90);
+    if days == 0 || days > 3_650 {
+        return Err(field(format!("{at}.days"), "must be 1 to 3650"));
+    }
+    let window_hours = p.window_hours.unwrap_or(7 * 24);
+    if window_hours == 0 || window_hours > 31 * 24 {
+        return Err(field(format!("{at}.window-hours"), "must be 1 to 744 (31 days)"));
+    }
+    Ok(Profile {
+        id: p.id,
+        base,
+        issuer: p.issuer,
+        days,
+        window_hours,
+        path_len: p.path_len,
+        xmpp_addr: p.xmpp_addr.unwrap_or(false),
+        policies: policies(p.policies, &format!("{at}.policies"))?,
+        keys: p.keys.unwrap_or(LEAF_KEYS.to_vec()),
+    })
+}
+
+fn policies(raw: Vec<raw::Policy>, at: &str) -> Result<Vec<Policy>, Error> {
+    let mut policies: Vec<Policy> = Vec::new();
+    for (i, policy) in raw.into_iter().enumerate() {
+        let at = format!("{at}[{i}]");
+        if !object_identifier(&policy.oid) {
+            return Err(field(format!("{at}.oid"), "is no object identifier such as 1.3.6.1.4.1.99999.1"));
+        }
+        if policies.iter().any(|other| other.oid == policy.oid) {
+            return Err(field(format!("{at}.oid"), "stands twice (RFC 5280 section 4.2.1.4)"));
+        }
+        if let Some(cps) = &policy.cps
+            && (cps.is_empty() || cps.len() > 200 || !cps.chars().all(|c| ('!'..='~').contains(&c)))
+        {
+            return Err(field(format!("{at}.cps"), "must be a URL in ASCII of at most 200 characters"));
+        }
+        policies.push(Policy { oid: policy.oid, cps: policy.cps });
+    }
+    Ok(policies)
+}
+
+/// Dotted, in its one way of writing: what is read back from a certificate is compared as text.
+fn object_identifier(text: &str) -> bool {
+    let arcs: Option<Vec<u32>> = text.split('.').map(|arc| arc.parse().ok()).collect();
+    let Some(arcs) = arcs else { return false };
+    let written = arcs.iter().map(u32::to_string).collect::<Vec<_>>().join(".");
+    let in_tree = matches!(arcs.as_slice(), [top @ 0..=2, second, ..] if *top == 2 || *second < 40);
+    in_tree && arcs.len() <= 20 && written == text
+}

@@ -1,0 +1,293 @@
+//! The hierarchy: the declared CAs, keys, tokens, profiles, persons and quorums of one station.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::algorithm::KeyAlgorithm;
+use crate::digest::Digest;
+use crate::x509::fields::Policy;
+
+/// The first line of every hierarchy file: `format = "coldroot-hierarchy-v0"`.
+pub const FORMAT: &str = "coldroot-hierarchy-v0";
+/// A hierarchy file is written and read by people: one larger than this is a mistake.
+pub const MAX_FILE: u64 = 1 << 20;
+
+/// One station's declared world. Made only by [`Hierarchy::parse`], so every reference in it resolves.
+#[derive(Clone)]
+pub struct Hierarchy {
+    pub name: String,
+    pub environment: Environment,
+    /// The first line of the log's checkpoints (C2SP tlog-checkpoint "origin").
+    pub origin: String,
+    pub audit_token: String,
+    pub audit_key_label: String,
+    pub quorum_init: Quorum,
+    pub quorum_keys: Quorum,
+    pub quorum_certificates: Quorum,
+    pub persons: Vec<Person>,
+    pub desks: Vec<Desk>,
+    pub tokens: Vec<Token>,
+    pub keys: Vec<Key>,
+    pub cas: Vec<Ca>,
+    pub profiles: Vec<Profile>,
+    /// SHA-256 of the file's bytes.
+    pub digest: Digest,
+}
+
+/// Real, or a rehearsal that can never pass for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Environment {
+    Real,
+    Rehearsal,
+}
+
+impl fmt::Display for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Environment::Real => "real",
+            Environment::Rehearsal => "rehearsal",
+        })
+    }
+}
+
+/// How many persons of each role must approve.
+pub type Quorum = BTreeMap<Role, u32>;
+
+/// What a person may do at the station.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    Officer,
+    Operator,
+    Witness,
+}
+
+impl Role {
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Officer => "officer",
+            Role::Operator => "operator",
+            Role::Witness => "witness",
+        }
+    }
+
+    pub(super) fn parse(name: &str) -> Option<Role> {
+        [Role::Officer, Role::Operator, Role::Witness].into_iter().find(|role| role.name() == name)
+    }
+}
+
+/// A person of the roster. The log knows the id alone.
+#[derive(Clone, Debug)]
+pub struct Person {
+    pub id: String,
+    pub name: String,
+    pub roles: BTreeSet<Role>,
+    /// OpenSSH public keys, one line each; no key belongs to two persons or desks.
+    pub keys: Vec<String>,
+}
+
+/// The online side that packs bundles.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    pub id: String,
+    pub keys: Vec<String>,
+    /// The profiles it may ask for.
+    pub profiles: BTreeSet<String>,
+}
+
+/// A PKCS#11 token, found by label and serial, never by slot.
+#[derive(Clone, Debug)]
+pub struct Token {
+    pub id: String,
+    pub module: PathBuf,
+    pub label: String,
+    /// `None` only in a draft, before `coldroot token init` has printed it.
+    pub serial: Option<String>,
+    /// The whole environment of the worker that loads the module.
+    pub env: BTreeMap<String, String>,
+    /// Rehearsals only; relative to the station.
+    pub pin_file: Option<PathBuf>,
+    pub so_pin_file: Option<PathBuf>,
+    /// Parallel sessions for signing.
+    pub sessions: u32,
+}
+
+/// A CA key in a token.
+#[derive(Clone, Debug)]
+pub struct Key {
+    pub id: String,
+    pub token: String,
+    pub label: String,
+    pub algorithm: KeyAlgorithm,
+    pub backup: Backup,
+}
+
+/// How a private key may ever leave its token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Backup {
+    /// Never: CKA_EXTRACTABLE is false.
+    None,
+    /// By the vendor's own means, outside PKCS#11: CKA_EXTRACTABLE is false too.
+    Vendor,
+    /// By C_WrapKey: CKA_EXTRACTABLE is true, CKA_SENSITIVE stays true.
+    Wrap,
+}
+
+/// A certification authority.
+#[derive(Clone, Debug)]
+pub struct Ca {
+    pub id: String,
+    pub key: String,
+    /// The CA that certifies it; itself for a root.
+    pub issuer: String,
+    pub profile: String,
+    /// Attribute type and value, in order, repeated types included.
+    pub subject: Vec<(DnType, String)>,
+    pub days: u32,
+    /// nextUpdate minus thisUpdate of its CRLs.
+    pub crl_days: u32,
+    /// Where its CRL is found: the CDP of what it issues.
+    pub crl_urls: Vec<String>,
+    /// Where its certificate is found: the AIA caIssuers of what it issues.
+    pub issuer_urls: Vec<String>,
+}
+
+impl Ca {
+    pub fn is_root(&self) -> bool {
+        self.issuer == self.id
+    }
+}
+
+/// The attribute types a declared subject may use (RFC 5280 Appendix A, RFC 4519).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DnType {
+    Country,
+    State,
+    Locality,
+    Organization,
+    OrganizationalUnit,
+    CommonName,
+    SerialNumber,
+    DomainComponent,
+}
+
+impl DnType {
+    pub(super) const ALL: [DnType; 8] = [
+        DnType::Country,
+        DnType::State,
+        DnType::Locality,
+        DnType::Organization,
+        DnType::OrganizationalUnit,
+        DnType::CommonName,
+        DnType::SerialNumber,
+        DnType::DomainComponent,
+    ];
+
+    /// The short name of RFC 4514 §3 (and `serialNumber`).
+    pub fn short(self) -> &'static str {
+        match self {
+            DnType::Country => "C",
+            DnType::State => "ST",
+            DnType::Locality => "L",
+            DnType::Organization => "O",
+            DnType::OrganizationalUnit => "OU",
+            DnType::CommonName => "CN",
+            DnType::SerialNumber => "serialNumber",
+            DnType::DomainComponent => "DC",
+        }
+    }
+
+    /// The object identifier's arcs.
+    pub fn oid(self) -> &'static [u64] {
+        match self {
+            DnType::Country => &[2, 5, 4, 6],
+            DnType::State => &[2, 5, 4, 8],
+            DnType::Locality => &[2, 5, 4, 7],
+            DnType::Organization => &[2, 5, 4, 10],
+            DnType::OrganizationalUnit => &[2, 5, 4, 11],
+            DnType::CommonName => &[2, 5, 4, 3],
+            DnType::SerialNumber => &[2, 5, 4, 5],
+            DnType::DomainComponent => &[0, 9, 2342, 19200300, 100, 1, 25],
+        }
+    }
+
+    /// The upper bound of RFC 5280 Appendix A in characters.
+    pub(super) fn bound(self) -> usize {
+        match self {
+            DnType::Country => 2,
+            DnType::State | DnType::Locality => 128,
+            DnType::DomainComponent => 63,
+            _ => 64,
+        }
+    }
+}
+
+/// What a certificate of this kind looks like.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    pub id: String,
+    pub base: Base,
+    /// The CA that issues end-entity certificates of this profile; `None` for CA profiles.
+    pub issuer: Option<String>,
+    /// Validity of end-entity certificates in days; a CA's stands with the CA.
+    pub days: u32,
+    /// Length of a plan's window.
+    pub window_hours: u32,
+    pub path_len: Option<u32>,
+    /// Whether requested xmppAddr names are put in (they crash the TLS stream of ejabberd 23.01).
+    pub xmpp_addr: bool,
+    pub policies: Vec<Policy>,
+    /// The kinds of requested keys that are accepted.
+    pub keys: Vec<KeyAlgorithm>,
+}
+
+/// The built-in profile that a declared one starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    Root,
+    Intermediate,
+    XmppServer,
+}
+
+impl Base {
+    pub fn name(self) -> &'static str {
+        match self {
+            Base::Root => "root",
+            Base::Intermediate => "intermediate",
+            Base::XmppServer => "xmpp-server",
+        }
+    }
+
+    pub(super) fn parse(name: &str) -> Option<Base> {
+        [Base::Root, Base::Intermediate, Base::XmppServer].into_iter().find(|base| base.name() == name)
+    }
+}
+
+impl Hierarchy {
+    pub fn token(&self, id: &str) -> Option<&Token> {
+        self.tokens.iter().find(|t| t.id == id)
+    }
+
+    pub fn key(&self, id: &str) -> Option<&Key> {
+        self.keys.iter().find(|k| k.id == id)
+    }
+
+    pub fn ca(&self, id: &str) -> Option<&Ca> {
+        self.cas.iter().find(|c| c.id == id)
+    }
+
+    pub fn profile(&self, id: &str) -> Option<&Profile> {
+        self.profiles.iter().find(|p| p.id == id)
+    }
+
+    pub fn person(&self, id: &str) -> Option<&Person> {
+        self.persons.iter().find(|p| p.id == id)
+    }
+
+    pub fn desk(&self, id: &str) -> Option<&Desk> {
+        self.desks.iter().find(|d| d.id == id)
+    }
+}

@@ -1,0 +1,48 @@
+//! `hierarchy.toml` and `ceremony.toml`: strict parsing into domain types. An unknown field is an error that names its
+//! path; a value that contradicts another is an error that names both.
+
+mod authority;
+mod ceremony;
+mod hierarchy;
+mod line;
+mod parse;
+mod raw;
+mod references;
+
+pub use ceremony::{Act, Ceremony, FORMAT as CEREMONY_FORMAT};
+pub use hierarchy::*;
+
+/// Why a hierarchy or ceremony file is not usable.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot read {path}: {cause}")]
+    Read { path: String, cause: std::io::Error },
+    #[error("{path} is larger than {limit} octets")]
+    TooLarge { path: String, limit: u64 },
+    #[error("at `{field}`: {message}")]
+    Field { field: String, message: String },
+}
+
+impl Error {
+    /// What a person should do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Read { .. } => Some("name the station with --station DIR".into()),
+            Error::TooLarge { .. } => None,
+            Error::Field { .. } => {
+                Some("ceremony-scripts/hierarchy.example.toml explains each field and its values".into())
+            }
+        }
+    }
+}
+
+pub(crate) fn field(path: impl Into<String>, message: impl Into<String>) -> Error {
+    Error::Field { field: path.into(), message: message.into() }
+}
+
+/// Parses TOML strictly; the error names the path of the field (`ca[1].subject`).
+pub(crate) fn from_toml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Error> {
+    let deserializer = toml::Deserializer::parse(text).map_err(|e| field("(file)", e.message()))?;
+    serde_path_to_error::deserialize(deserializer)
+        .map_err(|e| field(e.path().to_string(), e.inner().message().to_string()))
+}

@@ -1,0 +1,226 @@
+//! The judgement of `hierarchy.toml`: head, persons, desks, tokens and keys. CAs and profiles are judged by
+//! [`super::authority`], references between the tables by [`super::references`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use ssh_key::public::KeyData;
+use ssh_key::{Algorithm, EcdsaCurve, PublicKey};
+
+use crate::algorithm::KeyAlgorithm;
+use crate::digest::Digest;
+
+use super::hierarchy::{Backup, Desk, Environment, FORMAT, Hierarchy, Key, MAX_FILE, Person, Quorum, Role, Token};
+use super::line::{ascii_line, id, plain, plain_line, show};
+use super::{Error, authority, field, from_toml, raw};
+
+impl Hierarchy {
+    /// Reads and judges a hierarchy file.
+    pub fn load(path: &Path) -> Result<Hierarchy, Error> {
+        Hierarchy::parse(&read_text(path)?)
+    }
+
+    /// Judges the text of a hierarchy file.
+    pub fn parse(text: &str) -> Result<Hierarchy, Error> {
+        let raw: raw::Hierarchy = from_toml(text)?;
+        if raw.format != FORMAT {
+            return Err(field("format", format!("is `{}`; this program reads `{FORMAT}`", show(&raw.format))));
+        }
+        let environment = match raw.environment.as_str() {
+            "real" => Environment::Real,
+            "rehearsal" => Environment::Rehearsal,
+            _ => return Err(field("environment", "must be `real` or `rehearsal`")),
+        };
+        ascii_line("name", &raw.name, 64)?;
+        ascii_line("origin", &raw.origin, 128)?;
+        if raw.origin.contains(['+', ' ']) {
+            return Err(field("origin", "must not contain spaces or `+` (C2SP signed-note key names)"));
+        }
+        ascii_line("audit.key-label", &raw.audit.key_label, 64)?;
+        let mut holders = Holders::default();
+        let persons = each("person", raw.person, |p, at| person(p, &at, &mut holders))?;
+        let desks = each("desk", raw.desk, |d, at| desk(d, &at, &mut holders))?;
+        let default = Quorum::from([(Role::Officer, 2)]);
+        let hierarchy = Hierarchy {
+            name: raw.name,
+            environment,
+            origin: raw.origin,
+            audit_token: raw.audit.token,
+            audit_key_label: raw.audit.key_label,
+            quorum_init: quorum("quorum.init", raw.quorum.init, &default, &persons)?,
+            quorum_keys: quorum("quorum.keys", raw.quorum.keys, &default, &persons)?,
+            quorum_certificates: quorum("quorum.certificates", raw.quorum.certificates, &default, &persons)?,
+            persons,
+            desks,
+            tokens: each("token", raw.token, |t, at| token(t, &at, environment))?,
+            keys: each("key", raw.key, |k, at| key(k, &at))?,
+            cas: each("ca", raw.ca, |c, at| authority::ca(c, &at, environment))?,
+            profiles: each("profile", raw.profile, |p, at| authority::profile(p, &at))?,
+            digest: Digest::of(text.as_bytes()),
+        };
+        hierarchy.check_references()?;
+        Ok(hierarchy)
+    }
+}
+
+/// Reads a bounded text file.
+pub(super) fn read_text(path: &Path) -> Result<String, Error> {
+    let shown = path.display().to_string();
+    let read = |cause| Error::Read { path: shown.clone(), cause };
+    if std::fs::metadata(path).map_err(read)?.len() > MAX_FILE {
+        return Err(Error::TooLarge { path: shown, limit: MAX_FILE });
+    }
+    let bytes = std::fs::read(path).map_err(read)?;
+    String::from_utf8(bytes).map_err(|_| field("(file)", "is not UTF-8"))
+}
+
+fn each<R, T>(name: &str, items: Vec<R>, mut make: impl FnMut(R, String) -> Result<T, Error>) -> Result<Vec<T>, Error> {
+    items.into_iter().enumerate().map(|(i, item)| make(item, format!("{name}[{i}]"))).collect()
+}
+
+/// Who has which SSH key, by the key itself: a comment makes no second key.
+#[derive(Default)]
+struct Holders(Vec<(KeyData, String)>);
+
+impl Holders {
+    /// Judges the keys of the person or desk at `at`. A key that approves must be one that `approval` can verify, and it
+    /// belongs to one holder alone: a shared one would let one hand count as two.
+    fn add(&mut self, keys: &[String], at: &str) -> Result<(), Error> {
+        for (i, line) in keys.iter().enumerate() {
+            let at = format!("{at}.keys[{i}]");
+            let key = PublicKey::from_openssh(line)
+                .map_err(|e| field(&at, format!("is no OpenSSH public key: {}", show(&e.to_string()))))?;
+            let verifiable = matches!(
+                key.algorithm(),
+                Algorithm::Ed25519
+                    | Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 }
+                    | Algorithm::SkEd25519
+                    | Algorithm::SkEcdsaSha2NistP256
+            );
+            if !verifiable {
+                let kinds = "ssh-ed25519, ecdsa-sha2-nistp256 and their FIDO forms (ed25519-sk, ecdsa-sk)";
+                return Err(field(at, format!("is of the kind {}; taken are {kinds}", show(key.algorithm().as_str()))));
+            }
+            if let Some((_, holder)) = self.0.iter().find(|(other, _)| other == key.key_data()) {
+                return Err(field(at, format!("is the key of `{holder}` too; each person and desk has its own")));
+            }
+            self.0.push((key.key_data().clone(), at));
+        }
+        Ok(())
+    }
+}
+
+fn person(p: raw::Person, at: &str, holders: &mut Holders) -> Result<Person, Error> {
+    id(&p.id, at)?;
+    plain_line(&format!("{at}.name"), &p.name, 128)?;
+    let keys = match p.keys {
+        Some(keys) if keys.is_empty() => {
+            return Err(field(format!("{at}.keys"), "is empty; leave it out for a person who approves nothing"));
+        }
+        keys => keys.unwrap_or_default(),
+    };
+    holders.add(&keys, at)?;
+    let mut roles = BTreeSet::new();
+    for role in &p.roles {
+        let role = Role::parse(role).ok_or_else(|| {
+            field(format!("{at}.roles"), format!("`{}` is none of officer, operator, witness", show(role)))
+        })?;
+        roles.insert(role);
+    }
+    Ok(Person { id: p.id, name: p.name, roles, keys })
+}
+
+fn desk(d: raw::Desk, at: &str, holders: &mut Holders) -> Result<Desk, Error> {
+    id(&d.id, at)?;
+    if d.keys.is_empty() {
+        return Err(field(format!("{at}.keys"), "is empty; a desk signs its bundles"));
+    }
+    holders.add(&d.keys, at)?;
+    Ok(Desk { id: d.id, keys: d.keys, profiles: d.profiles.into_iter().collect() })
+}
+
+fn quorum(at: &str, raw: Option<BTreeMap<String, u32>>, default: &Quorum, persons: &[Person]) -> Result<Quorum, Error> {
+    let quorum = match raw {
+        None => default.clone(),
+        Some(raw) => {
+            let mut quorum = Quorum::new();
+            for (name, count) in raw {
+                let role = Role::parse(&name)
+                    .ok_or_else(|| field(at, format!("`{}` is none of officer, operator, witness", show(&name))))?;
+                quorum.insert(role, count);
+            }
+            quorum
+        }
+    };
+    if quorum.values().all(|count| *count == 0) {
+        return Err(field(at, "asks for nobody; at least one person approves"));
+    }
+    for (role, count) in &quorum {
+        let able = persons.iter().filter(|p| p.roles.contains(role) && !p.keys.is_empty()).count();
+        if (able as u64) < u64::from(*count) {
+            let message = format!("asks for {count} of role {}; the roster has {able} with a key", role.name());
+            return Err(field(at, message));
+        }
+    }
+    Ok(quorum)
+}
+
+fn token(t: raw::Token, at: &str, environment: Environment) -> Result<Token, Error> {
+    id(&t.id, at)?;
+    plain(&format!("{at}.module"), &t.module)?;
+    if !Path::new(&t.module).is_absolute() {
+        return Err(field(format!("{at}.module"), "must be an absolute path: what is loaded must not depend on where"));
+    }
+    ascii_line(&format!("{at}.label"), &t.label, 32)?;
+    if let Some(serial) = &t.serial {
+        // CK_TOKEN_INFO has 16 octets for it (PKCS #11 section 3.2).
+        ascii_line(&format!("{at}.serial"), serial, 16)?;
+    }
+    for (name, value) in &t.env {
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_graphic() && c != '=') {
+            let message = format!("`{}` is no variable's name: printable ASCII without spaces and `=`", show(name));
+            return Err(field(format!("{at}.env"), message));
+        }
+        if value.chars().any(char::is_control) {
+            return Err(field(format!("{at}.env.{name}"), "must not hold control characters"));
+        }
+    }
+    for (name, file) in [("pin-file", &t.pin_file), ("so-pin-file", &t.so_pin_file)] {
+        let Some(file) = file else { continue };
+        if environment == Environment::Real {
+            let message = "a PIN file belongs to rehearsals; here the PIN is typed, or comes by --pin-fd";
+            return Err(field(format!("{at}.{name}"), message));
+        }
+        plain_line(&format!("{at}.{name}"), file, 4096)?;
+    }
+    let sessions = t.sessions.unwrap_or(2);
+    if !(1..=64).contains(&sessions) {
+        return Err(field(format!("{at}.sessions"), "must be 1 to 64"));
+    }
+    Ok(Token {
+        id: t.id,
+        module: t.module.into(),
+        label: t.label,
+        serial: t.serial,
+        env: t.env,
+        pin_file: t.pin_file.map(PathBuf::from),
+        so_pin_file: t.so_pin_file.map(PathBuf::from),
+        sessions,
+    })
+}
+
+fn key(k: raw::Key, at: &str) -> Result<Key, Error> {
+    id(&k.id, at)?;
+    ascii_line(&format!("{at}.label"), &k.label, 64)?;
+    if matches!(k.algorithm, KeyAlgorithm::Rsa2048 | KeyAlgorithm::Ed25519) {
+        let message = "a CA key is ecdsa-p256, ecdsa-p384, rsa-3072 or rsa-4096";
+        return Err(field(format!("{at}.algorithm"), message));
+    }
+    let backup = match k.backup.as_str() {
+        "none" => Backup::None,
+        "vendor" => Backup::Vendor,
+        "wrap" => Backup::Wrap,
+        _ => return Err(field(format!("{at}.backup"), "must be `none`, `vendor` or `wrap`")),
+    };
+    Ok(Key { id: k.id, token: k.token, label: k.label, algorithm: k.algorithm, backup })
+}

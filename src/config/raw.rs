@@ -1,0 +1,143 @@
+//! The shapes of the TOML files, before any judgement.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::algorithm::KeyAlgorithm;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Hierarchy {
+    pub format: String,
+    pub name: String,
+    pub environment: String,
+    pub origin: String,
+    pub audit: Audit,
+    #[serde(default)]
+    pub quorum: Quorums,
+    #[serde(default)]
+    pub person: Vec<Person>,
+    #[serde(default)]
+    pub desk: Vec<Desk>,
+    #[serde(default)]
+    pub token: Vec<Token>,
+    #[serde(default)]
+    pub key: Vec<Key>,
+    #[serde(default)]
+    pub ca: Vec<Ca>,
+    #[serde(default)]
+    pub profile: Vec<Profile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Audit {
+    pub token: String,
+    pub key_label: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Quorums {
+    pub init: Option<BTreeMap<String, u32>>,
+    pub keys: Option<BTreeMap<String, u32>>,
+    pub certificates: Option<BTreeMap<String, u32>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Person {
+    pub id: String,
+    pub name: String,
+    pub roles: Vec<String>,
+    pub keys: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Desk {
+    pub id: String,
+    pub keys: Vec<String>,
+    pub profiles: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Token {
+    pub id: String,
+    pub module: String,
+    pub label: String,
+    pub serial: Option<String>,
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    pub pin_file: Option<String>,
+    pub so_pin_file: Option<String>,
+    pub sessions: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Key {
+    pub id: String,
+    pub token: String,
+    pub label: String,
+    pub algorithm: KeyAlgorithm,
+    pub backup: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Ca {
+    pub id: String,
+    pub key: String,
+    pub issuer: String,
+    pub profile: String,
+    pub subject: Vec<BTreeMap<String, String>>,
+    pub days: u32,
+    pub crl_days: u32,
+    #[serde(default)]
+    pub crl_urls: Vec<String>,
+    #[serde(default)]
+    pub issuer_urls: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Profile {
+    pub id: String,
+    pub base: String,
+    pub issuer: Option<String>,
+    pub days: Option<u32>,
+    pub window_hours: Option<u32>,
+    pub path_len: Option<u32>,
+    pub xmpp_addr: Option<bool>,
+    #[serde(default)]
+    pub policies: Vec<Policy>,
+    pub keys: Option<Vec<KeyAlgorithm>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Policy {
+    pub oid: String,
+    pub cps: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Ceremony {
+    pub format: String,
+    pub title: String,
+    #[serde(default)]
+    pub act: Vec<Act>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Act {
+    pub kind: String,
+    pub key: Option<String>,
+    pub ca: Option<String>,
+    pub text: Option<String>,
+}

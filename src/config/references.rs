@@ -1,0 +1,168 @@
+//! The judgement of what the tables say about each other.
+
+use std::collections::BTreeSet;
+
+use super::hierarchy::{Base, Ca, Hierarchy};
+use super::line::show;
+use super::{Error, field};
+
+impl Hierarchy {
+    /// Every reference resolves, every id stands once, and no declaration contradicts another.
+    pub(super) fn check_references(&self) -> Result<(), Error> {
+        unique("person", self.persons.iter().map(|p| p.id.as_str()))?;
+        unique("desk", self.desks.iter().map(|d| d.id.as_str()))?;
+        unique("token", self.tokens.iter().map(|t| t.id.as_str()))?;
+        unique("key", self.keys.iter().map(|k| k.id.as_str()))?;
+        unique("ca", self.cas.iter().map(|c| c.id.as_str()))?;
+        unique("profile", self.profiles.iter().map(|p| p.id.as_str()))?;
+        self.check_keys()?;
+        for (i, ca) in self.cas.iter().enumerate() {
+            self.check_ca(ca, i)?;
+        }
+        self.check_profiles()?;
+        // Only now does every chain of issuers reach a root.
+        for (i, ca) in self.cas.iter().enumerate() {
+            self.check_under_issuer(ca, i)?;
+        }
+        self.check_desks()
+    }
+
+    fn check_keys(&self) -> Result<(), Error> {
+        if self.token(&self.audit_token).is_none() {
+            return Err(unknown("audit.token", "token", &self.audit_token));
+        }
+        for (i, key) in self.keys.iter().enumerate() {
+            if self.token(&key.token).is_none() {
+                return Err(unknown(&format!("key[{i}].token"), "token", &key.token));
+            }
+            let twin = self.keys.iter().any(|k| k.id != key.id && k.token == key.token && k.label == key.label);
+            if twin || (key.token == self.audit_token && key.label == self.audit_key_label) {
+                return Err(field(format!("key[{i}].label"), "stands twice on the same token"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_ca(&self, ca: &Ca, i: usize) -> Result<(), Error> {
+        let at = |name: &str| format!("ca[{i}].{name}");
+        if self.key(&ca.key).is_none() {
+            return Err(unknown(&at("key"), "key", &ca.key));
+        }
+        if self.ca(&ca.issuer).is_none() {
+            return Err(unknown(&at("issuer"), "ca", &ca.issuer));
+        }
+        let profile = self.profile(&ca.profile).ok_or_else(|| unknown(&at("profile"), "profile", &ca.profile))?;
+        let wanted = if ca.is_root() { Base::Root } else { Base::Intermediate };
+        if profile.base != wanted {
+            let (id, base, wanted) = (&profile.id, profile.base.name(), wanted.name());
+            return Err(field(at("profile"), format!("`{id}` is based on `{base}`, this CA needs `{wanted}`")));
+        }
+        if self.cas.iter().any(|other| other.id != ca.id && other.subject == ca.subject) {
+            return Err(field(
+                at("subject"),
+                "is another CA's name; who reads a certificate could not tell the two apart",
+            ));
+        }
+        if self.cas.iter().any(|other| other.id != ca.id && other.key == ca.key) {
+            return Err(field(at("key"), "is another CA's key; each CA has its own"));
+        }
+        let mut seen = BTreeSet::from([ca.id.as_str()]);
+        let mut above = ca;
+        while !above.is_root() {
+            let Some(next) = self.ca(&above.issuer) else { break };
+            if !next.is_root() && !seen.insert(next.id.as_str()) {
+                return Err(field(at("issuer"), "the issuers run in a circle and reach no root"));
+            }
+            above = next;
+        }
+        Ok(())
+    }
+
+    /// What no ceremony could carry out: a CA that outlives its issuer, or one that its issuer's path length leaves no
+    /// room for (RFC 5280 §4.2.1.9). `policy` would refuse both too, but only when the people are assembled.
+    fn check_under_issuer(&self, ca: &Ca, i: usize) -> Result<(), Error> {
+        if ca.is_root() {
+            return Ok(());
+        }
+        let place = |id: &str| self.cas.iter().position(|c| c.id == id).unwrap_or_default();
+        let Some(issuer) = self.ca(&ca.issuer) else { return Ok(()) };
+        let above = place(&issuer.id);
+        if ca.days > issuer.days {
+            let message = format!("is {}, more than the {} of `ca[{above}].days`, its issuer's", ca.days, issuer.days);
+            return Err(field(format!("ca[{i}].days"), message));
+        }
+        let path_len = |ca: &Ca| self.profile(&ca.profile).and_then(|profile| profile.path_len);
+        let place = |ca: &Ca| self.profiles.iter().position(|p| p.id == ca.profile).unwrap_or_default();
+        match (path_len(issuer), path_len(ca)) {
+            (None, _) => Ok(()),
+            (Some(0), _) => {
+                let message = format!("is 0, which leaves no room for `ca[{i}]` under `ca[{above}]`");
+                Err(field(format!("profile[{}].path-len", place(issuer)), message))
+            }
+            (Some(limit), Some(own)) if own < limit => Ok(()),
+            (Some(limit), own) => {
+                let own = own.map_or("is left out".into(), |own| format!("is {own}"));
+                let issuers = format!("profile[{}].path-len", place(issuer));
+                let message =
+                    format!("{own}; `ca[{i}]` needs one smaller than the {limit} of `{issuers}`, its issuer's");
+                Err(field(format!("profile[{}].path-len", place(ca)), message))
+            }
+        }
+    }
+
+    fn check_profiles(&self) -> Result<(), Error> {
+        for (i, profile) in self.profiles.iter().enumerate() {
+            let at = format!("profile[{i}].issuer");
+            match (&profile.issuer, profile.base) {
+                (Some(issuer), Base::XmppServer) => {
+                    let place = self.cas.iter().position(|c| c.id == *issuer);
+                    let Some((place, ca)) = place.and_then(|n| Some((n, self.cas.get(n)?))) else {
+                        return Err(unknown(&at, "ca", issuer));
+                    };
+                    if profile.days > ca.days {
+                        let message = format!(
+                            "is {}, more than the {} of `ca[{place}].days`, its issuer's",
+                            profile.days, ca.days
+                        );
+                        return Err(field(format!("profile[{i}].days"), message));
+                    }
+                }
+                (None, Base::XmppServer) => return Err(field(at, "an end-entity profile names the CA that issues it")),
+                (Some(_), Base::Root | Base::Intermediate) => {
+                    return Err(field(at, "the issuer of a CA stands with the CA, not with its profile"));
+                }
+                (None, Base::Root | Base::Intermediate) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check_desks(&self) -> Result<(), Error> {
+        for (i, desk) in self.desks.iter().enumerate() {
+            for name in &desk.profiles {
+                match self.profile(name) {
+                    None => return Err(unknown(&format!("desk[{i}].profiles"), "profile", name)),
+                    Some(p) if p.issuer.is_none() => {
+                        return Err(field(format!("desk[{i}].profiles"), "CA certificates never come from a desk"));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unknown(at: &str, kind: &str, id: &str) -> Error {
+    field(at, format!("names the {kind} `{}`, which is not declared", show(id)))
+}
+
+fn unique<'a>(kind: &str, ids: impl Iterator<Item = &'a str>) -> Result<(), Error> {
+    let mut seen = BTreeSet::new();
+    for (i, id) in ids.enumerate() {
+        if !seen.insert(id) {
+            return Err(field(format!("{kind}[{i}].id"), format!("`{id}` stands twice")));
+        }
+    }
+    Ok(())
+}

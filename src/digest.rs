@@ -1,0 +1,87 @@
+//! SHA-256 digests: the name of every artefact, plan and bundle.
+
+use std::fmt;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A SHA-256 digest (FIPS 180-4), 32 octets. In CBOR a byte string; in JSON and for people 64 lower-case hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// The digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Digest {
+        let mut hasher = Hasher::default();
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
+    /// Reads 64 hex digits of either case; anything else is `None`.
+    pub fn from_hex(hex: &str) -> Option<Digest> {
+        let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok()?;
+        Some(Digest(bytes.try_into().ok()?))
+    }
+
+    /// 64 lower-case hex digits.
+    pub fn hex(&self) -> String {
+        data_encoding::HEXLOWER.encode(&self.0)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.hex())
+    }
+}
+
+/// SHA-256 over bytes that arrive in pieces.
+#[derive(Clone)]
+pub struct Hasher(Context);
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Hasher(Context::new(&SHA256))
+    }
+}
+
+impl Hasher {
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub fn finish(self) -> Digest {
+        let mut out = [0; 32];
+        out.copy_from_slice(self.0.finish().as_ref());
+        Digest(out)
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match s.is_human_readable() {
+            true => s.serialize_str(&self.hex()),
+            false => s.serialize_bytes(&self.0),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        if d.is_human_readable() {
+            let hex = String::deserialize(d)?;
+            return Digest::from_hex(&hex)
+                .ok_or_else(|| de::Error::invalid_value(de::Unexpected::Str(&hex), &"64 hex digits"));
+        }
+        let bytes = serde_bytes::ByteBuf::deserialize(d)?;
+        let array: [u8; 32] =
+            bytes.as_slice().try_into().map_err(|_| de::Error::invalid_length(bytes.len(), &"32 octets"))?;
+        Ok(Digest(array))
+    }
+}

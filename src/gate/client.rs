@@ -1,0 +1,189 @@
+//! The parent's end of the gate.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::audit::Sealer;
+use crate::cbor::Bytes;
+use crate::digest::Digest;
+use crate::token::ask::TokenFacts;
+use crate::wire;
+
+use super::message::{Outcome, PinSource, Reply, Request};
+
+/// Why the gate did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot start the gate process: {0}")]
+    Start(std::io::Error),
+    #[error("the gate process has gone: {0}")]
+    Gone(#[from] wire::Error),
+    #[error("{what}")]
+    Refused { what: String, hint: Option<String>, halted: bool },
+    #[error("the gate answered another question than it was asked")]
+    Confused,
+}
+
+impl Error {
+    /// What a person should do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Refused { hint, .. } => hint.clone(),
+            Error::Start(_) => None,
+            _ => Some("run the same command again: it goes on where it stopped".into()),
+        }
+    }
+
+    /// State is kept and the run can be resumed.
+    pub fn halted(&self) -> bool {
+        match self {
+            Error::Refused { halted, .. } => *halted,
+            Error::Start(_) => false,
+            _ => true,
+        }
+    }
+}
+
+/// The one reply that fits the request.
+macro_rules! reply {
+    ($replied:expr, $fits:pat $(if $guard:expr)? => $value:expr) => {
+        match $replied {
+            $fits $(if $guard)? => Ok($value),
+            _ => Err(Error::Confused),
+        }
+    };
+}
+
+/// A running gate.
+pub struct Gate {
+    socket: UnixStream,
+    child: Child,
+    sealed: (u64, Digest),
+}
+
+impl Gate {
+    /// Starts the gate process of this program on a station.
+    pub fn start(station: &Path, now: Option<i64>, pins: BTreeMap<String, PinSource>) -> Result<Gate, Error> {
+        let exe = std::env::current_exe().map_err(Error::Start)?;
+        Gate::start_exe(&exe, station, now, pins)
+    }
+
+    /// The same with another program file, for tests.
+    pub fn start_exe(
+        exe: &Path,
+        station: &Path,
+        now: Option<i64>,
+        pins: BTreeMap<String, PinSource>,
+    ) -> Result<Gate, Error> {
+        let (socket, theirs) = UnixStream::pair().map_err(Error::Start)?;
+        let child =
+            Command::new(exe).arg("gate").stdin(Stdio::from(OwnedFd::from(theirs))).spawn().map_err(Error::Start)?;
+        let mut gate = Gate { socket, child, sealed: (0, Digest::default()) };
+        let station = std::path::absolute(station).map_err(Error::Start)?;
+        match gate.ask(&Request::Hello { station, now, pins })? {
+            Reply::Welcome { .. } => Ok(gate),
+            _ => Err(Error::Confused),
+        }
+    }
+
+    /// Sends one request and waits for its reply.
+    pub fn ask(&mut self, request: &Request) -> Result<Reply, Error> {
+        wire::send(&mut self.socket, request)?;
+        match wire::receive(&mut self.socket)? {
+            Reply::Refused { what, hint, halted } => Err(Error::Refused { what, hint, halted }),
+            reply => Ok(reply),
+        }
+    }
+
+    pub fn random(&mut self, length: u32) -> Result<Vec<u8>, Error> {
+        reply!(self.ask(&Request::Random { length })?, Reply::Random(bytes) => bytes.into_vec())
+    }
+
+    pub fn init_token(&mut self, token: &str) -> Result<TokenFacts, Error> {
+        reply!(self.ask(&Request::InitToken { token: token.into() })?, Reply::Token(facts) => facts)
+    }
+
+    pub fn list_tokens(&mut self, token: &str) -> Result<Vec<TokenFacts>, Error> {
+        reply!(self.ask(&Request::ListTokens { token: token.into() })?, Reply::Tokens(tokens) => tokens)
+    }
+
+    pub fn login(&mut self, token: &str) -> Result<TokenFacts, Error> {
+        reply!(self.ask(&Request::Login { token: token.into() })?, Reply::Token(facts) => facts)
+    }
+
+    /// The mark, encoded; also tells this end where the log must grow from.
+    pub fn mark(&mut self) -> Result<Option<Bytes>, Error> {
+        reply!(self.ask(&Request::Mark)?, Reply::Mark(mark) => mark)
+    }
+
+    /// From where the next consistency proof must start: size and root of the mark.
+    pub fn grow_from(&mut self, size: u64, root: Digest) {
+        self.sealed = (size, root);
+    }
+
+    /// Makes or adopts the audit key; returns its verifier key and whether it was there already.
+    pub fn init(&mut self, approvals: &[String]) -> Result<(String, bool), Error> {
+        let replied = self.ask(&Request::Init { approvals: approvals.to_vec() })?;
+        reply!(replied, Reply::AuditKey { verifier_key, adopted } => (verifier_key, adopted))
+    }
+
+    pub fn open_plan(
+        &mut self,
+        plan: &Path,
+        approvals: &[String],
+        entry: Vec<u8>,
+        index: u64,
+        inclusion: Vec<Digest>,
+    ) -> Result<(), Error> {
+        let plan = std::path::absolute(plan).map_err(Error::Start)?;
+        let request =
+            Request::Start { plan, approvals: approvals.to_vec(), entry: Bytes::from(entry), index, inclusion };
+        reply!(self.ask(&request)?, Reply::Started => ())
+    }
+
+    /// Has these items carried out; outcomes in the order asked.
+    pub fn carry_out(&mut self, items: Vec<u64>) -> Result<Vec<Outcome>, Error> {
+        let wanted = items.len();
+        reply!(self.ask(&Request::Do { items })?, Reply::Done(outcomes) if outcomes.len() == wanted => outcomes)
+    }
+
+    pub fn end_plan(&mut self, entry: Vec<u8>, index: u64, inclusion: Vec<Digest>) -> Result<(), Error> {
+        reply!(self.ask(&Request::End { entry: Bytes::from(entry), index, inclusion })?, Reply::Ended => ())
+    }
+
+    /// Logs out and waits for the process to end.
+    pub fn close(mut self) -> Result<(), Error> {
+        self.ask(&Request::Bye)?;
+        self.child.wait().map_err(Error::Start)?;
+        Ok(())
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        // A closed socket ends the gate's loop: it logs out and goes. Killing it would leave the token logged in.
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        let _ = self.child.wait();
+    }
+}
+
+impl Sealer for Gate {
+    type Error = Error;
+
+    fn sealed(&self) -> (u64, Digest) {
+        self.sealed
+    }
+
+    fn sign_checkpoint(&mut self, size: u64, root: Digest, consistency: &[Digest]) -> Result<String, Error> {
+        match self.ask(&Request::SignCheckpoint { size, root, consistency: consistency.to_vec() })? {
+            Reply::Note(note) => {
+                self.sealed = (size, root);
+                Ok(note)
+            }
+            _ => Err(Error::Confused),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! What the gate judges of a plan, and how it carries its items out.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::algorithm::SignatureAlgorithm;
+use crate::approval::{self, Quorate};
+use crate::audit::entry::{Approved, Body, End, Entry, Start};
+use crate::audit::{mark::Mark, merkle};
+use crate::config::{Backup, Key};
+use crate::digest::Digest;
+use crate::plan::{self, GenerateKey, Item, KeyRef, Kind, Plan};
+
+use super::MAX_CHUNK;
+use super::message::{Outcome, Reply};
+use super::refusal::Refusal;
+use super::server::Gate;
+
+/// Messages of one key, with their item numbers; `true`: the hierarchy declares the key extractable.
+type Group = (KeyRef, bool, SignatureAlgorithm, Vec<(u64, Vec<u8>)>);
+/// Keys to be made and messages to be signed, each of them lawful.
+type Judged = (Vec<(u64, GenerateKey)>, Vec<Group>);
+
+impl Gate {
+    pub(super) fn start(
+        &mut self,
+        path: &Path,
+        approvals: &[String],
+        entry: &[u8],
+        index: u64,
+        inclusion: &[Digest],
+    ) -> Result<Reply, Refusal> {
+        let mark = self.marked()?;
+        if self.plan.is_some() {
+            return Err(Refusal::bug("a plan is open in this process; a second one needs a new run"));
+        }
+        let plan = Plan::open(path)?;
+        let (head, digest) = (plan.head(), plan.digest());
+        self.judge_head(head, digest, &mark)?;
+        let quorum = match head.kind {
+            Kind::Keys => &self.hierarchy.quorum_keys,
+            Kind::Certificates => &self.hierarchy.quorum_certificates,
+        };
+        let quorate = approval::quorate(&plan::statement(head, &digest), approvals, &self.hierarchy, quorum)?;
+        match included(&mark, entry, index, inclusion)? {
+            Body::Start(Start { plan, approvals, .. }) if plan == digest && approvals == recorded(&quorate) => {}
+            _ => return Err(Refusal::bug("the start entry does not name this plan and these approvals")),
+        }
+        self.write_mark(Mark { open_plan: Some(digest), ..mark })?;
+        self.plan = Some(plan);
+        Ok(Reply::Started)
+    }
+
+    /// Hierarchy, place in the ledger and window: everything a plan is bound to.
+    fn judge_head(&self, head: &plan::Head, digest: Digest, mark: &Mark) -> Result<(), Refusal> {
+        let h = &self.hierarchy;
+        let bound = (head.hierarchy, &head.origin, &head.name, head.environment);
+        if bound != (h.digest, &h.origin, &h.name, h.environment) {
+            return Err(Refusal::no("the plan was made for another hierarchy", "plan again at this station"));
+        }
+        if let Some(open) = mark.open_plan.filter(|open| *open != digest) {
+            let what = format!("plan {open} was started and not ended");
+            return Err(Refusal::no(what, "finish it first: run `coldroot sign` with that plan"));
+        }
+        if head.release_before != mark.release {
+            let (follows, stands) = (head.release_before, mark.release);
+            let what = format!("the plan follows release {follows}, the token's mark stands at release {stands}");
+            return Err(Refusal::no(what, "it was carried out already, or another plan came before it: plan again"));
+        }
+        let now = self.now()?;
+        if now < head.sign_from || now > head.sign_until {
+            let [now, from, until] = [now, head.sign_from, head.sign_until].map(crate::text::utc);
+            let what = format!("it is {now}; the plan's window is from {from} until {until}");
+            return Err(Refusal::no(what, "wait for the window, or plan again"));
+        }
+        Ok(())
+    }
+
+    /// All items are judged before the first one is carried out.
+    pub(super) fn carry_out(&mut self, numbers: &[u64]) -> Result<Reply, Refusal> {
+        let mark = self.marked()?;
+        let mut plan = self.plan.take().filter(|plan| mark.open_plan == Some(plan.digest()));
+        let judged = match &mut plan {
+            Some(plan) => self.judge_items(plan, numbers),
+            None => Err(Refusal::bug("no plan is open")),
+        };
+        self.plan = plan;
+        let (keys, groups) = judged?;
+        for (key, extractable, ..) in &groups {
+            let token = self.token(&key.token)?;
+            self.belongs(&token, false)?;
+            self.workers.find(&token, key, *extractable)?;
+        }
+        let mut outcomes: BTreeMap<u64, Outcome> = BTreeMap::new();
+        for (n, key) in keys {
+            let token = self.token(&key.token)?;
+            self.belongs(&token, true)?;
+            outcomes.insert(n, Outcome::Key(self.workers.generate(&token, &key)?));
+        }
+        for (key, extractable, algorithm, messages) in groups {
+            let token = self.token(&key.token)?;
+            for signature in self.workers.sign(&token, &key, extractable, algorithm, &messages)? {
+                outcomes.insert(signature.item, Outcome::Signature(signature.value));
+            }
+        }
+        // One outcome for each number: the numbers ascend, so the map gives them in the order asked.
+        Ok(Reply::Done(outcomes.into_values().collect()))
+    }
+
+    fn judge_items(&self, plan: &mut Plan, numbers: &[u64]) -> Result<Judged, Refusal> {
+        if numbers.len() > MAX_CHUNK || !numbers.is_sorted_by(|a, b| a < b) {
+            return Err(Refusal::bug("items are asked for in ascending order, each once, at most a chunk of them"));
+        }
+        let (mut keys, mut groups): (Vec<_>, Vec<Group>) = (Vec::new(), Vec::new());
+        for &n in numbers {
+            let item = plan.item(n)?;
+            let ca = match &item {
+                Item::GenerateKey(key) => {
+                    self.declared_new(key)?;
+                    keys.push((n, key.clone()));
+                    continue;
+                }
+                Item::Certificate(c) => &c.ca,
+                Item::Crl(c) => &c.ca,
+            };
+            let (key, tbs, algorithm) = item.to_sign().ok_or_else(|| Refusal::bug("an item without a TBS"))?;
+            let extractable = self.declared(ca, key, algorithm)?.backup == Backup::Wrap;
+            let message = message_for(algorithm, tbs);
+            match groups.iter_mut().find(|(known, _, a, _)| known == key && *a == algorithm) {
+                Some((_, _, _, messages)) => messages.push((n, message)),
+                None => groups.push((key.clone(), extractable, algorithm, vec![(n, message)])),
+            }
+        }
+        Ok((keys, groups))
+    }
+
+    fn declared_new(&self, key: &GenerateKey) -> Result<(), Refusal> {
+        let planned = (&key.token, &key.label, key.algorithm, key.backup);
+        let declared = self.hierarchy.key(&key.key).map(|k| (&k.token, &k.label, k.algorithm, k.backup));
+        if declared != Some(planned) {
+            let what = format!("the planned key `{}` is not the hierarchy's", crate::text::escape(&key.key));
+            return Err(Refusal::no(what, "plan again"));
+        }
+        self.need_login(&key.token)
+    }
+
+    /// The signing key of an item must be the one that the hierarchy declares for the CA that the statement names, and use
+    /// its own algorithm.
+    fn declared(&self, ca: &str, key: &KeyRef, algorithm: SignatureAlgorithm) -> Result<&Key, Refusal> {
+        let declared = self.hierarchy.ca(ca).filter(|ca| ca.key == key.key).and_then(|ca| self.hierarchy.key(&ca.key));
+        let planned = (&key.token, &key.label, key.algorithm, algorithm);
+        let Some(declared) =
+            declared.filter(|k| (&k.token, &k.label, k.algorithm, k.algorithm.signs_with()) == planned)
+        else {
+            let [ca, key] = [ca, &key.key].map(crate::text::escape);
+            let what = format!("the plan signs for `{ca}` with `{key}`, which is not the hierarchy's key for it");
+            return Err(Refusal::no(what, "plan again"));
+        };
+        self.need_login(&key.token)?;
+        Ok(declared)
+    }
+
+    /// Closes the plan that the mark names, whoever started it: a process that died behind the end entry is followed by one
+    /// that has nothing to start, and the window may have passed by then. That every item was carried out is not asked:
+    /// what was not signed under this plan never will be, since the release moves on, and the log tells what is missing.
+    pub(super) fn end(&mut self, entry: &[u8], index: u64, inclusion: &[Digest]) -> Result<Reply, Refusal> {
+        let mark = self.marked()?;
+        let open = mark.open_plan.ok_or_else(|| Refusal::bug("no plan is open"))?;
+        let next = mark.release + 1;
+        match included(&mark, entry, index, inclusion)? {
+            Body::End(End { plan, release, .. }) if plan == open && release == next => {}
+            _ => return Err(Refusal::bug("the end entry does not name the open plan and its release")),
+        }
+        self.write_mark(Mark { release: next, open_plan: None, ..mark })?;
+        self.plan = None;
+        Ok(Reply::Ended)
+    }
+}
+
+/// Decodes an entry that stands in the log that the mark knows.
+fn included(mark: &Mark, entry: &[u8], index: u64, inclusion: &[Digest]) -> Result<Body, Refusal> {
+    if !merkle::verify_inclusion(&merkle::leaf_hash(entry), index, mark.size, &mark.root, inclusion) {
+        return Err(Refusal::bug("the entry does not stand in the last checkpoint"));
+    }
+    Entry::decode(entry).map(|entry| entry.body).map_err(|_| Refusal::bug("the entry does not decode"))
+}
+
+/// What the token signs: the digest for ECDSA and RSA (made here, so that a large TBS need not cross to the token), the
+/// bytes themselves for Ed25519.
+fn message_for(algorithm: SignatureAlgorithm, tbs: &[u8]) -> Vec<u8> {
+    use aws_lc_rs::digest::{SHA256, SHA384, SHA512, digest};
+    let hash = match algorithm {
+        SignatureAlgorithm::EcdsaSha256 | SignatureAlgorithm::RsaSha256 => &SHA256,
+        SignatureAlgorithm::EcdsaSha384 | SignatureAlgorithm::RsaSha384 => &SHA384,
+        SignatureAlgorithm::EcdsaSha512 | SignatureAlgorithm::RsaSha512 => &SHA512,
+        SignatureAlgorithm::Ed25519 => return tbs.to_vec(),
+    };
+    digest(hash, tbs).as_ref().to_vec()
+}
+
+/// The approvals as start and genesis entries record them.
+pub fn recorded(quorate: &Quorate) -> Vec<Approved> {
+    let one = |a: &approval::Approval| Approved {
+        person: a.person.clone(),
+        fingerprint: a.fingerprint.clone(),
+        signature: Digest::of(a.armored.as_bytes()),
+    };
+    quorate.approvals().iter().map(one).collect()
+}

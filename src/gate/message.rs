@@ -1,0 +1,87 @@
+//! What the parent may say to the gate, and what it hears.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cbor::Bytes;
+use crate::digest::Digest;
+use crate::token::ask::{KeyFacts, TokenFacts};
+
+/// A request of the parent. One request, one reply, in order.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// The first one. `now` is taken in rehearsals only.
+    Hello { station: PathBuf, now: Option<i64>, pins: BTreeMap<String, PinSource> },
+    /// Octets from the token's C_GenerateRandom, in a public session.
+    Random { length: u32 },
+    /// Rehearsals: initialises the token, asking for both PINs.
+    InitToken { token: String },
+    /// Lists the tokens that this token's module shows.
+    ListTokens { token: String },
+    /// Asks for the PIN of this token and logs in. Once for each token and process.
+    Login { token: String },
+    /// The mark as the token holds it (deterministic CBOR of `audit::mark::Mark`).
+    Mark,
+    /// Makes or adopts the audit key; needs the init quorum and a token without a mark.
+    Init { approvals: Vec<String> },
+    /// Makes this size and root the mark, from which it must grow, and signs its checkpoint.
+    SignCheckpoint { size: u64, root: Digest, consistency: Vec<Digest> },
+    /// Opens a plan: `entry` is the start entry, `inclusion` its proof in the tree that the mark knows.
+    Start { plan: PathBuf, approvals: Vec<String>, entry: Bytes, index: u64, inclusion: Vec<Digest> },
+    /// Carries out these items of the open plan: ascending numbers, at most a chunk.
+    Do { items: Vec<u64> },
+    /// Closes the plan that the mark names, started by this process or one before: `entry` is the end entry, with its proof.
+    End { entry: Bytes, index: u64, inclusion: Vec<Digest> },
+    /// Logs out and ends.
+    Bye,
+}
+
+/// Where a PIN comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum PinSource {
+    /// The terminal, without echo.
+    Prompt,
+    /// A file descriptor that the gate inherits.
+    Fd(u32),
+}
+
+/// The reply.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Reply {
+    Welcome {
+        hierarchy: Digest,
+    },
+    Random(Bytes),
+    Token(TokenFacts),
+    Tokens(Vec<TokenFacts>),
+    Mark(Option<Bytes>),
+    AuditKey {
+        verifier_key: String,
+        adopted: bool,
+    },
+    Note(String),
+    Started,
+    Done(Vec<Outcome>),
+    Ended,
+    Bye,
+    /// Nothing was done. `halted`: state is kept and the run can be resumed; otherwise the request itself is at fault.
+    Refused {
+        what: String,
+        hint: Option<String>,
+        halted: bool,
+    },
+}
+
+/// What an item came to.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Outcome {
+    /// The signature over the item's TBS, as X.509 carries it.
+    Signature(Bytes),
+    Key(KeyFacts),
+}

@@ -1,0 +1,365 @@
+//! The gate process: its loop, logins, the audit key, checkpoints and the mark. What concerns a plan stands in `judge`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
+use crate::approval;
+use crate::audit::{mark::Mark, merkle, note};
+use crate::cbor::Bytes;
+use crate::config::{Backup, Environment, Hierarchy, Token};
+use crate::digest::Digest;
+use crate::plan::{self, GenerateKey, KeyRef, Plan};
+use crate::token::ask::{KeyFacts, TokenFacts};
+use crate::wire;
+
+use super::message::{PinSource, Reply, Request};
+use super::pin;
+use super::refusal::Refusal;
+use super::workers::Workers;
+
+/// The label of the data object beside the audit key.
+const MARK_LABEL: &str = "coldroot mark";
+/// The label of the data object that says to which log a token's keys belong: the log's verifier key. The mark knows the
+/// hierarchy, but only the hierarchy says which token has the mark; without this, a parent could bring a hierarchy of its
+/// own that names this token's keys and another token for the audit.
+const LOG_LABEL: &str = "coldroot log";
+/// A parent that says nothing for so long, or does not listen, has lost its login.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// Serves the parent on standard input until it says goodbye, goes away, or sends what is no request.
+pub fn run_gate() -> i32 {
+    // No core image of a process that holds a PIN, and no page of it in swap where the limits allow that.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    let _ = rustix::mm::mlockall(rustix::mm::MlockAllFlags::CURRENT | rustix::mm::MlockAllFlags::FUTURE);
+    let Ok(mut socket) = take_stdin() else { return 1 };
+    let Ok(Request::Hello { station, now, pins }) = wire::receive(&mut socket) else { return 1 };
+    let mut gate = match Gate::open(station, now, pins) {
+        Ok(gate) => gate,
+        Err(refusal) => return i32::from(wire::send(&mut socket, &refusal.reply()).is_err()),
+    };
+    let mut reply = Reply::Welcome { hierarchy: gate.hierarchy.digest };
+    while wire::send(&mut socket, &reply).is_ok() && !matches!(reply, Reply::Bye) {
+        let Ok(request) = wire::receive::<Request>(&mut socket) else { break };
+        reply = gate.answer(request).unwrap_or_else(Refusal::reply);
+    }
+    gate.workers.close();
+    0
+}
+
+/// Moves the socket off standard input, so that nothing started from here can read it.
+fn take_stdin() -> std::io::Result<UnixStream> {
+    let socket = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 3)?);
+    rustix::stdio::dup2_stdin(&std::fs::File::open("/dev/null")?)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    Ok(socket)
+}
+
+pub(super) struct Gate {
+    station: PathBuf,
+    pub(super) hierarchy: Hierarchy,
+    now: Option<i64>,
+    pins: BTreeMap<String, PinSource>,
+    pub(super) workers: Workers,
+    /// Tokens whose PIN was asked for in this process, and what keeps other gates from them.
+    tried: BTreeMap<String, UnixListener>,
+    /// Tokens that were seen to belong to this log.
+    bound: BTreeSet<String>,
+    /// There is one only after its mark was judged, or an `Init` had its quorum.
+    audit: Option<KeyRef>,
+    /// What stands in the token; every checkpoint must grow from it.
+    mark: Option<Mark>,
+    pub(super) plan: Option<Plan>,
+}
+
+impl Gate {
+    fn open(station: PathBuf, now: Option<i64>, pins: BTreeMap<String, PinSource>) -> Result<Gate, Refusal> {
+        let hierarchy = Hierarchy::load(&station.join("hierarchy.toml"))?;
+        if now.is_some() && hierarchy.environment == Environment::Real {
+            return Err(Refusal::no("--now belongs to rehearsals", "set the station's clock"));
+        }
+        // The workers are this very program, even if another file has taken its place by now.
+        let workers = Workers::new("/proc/self/exe".into());
+        let (tried, bound) = (BTreeMap::new(), BTreeSet::new());
+        Ok(Gate { station, hierarchy, now, pins, workers, tried, bound, audit: None, mark: None, plan: None })
+    }
+
+    fn answer(&mut self, request: Request) -> Result<Reply, Refusal> {
+        match request {
+            Request::Hello { .. } => Err(Refusal::bug("the gate has been greeted already")),
+            Request::Random { length: length @ 1..=1024 } => {
+                Ok(Reply::Random(self.workers.random(&self.audit_token()?, length)?))
+            }
+            Request::Random { .. } => Err(Refusal::bug("random octets come 1 to 1024 at once")),
+            Request::InitToken { token } => self.init_token(&token),
+            Request::ListTokens { token } => Ok(Reply::Tokens(self.workers.list(&self.token(&token)?)?)),
+            Request::Login { token } => self.login(&token),
+            Request::Mark => {
+                self.need_login(&self.hierarchy.audit_token)?;
+                let mark = self.mark.as_ref().map(Mark::encode).transpose()?;
+                Ok(Reply::Mark(mark.map(Bytes::from)))
+            }
+            Request::Init { approvals } => self.init(&approvals),
+            Request::SignCheckpoint { size, root, consistency } => self.sign_checkpoint(size, root, &consistency),
+            Request::Start { plan, approvals, entry, index, inclusion } => {
+                self.start(&plan, &approvals, &entry, index, &inclusion)
+            }
+            Request::Do { items } => self.carry_out(&items),
+            Request::End { entry, index, inclusion } => self.end(&entry, index, &inclusion),
+            Request::Bye => {
+                self.workers.close();
+                Ok(Reply::Bye)
+            }
+        }
+    }
+
+    pub(super) fn now(&self) -> Result<i64, Refusal> {
+        let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_secs()).ok());
+        self.now.or(elapsed).ok_or_else(|| Refusal::no("the clock stands before 1970", "set the clock"))
+    }
+
+    pub(super) fn token(&self, id: &str) -> Result<Token, Refusal> {
+        self.hierarchy.token(id).cloned().ok_or_else(|| {
+            let what = format!("the hierarchy declares no token `{}`", crate::text::escape(id));
+            Refusal::no(what, "see [[token]] in hierarchy.toml")
+        })
+    }
+
+    fn audit_token(&self) -> Result<Token, Refusal> {
+        self.token(&self.hierarchy.audit_token)
+    }
+
+    pub(super) fn need_login(&self, token: &str) -> Result<(), Refusal> {
+        match self.workers.logged_in(token) {
+            true => Ok(()),
+            false => Err(Refusal::bug("nobody is logged in to that token")),
+        }
+    }
+
+    fn init_token(&mut self, id: &str) -> Result<Reply, Refusal> {
+        let token = self.token(id)?;
+        if self.hierarchy.environment != Environment::Rehearsal {
+            let hint = "use the vendor's own tool, as its manual says, and write the serial into hierarchy.toml";
+            return Err(Refusal::no("only a rehearsal initialises tokens", hint));
+        }
+        if token.serial.is_some() {
+            let what = format!("token `{id}` has a serial in the hierarchy, so it is initialised");
+            return Err(Refusal::no(what, "coldroot never initialises a token twice"));
+        }
+        let fetch = |what: &str, file: &Option<PathBuf>| {
+            let file = file.as_ref().map(|f| self.station.join(f));
+            pin::fetch(&format!("{what} of token `{id}`"), &PinSource::Prompt, file.as_deref(), Environment::Rehearsal)
+        };
+        let (so, user) = (fetch("SO PIN", &token.so_pin_file)?, fetch("user PIN", &token.pin_file)?);
+        Ok(Reply::Token(self.workers.init_token(&token, &so, &user)?))
+    }
+
+    /// One PIN, one try, one login for each token and process, whatever came of it.
+    fn login(&mut self, id: &str) -> Result<Reply, Refusal> {
+        let token = self.token(id)?;
+        if self.tried.contains_key(id) {
+            return Err(Refusal::bug("the PIN of this token was asked for already; it is asked for once"));
+        }
+        // The token is found before the PIN is asked for: nobody types a PIN for a token that is not there.
+        let facts = self.workers.open(&token)?;
+        if facts.pin_locked {
+            let hint = "the security officer must reset it with the vendor's tool";
+            return Err(Refusal::no(format!("the PIN of token `{id}` is locked"), hint));
+        }
+        if facts.pin_final_try {
+            let hint = "log in once with the vendor's tool, which resets the counter";
+            return Err(Refusal::no(format!("the next wrong PIN locks token `{id}`"), hint));
+        }
+        self.tried.insert(id.into(), hold(&facts)?);
+        let source = self.pins.get(id).unwrap_or(&PinSource::Prompt);
+        let file = token.pin_file.as_ref().map(|f| self.station.join(f));
+        let what = format!("PIN of token `{id}` ({}, {})", self.hierarchy.name, self.hierarchy.environment);
+        let pin = pin::fetch(&what, source, file.as_deref(), self.hierarchy.environment)?;
+        self.workers.login(&token, pin)?;
+        if id == self.hierarchy.audit_token {
+            // A token that is not this log's must not stay logged in: `init` would find it without a mark.
+            self.read_mark(&token).inspect_err(|_| self.workers.close())?;
+        }
+        Ok(Reply::Token(facts))
+    }
+
+    fn read_mark(&mut self, token: &Token) -> Result<(), Refusal> {
+        let Some(value) = self.workers.read_data(token, MARK_LABEL)? else { return Ok(()) };
+        let mark = Mark::decode(&value).map_err(|e| Refusal::halt(format!("the mark in the token is damaged: {e}")))?;
+        if mark.origin != self.hierarchy.origin {
+            let what = format!("the token carries the mark of another log, `{}`", crate::text::escape(&mark.origin));
+            return Err(Refusal::no(what, "insert the token of this station, or name the right station"));
+        }
+        if mark.hierarchy != self.hierarchy.digest {
+            return Err(Refusal::no(
+                "hierarchy.toml is not the one whose digest stands in the token's mark",
+                "put back the file that `init` was approved with",
+            ));
+        }
+        let keys = self.workers.keys_by_label(token, &self.hierarchy.audit_key_label)?;
+        let [key] = keys.as_slice() else {
+            let what = format!("the token holds {} audit keys, not one", keys.len());
+            return Err(Refusal::no(what, "`coldroot token list` shows what is there"));
+        };
+        self.audit = Some(self.audit_ref(key));
+        self.belongs(token, false).inspect_err(|_| self.audit = None)?;
+        self.mark = Some(mark);
+        Ok(())
+    }
+
+    fn audit_ref(&self, key: &KeyFacts) -> KeyRef {
+        KeyRef {
+            key: "audit".into(),
+            token: self.hierarchy.audit_token.clone(),
+            label: self.hierarchy.audit_key_label.clone(),
+            cka_id: key.cka_id.clone(),
+            algorithm: KeyAlgorithm::Ed25519,
+            spki: key.spki.clone(),
+        }
+    }
+
+    fn init(&mut self, approvals: &[String]) -> Result<Reply, Refusal> {
+        let token = self.audit_token()?;
+        self.need_login(&token.id)?;
+        if self.held_mark()?.is_some() {
+            let hint = "`coldroot init` is done once; go on with `coldroot plan`";
+            return Err(Refusal::no("this token already carries the mark of a log", hint));
+        }
+        let statement = plan::init_statement(&self.hierarchy);
+        approval::quorate(&statement, approvals, &self.hierarchy, &self.hierarchy.quorum_init)?;
+        let label = self.hierarchy.audit_key_label.clone();
+        let (key, adopted) = match self.workers.keys_by_label(&token, &label)?.as_slice() {
+            [] => {
+                let mut cka_id = [0; 16];
+                getrandom::fill(&mut cka_id).map_err(|e| Refusal::halt(format!("no random numbers: {e}")))?;
+                let wanted = GenerateKey {
+                    key: "audit".into(),
+                    token: token.id.clone(),
+                    label,
+                    cka_id: Bytes::from(cka_id.to_vec()),
+                    algorithm: KeyAlgorithm::Ed25519,
+                    backup: Backup::None,
+                };
+                (self.workers.generate(&token, &wanted)?, false)
+            }
+            [key] if key.algorithm == KeyAlgorithm::Ed25519 => (key.clone(), true),
+            keys => {
+                let what =
+                    format!("the token holds {} objects named `{label}` that are no single Ed25519 pair", keys.len());
+                return Err(Refusal::no(what, "give the audit key a label of its own in hierarchy.toml"));
+            }
+        };
+        self.audit = Some(self.audit_ref(&key));
+        self.belongs(&token, true).inspect_err(|_| self.audit = None)?;
+        Ok(Reply::AuditKey { verifier_key: self.verifier_key()?.to_string(), adopted })
+    }
+
+    fn verifier_key(&self) -> Result<note::VerifierKey, Refusal> {
+        /// SubjectPublicKeyInfo of an Ed25519 key up to its 32 octets (RFC 8410 §4).
+        const PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+        let public = self.audit.as_ref().and_then(|key| key.spki.strip_prefix(&PREFIX)?.try_into().ok());
+        let public = public.ok_or_else(|| Refusal::bug("there is no audit key, or it is no Ed25519 key"))?;
+        note::VerifierKey::new(&self.hierarchy.origin, public).map_err(|e| Refusal::bug(&e.to_string()))
+    }
+
+    /// The token's keys belong to this log. With `new`, a token of no log becomes this one's: it is about to get its first
+    /// key.
+    pub(super) fn belongs(&mut self, token: &Token, new: bool) -> Result<(), Refusal> {
+        if self.bound.contains(&token.id) {
+            return Ok(());
+        }
+        let ours = self.verifier_key()?.to_string().into_bytes();
+        match self.workers.read_data(token, LOG_LABEL)? {
+            Some(held) if held.as_slice() == ours => {}
+            None if new => self.workers.write_data(token, LOG_LABEL, &ours)?,
+            _ => {
+                let what = format!("the keys of token `{}` do not belong to this log", token.id);
+                return Err(Refusal::no(what, "insert the token of this station, or name the right station"));
+            }
+        }
+        self.bound.insert(token.id.clone());
+        Ok(())
+    }
+
+    /// The mark that this process knows, after a look whether the token still holds it: a second gate must not go on from
+    /// a mark that the first one has replaced.
+    fn held_mark(&mut self) -> Result<Option<Mark>, Refusal> {
+        let held = self.workers.read_data(&self.audit_token()?, MARK_LABEL)?;
+        let known = self.mark.as_ref().map(Mark::encode).transpose()?;
+        match held.as_ref().map(|h| h.as_slice()) == known.as_deref() {
+            true => Ok(self.mark.clone()),
+            false => Err(Refusal::halt("the mark in the token is not the one that this process has read or written")),
+        }
+    }
+
+    /// The mark of a log that has begun.
+    pub(super) fn marked(&mut self) -> Result<Mark, Refusal> {
+        self.held_mark()?.ok_or_else(|| Refusal::bug("the token carries no mark of this log"))
+    }
+
+    pub(super) fn write_mark(&mut self, mark: Mark) -> Result<(), Refusal> {
+        if self.mark.as_ref() != Some(&mark) {
+            self.workers.write_data(&self.audit_token()?, MARK_LABEL, &mark.encode()?)?;
+            self.mark = Some(mark);
+        }
+        Ok(())
+    }
+
+    /// The mark is written first, then the checkpoint is signed: so no two checkpoints are ever signed of which one does not
+    /// continue the other, not even by ending the gate between the two. The log does not fall behind its mark by this, for
+    /// its entries lie on the disk before the parent asks.
+    ///
+    /// A root says nothing of its size (RFC 9162 §2.1.4): where two sizes give the proof the same shape, a parent that lies
+    /// can claim either. It gains a log that no verifier accepts, and which its own next entries do not continue.
+    fn sign_checkpoint(&mut self, size: u64, root: Digest, consistency: &[Digest]) -> Result<Reply, Refusal> {
+        let Some(key) = self.audit.clone() else {
+            let hint = "run `coldroot init` first, or insert the right token";
+            return Err(Refusal::no("the token carries no mark of this log", hint));
+        };
+        let old = self.held_mark()?.unwrap_or_else(|| Mark {
+            origin: self.hierarchy.origin.clone(),
+            size: 0,
+            root: merkle::empty_root(),
+            hierarchy: self.hierarchy.digest,
+            release: 0,
+            open_plan: None,
+        });
+        if size == 0 || !merkle::verify_consistency(old.size, &old.root, size, &root, consistency) {
+            let what = format!(
+                "the log of {size} entries does not grow from the {} entries that the token's mark knows",
+                old.size
+            );
+            let hint = "the audit directory is older than the mark, or was changed: restore the newest copy of it";
+            return Err(Refusal::no(what, hint));
+        }
+        self.write_mark(Mark { size, root, ..old })?;
+        let text = note::checkpoint_text(&self.hierarchy.origin, size, &root);
+        let message = [(0, text.as_bytes().to_vec())];
+        let token = self.audit_token()?;
+        let signatures = self.workers.sign(&token, &key, false, SignatureAlgorithm::Ed25519, &message)?;
+        let signature = signatures.first().ok_or_else(|| Refusal::bug("no signature"))?;
+        Ok(Reply::Note(note::assemble(&text, &self.verifier_key()?, &signature.value)))
+    }
+}
+
+/// One gate at a time for each token: the kernel holds the name as long as this process lives.
+fn hold(token: &TokenFacts) -> Result<UnixListener, Refusal> {
+    let name = Digest::of(format!("{} {}", token.label, token.serial).as_bytes());
+    let address = SocketAddr::from_abstract_name(format!("coldroot {name}"));
+    let address = address.map_err(|e| Refusal::halt(e.to_string()))?;
+    // A gate whose parent was killed needs a moment to log out.
+    for _ in 0..50 {
+        match UnixListener::bind_addr(&address) {
+            Ok(held) => return Ok(held),
+            Err(e) if e.kind() == ErrorKind::AddrInUse => std::thread::sleep(Duration::from_millis(100)),
+            Err(e) => return Err(Refusal::halt(format!("cannot keep other processes from the token: {e}"))),
+        }
+    }
+    let what = format!("another coldroot process is logged in to token `{}`", crate::text::escape(&token.label));
+    Err(Refusal::no(what, "let it end, then run this again"))
+}

@@ -1,0 +1,277 @@
+//! The gate's workers: one process for each token, started again when it dies, never with a second guess at a PIN.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::algorithm::SignatureAlgorithm;
+use crate::cbor::Bytes;
+use crate::config::{Backup, Token};
+use crate::plan::{GenerateKey, KeyRef};
+use crate::secret::Secret;
+use crate::token::ask::{Answer, Ask, Class, KeyFacts, Signature, ToSign, TokenFacts};
+use crate::token::client::{self, Worker};
+
+use super::refusal::Refusal;
+
+/// How often a question is asked again, each time of a new worker.
+const RETRIES: u32 = 2;
+
+/// The one answer that fits the question.
+macro_rules! answer {
+    ($answered:expr, $fits:pat => $value:expr) => {
+        match $answered {
+            $fits => Ok($value),
+            other => Err(unexpected(other)),
+        }
+    };
+}
+
+/// All workers of one run.
+pub struct Workers {
+    exe: PathBuf,
+    slots: BTreeMap<String, Slot>,
+}
+
+struct Slot {
+    worker: Worker,
+    facts: TokenFacts,
+    /// Kept for a new worker of the same run; zeroed with the slot.
+    pin: Option<Secret>,
+    /// Keys found by this worker, by token label and CKA_ID.
+    found: Vec<KeyFacts>,
+}
+
+impl Slot {
+    fn login(&mut self, token: &Token, pin: Secret) -> Result<(), Refusal> {
+        answer!(self.worker.login(&pin).map_err(silent(token))?, Answer::LoggedIn => ())?;
+        self.pin = Some(pin);
+        Ok(())
+    }
+}
+
+impl Workers {
+    pub fn new(exe: PathBuf) -> Workers {
+        Workers { exe, slots: BTreeMap::new() }
+    }
+
+    pub fn logged_in(&self, token: &str) -> bool {
+        self.slots.get(token).is_some_and(|s| s.pin.is_some())
+    }
+
+    /// Opens a worker on the token, without a login.
+    pub fn open(&mut self, token: &Token) -> Result<TokenFacts, Refusal> {
+        if let Some(slot) = self.slots.get(&token.id) {
+            return Ok(slot.facts.clone());
+        }
+        let (worker, facts) = self.launch(token)?;
+        self.slots.insert(token.id.clone(), Slot { worker, facts: facts.clone(), pin: None, found: Vec::new() });
+        Ok(facts)
+    }
+
+    /// One login, one try.
+    pub fn login(&mut self, token: &Token, pin: Secret) -> Result<(), Refusal> {
+        self.open(token)?;
+        let slot = self.slots.get_mut(&token.id).ok_or_else(|| Refusal::bug("no such worker"))?;
+        slot.login(token, pin)
+    }
+
+    pub fn random(&mut self, token: &Token, length: u32) -> Result<Bytes, Refusal> {
+        answer!(self.ask(token, &Ask::Random { length })?, Answer::Random(octets) => octets)
+    }
+
+    pub fn read_data(&mut self, token: &Token, label: &str) -> Result<Option<Bytes>, Refusal> {
+        answer!(self.ask(token, &Ask::ReadData { label: label.into() })?, Answer::Data(value) => value)
+    }
+
+    pub fn write_data(&mut self, token: &Token, label: &str, value: &[u8]) -> Result<(), Refusal> {
+        let ask = Ask::WriteData { label: label.into(), value: Bytes::from(value.to_vec()) };
+        answer!(self.ask(token, &ask)?, Answer::Written => ())
+    }
+
+    pub fn keys_by_label(&mut self, token: &Token, label: &str) -> Result<Vec<KeyFacts>, Refusal> {
+        answer!(self.ask(token, &Ask::FindKeysByLabel { label: label.into() })?, Answer::Keys(keys) => keys)
+    }
+
+    pub fn generate(&mut self, token: &Token, key: &GenerateKey) -> Result<KeyFacts, Refusal> {
+        let ask = Ask::GenerateKey {
+            label: key.label.clone(),
+            cka_id: key.cka_id.clone(),
+            algorithm: key.algorithm,
+            extractable: key.backup == Backup::Wrap,
+        };
+        answer!(self.ask(token, &ask)?, Answer::Generated(facts) => facts)
+    }
+
+    /// Signs with the planned key, which is found by label, CKA_ID and public half together, and must be as extractable as
+    /// declared.
+    pub fn sign(
+        &mut self,
+        token: &Token,
+        key: &KeyRef,
+        extractable: bool,
+        algorithm: SignatureAlgorithm,
+        messages: &[(u64, Vec<u8>)],
+    ) -> Result<Vec<Signature>, Refusal> {
+        let mut tries = 0;
+        loop {
+            let facts = self.find(token, key, extractable)?;
+            let ask = Ask::Sign {
+                handle: facts.handle,
+                algorithm,
+                messages: messages
+                    .iter()
+                    .map(|(item, m)| ToSign { item: *item, message: Bytes::from(m.clone()) })
+                    .collect(),
+            };
+            match self.once(token, &ask)? {
+                Some(Answer::Signatures(signatures)) => {
+                    let asked = messages.iter().map(|(item, _)| *item);
+                    return match signatures.iter().map(|s| s.item).eq(asked) {
+                        true => Ok(signatures),
+                        false => Err(Refusal::halt("the worker answered other items than it was asked for")),
+                    };
+                }
+                Some(other) => return Err(unexpected(other)),
+                None if tries < RETRIES => tries += 1,
+                None => return Err(gave_up(token)),
+            }
+        }
+    }
+
+    /// Ends every worker in order: logout, finalize.
+    pub fn close(&mut self) {
+        for slot in self.slots.values_mut() {
+            // A worker that cannot close in order is killed when it is dropped; the login ends with its process.
+            let _ = slot.worker.ask(&Ask::Close);
+        }
+        self.slots.clear();
+    }
+
+    /// The planned key, if the token holds it and it is as it was planned and declared.
+    pub fn find(&mut self, token: &Token, key: &KeyRef, declared: bool) -> Result<KeyFacts, Refusal> {
+        let at = format!("key `{}` (label `{}` on token `{}`)", key.key, key.label, token.id);
+        let named = |f: &&KeyFacts| (&f.label, &f.cka_id) == (&key.label, &key.cka_id);
+        let known = self.slots.get(&token.id).and_then(|slot| slot.found.iter().find(named)).cloned();
+        let keys = match known {
+            Some(facts) => vec![facts],
+            None => {
+                let ask = Ask::FindKey { label: key.label.clone(), cka_id: key.cka_id.clone() };
+                answer!(self.ask(token, &ask)?, Answer::Keys(keys) => keys)?
+            }
+        };
+        let [facts] = keys.as_slice() else {
+            let hint = "check that the right token is inserted; `coldroot token list` shows what is there";
+            return Err(Refusal::no(format!("{at}: the token holds {} such pairs, not one", keys.len()), hint));
+        };
+        // Judged again each time, found before or not: the next item may claim another public half for the same name.
+        let planned = (&key.label, &key.cka_id, &key.spki, key.algorithm);
+        if (&facts.label, &facts.cka_id, &facts.spki, facts.algorithm) != planned {
+            let hint = "this is another key under the same name: stop and find out why";
+            return Err(Refusal::no(format!("{at}: its public half is not the planned one"), hint));
+        }
+        let extractable = facts.attributes.iter().any(|a| a == "CKA_EXTRACTABLE=true");
+        if declared != extractable {
+            let what = format!("{at}: CKA_EXTRACTABLE is {extractable}, which is not what the hierarchy's backup says");
+            return Err(Refusal::no(what, "a key that can leave its token undeclared must not sign"));
+        }
+        if let Some(slot) = self.slots.get_mut(&token.id)
+            && !slot.found.contains(facts)
+        {
+            slot.found.push(facts.clone());
+        }
+        Ok(facts.clone())
+    }
+
+    /// Asks until there is an answer that is not the worker's or the device's failure.
+    fn ask(&mut self, token: &Token, ask: &Ask) -> Result<Answer, Refusal> {
+        self.open(token)?;
+        for _ in 0..=RETRIES {
+            if let Some(answer) = self.once(token, ask)? {
+                return Ok(answer);
+            }
+        }
+        Err(gave_up(token))
+    }
+
+    /// One try. `None`: the worker was lost and a new one stands ready.
+    fn once(&mut self, token: &Token, ask: &Ask) -> Result<Option<Answer>, Refusal> {
+        let slot = self.slots.get_mut(&token.id).ok_or_else(|| Refusal::bug("no such worker"))?;
+        match slot.worker.ask(ask) {
+            Ok(Answer::Failed(f)) if f.class == Class::Device => {
+                eprintln!("coldroot: token `{}`: {}; starting a new worker", token.id, f.what)
+            }
+            Ok(Answer::Failed(f)) => return Err(failed(f.class, f.what)),
+            Ok(answer) => return Ok(Some(answer)),
+            Err(e) => eprintln!("coldroot: token `{}`: {e}; starting a new worker", token.id),
+        }
+        self.restart(token)?;
+        Ok(None)
+    }
+
+    fn restart(&mut self, token: &Token) -> Result<(), Refusal> {
+        let pin = self.slots.remove(&token.id).and_then(|slot| slot.pin);
+        let (worker, facts) = self.launch(token)?;
+        let mut slot = Slot { worker, facts, pin: None, found: Vec::new() };
+        if let Some(pin) = pin {
+            // The same PIN was right a moment ago; if the token says otherwise now, it is not asked again.
+            slot.login(token, pin)?;
+        }
+        self.slots.insert(token.id.clone(), slot);
+        Ok(())
+    }
+
+    fn launch(&self, token: &Token) -> Result<(Worker, TokenFacts), Refusal> {
+        let serial = token.serial.clone().ok_or_else(|| {
+            let hint = "`coldroot token init` prints it for a new token; write it into hierarchy.toml";
+            Refusal::no(format!("the hierarchy gives no serial for token `{}`", token.id), hint)
+        })?;
+        let mut worker = self.start(token)?;
+        let ask =
+            Ask::Open { module: token.module.clone(), label: token.label.clone(), serial, sessions: token.sessions };
+        let facts = answer!(worker.ask(&ask).map_err(silent(token))?, Answer::Opened(facts) => facts)?;
+        Ok((worker, facts))
+    }
+
+    /// Lists the tokens of a module through a worker of its own.
+    pub fn list(&self, token: &Token) -> Result<Vec<TokenFacts>, Refusal> {
+        let listed = self.start(token)?.ask(&Ask::List { module: token.module.clone() }).map_err(silent(token))?;
+        answer!(listed, Answer::Tokens(tokens) => tokens)
+    }
+
+    /// Initialises a token through a worker of its own.
+    pub fn init_token(&self, token: &Token, so_pin: &Secret, pin: &Secret) -> Result<TokenFacts, Refusal> {
+        let made = self.start(token)?.init_token(&token.module, &token.label, so_pin, pin).map_err(silent(token))?;
+        answer!(made, Answer::Opened(facts) => facts)
+    }
+
+    fn start(&self, token: &Token) -> Result<Worker, Refusal> {
+        let failed = |e| Refusal::halt(format!("cannot start a worker for token `{}`: {e}", token.id));
+        Worker::start(&self.exe, &["worker"], &token.env).map_err(failed)
+    }
+}
+
+fn silent(token: &Token) -> impl FnOnce(client::Error) -> Refusal {
+    move |e| Refusal::halt(format!("token `{}` does not answer: {e}", token.id))
+}
+
+fn gave_up(token: &Token) -> Refusal {
+    Refusal::halt(format!("token `{}` failed {} times in a row, each time with a new worker", token.id, RETRIES + 1))
+}
+
+fn unexpected(answer: Answer) -> Refusal {
+    match answer {
+        Answer::Failed(f) => failed(f.class, f.what),
+        _ => Refusal::halt("the worker answered another question than it was asked"),
+    }
+}
+
+fn failed(class: Class, what: String) -> Refusal {
+    match class {
+        Class::Refused => Refusal { what, hint: None, halted: false },
+        Class::Pin => Refusal::no(
+            what,
+            "it was tried once and is not tried again by itself; check how many tries the token has left, then run the command again",
+        ),
+        Class::Device | Class::Protocol => Refusal::halt(what),
+    }
+}

@@ -1,0 +1,259 @@
+//! The second half of the road: has an approved plan carried out, verifies every result, and hands it to the record.
+//!
+//! ```text
+//! chunk:  ask the gate for at most CHUNK items        nothing on disk: a cut loses signatures that nobody has seen
+//!         verify each (other libraries than wrote it)  nothing on disk
+//!         entries in plan order → tail                 a torn entry is cut off at the next opening
+//!         fsync                                        the chunk is issued; a resumed run goes on after it
+//! ```
+//! How far a plan got is the count of its entries. The next chunk is signed while this one is verified and recorded; what
+//! was signed but not recorded is discarded, and the same TBS is asked for again.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc;
+
+use crate::audit::Log;
+use crate::audit::entry::{Body, CertificateIssued, CrlIssued, Entry, KeyGenerated};
+use crate::cbor::Bytes;
+use crate::digest::Digest;
+use crate::plan::{Certificate, Crl, GenerateKey, Item, Kind, Plan};
+use crate::{audit, plan, tbs, x509};
+
+/// Items per request to the gate. Small enough that a progress bar moves with RSA-4096 keys, large enough that the
+/// process boundary and the fsync cost nothing.
+const CHUNK: usize = 256;
+/// The largest certificate that stands in an entry.
+const MAX_CERTIFICATE: usize = 12 * 1024;
+
+/// Who carries items out: the gate.
+pub trait Signer: Send {
+    type Error: std::error::Error + Send + 'static;
+    /// Outcomes in the order asked.
+    fn carry_out(&mut self, items: Vec<u64>) -> Result<Vec<Outcome>, Self::Error>;
+}
+
+/// What an item came to, as the gate says.
+pub enum Outcome {
+    Signature(Vec<u8>),
+    Key(KeyMade),
+}
+
+/// A key pair as the token reports it.
+pub struct KeyMade {
+    pub label: String,
+    pub cka_id: Bytes,
+    pub algorithm: crate::algorithm::KeyAlgorithm,
+    pub spki: Bytes,
+    pub attributes: Vec<String>,
+    pub adopted: bool,
+}
+
+/// Why a run stopped. Everything recorded before stays valid.
+#[derive(Debug, thiserror::Error)]
+pub enum Error<E: std::error::Error + 'static> {
+    #[error(transparent)]
+    Signer(E),
+    #[error("the plan cannot be read: {0}")]
+    Plan(#[from] plan::Error),
+    #[error("the log cannot be written: {0}")]
+    Log(#[from] audit::Error),
+    #[error("item {item} is not what was planned: {what}")]
+    NotAsPlanned { item: u64, what: String },
+}
+
+impl<E: std::error::Error + 'static> Error<E> {
+    /// What a person should do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::NotAsPlanned { .. } => {
+                Some("nothing of this item was recorded or released; the token or its module answered wrongly: probe it before you go on".into())
+            }
+            _ => Some("run the same command again: it goes on where it stopped".into()),
+        }
+    }
+}
+
+/// A result that every check has passed; only this room makes one, and only such a result can be recorded.
+struct Verified(Body);
+
+/// Carries the items from number `from` to the end of the plan out. `issuers` holds the certificates of CAs already on
+/// record, by CA id; those made here are added. `progress` hears the number of items on record.
+pub fn carry_out<S: Signer>(
+    plan: &mut Plan,
+    from: u64,
+    issuers: &mut BTreeMap<String, Bytes>,
+    log: &mut Log,
+    clock: &(impl Fn() -> i64 + ?Sized),
+    signer: &mut S,
+    mut progress: impl FnMut(u64),
+) -> Result<(), Error<S::Error>> {
+    let items = plan.head().items;
+    if plan.head().kind == Kind::Keys {
+        // Each key is on record before the next is made.
+        for n in from..items {
+            let outcomes = signer.carry_out(vec![n]).map_err(Error::Signer)?;
+            record(plan, &[n], outcomes, issuers, log, clock)?;
+            progress(n + 1);
+        }
+        return Ok(());
+    }
+    let chunks =
+        (from..items).step_by(CHUNK).map(move |first| (first..items.min(first + CHUNK as u64)).collect::<Vec<_>>());
+    std::thread::scope(|scope| {
+        let (to, signed) = mpsc::sync_channel(1);
+        scope.spawn(move || {
+            for numbers in chunks {
+                let outcomes = signer.carry_out(numbers.clone());
+                let failed = outcomes.is_err();
+                if to.send((numbers, outcomes)).is_err() || failed {
+                    break;
+                }
+            }
+        });
+        for (numbers, outcomes) in signed {
+            record(plan, &numbers, outcomes.map_err(Error::Signer)?, issuers, log, clock)?;
+            progress(numbers.last().map_or(from, |n| n + 1));
+        }
+        Ok(())
+    })
+}
+
+/// Verifies all of a chunk, then records it, then flushes.
+fn record<E: std::error::Error>(
+    plan: &mut Plan,
+    numbers: &[u64],
+    outcomes: Vec<Outcome>,
+    issuers: &mut BTreeMap<String, Bytes>,
+    log: &mut Log,
+    clock: &(impl Fn() -> i64 + ?Sized),
+) -> Result<(), Error<E>> {
+    if outcomes.len() != numbers.len() {
+        let item = numbers.first().copied().unwrap_or(0);
+        return Err(Error::NotAsPlanned { item, what: "the gate answered for other items than asked".into() });
+    }
+    let mut verified = Vec::with_capacity(numbers.len());
+    for (n, outcome) in numbers.iter().zip(outcomes) {
+        verified.push(verify(plan.digest(), *n, plan.item(*n)?, outcome, issuers, clock(), log)?);
+    }
+    for Verified(body) in verified {
+        log.append(&Entry::new(clock(), body))?;
+    }
+    Ok(log.sync()?)
+}
+
+fn verify<E: std::error::Error>(
+    plan: Digest,
+    n: u64,
+    item: Item,
+    outcome: Outcome,
+    issuers: &mut BTreeMap<String, Bytes>,
+    now: i64,
+    log: &mut Log,
+) -> Result<Verified, Error<E>> {
+    let wrong = |what: String| Error::NotAsPlanned { item: n, what };
+    match (item, outcome) {
+        (Item::GenerateKey(planned), Outcome::Key(made)) => key(plan, n, planned, made).map_err(wrong),
+        (Item::Certificate(planned), Outcome::Signature(s)) => {
+            certificate(plan, n, *planned, &s, issuers, now).map_err(wrong)
+        }
+        (Item::Crl(planned), Outcome::Signature(s)) => {
+            let (der, body) = crl(plan, n, *planned, &s, issuers).map_err(wrong)?;
+            // The artefact lies on disk before the entry that names it.
+            log.put_artefact(&der)?;
+            Ok(Verified(body))
+        }
+        _ => Err(wrong("the gate answered with another kind of result".into())),
+    }
+}
+
+fn key(plan: Digest, item: u64, planned: GenerateKey, made: KeyMade) -> Result<Verified, String> {
+    if made.label != planned.label || made.cka_id != planned.cka_id || made.algorithm != planned.algorithm {
+        return Err("the token made a key of another name or kind".into());
+    }
+    x509::PublicKey::from_spki(&made.spki).map_err(|e| format!("its public half is not usable: {e}"))?;
+    Ok(Verified(Body::KeyGenerated(KeyGenerated {
+        plan,
+        item,
+        key: planned.key,
+        token: planned.token,
+        label: made.label,
+        cka_id: made.cka_id,
+        algorithm: made.algorithm,
+        spki: made.spki,
+        attributes: made.attributes,
+        adopted: made.adopted,
+    })))
+}
+
+fn certificate(
+    plan: Digest,
+    item: u64,
+    planned: Certificate,
+    signature: &[u8],
+    issuers: &mut BTreeMap<String, Bytes>,
+    now: i64,
+) -> Result<Verified, String> {
+    let text = |e: &dyn std::fmt::Display| e.to_string();
+    let der = tbs::assemble(&planned.tbs, planned.fields.signature, signature);
+    if der.len() > MAX_CERTIFICATE {
+        return Err(format!("the certificate has {} octets, more than {MAX_CERTIFICATE}", der.len()));
+    }
+    if x509::tbs_of(&der).map_err(|e| text(&e))? != planned.tbs.as_slice() {
+        return Err("its TBS is not the planned one".into());
+    }
+    if x509::read_certificate(&der).map_err(|e| text(&e))? != planned.fields {
+        return Err("a field read back differs from the plan".into());
+    }
+    let is_root = planned.subject_ca.as_ref() == Some(&planned.ca);
+    let issuer = match is_root {
+        true => Bytes::from(der.clone()),
+        false => issuers.get(&planned.ca).cloned().ok_or("its issuer's certificate is not on record")?,
+    };
+    match &planned.subject_ca {
+        Some(ca) => {
+            x509::verify_ca(&der, &issuer).map_err(|e| text(&e))?;
+            issuers.insert(ca.clone(), Bytes::from(der.clone()));
+        }
+        None => {
+            x509::verify_leaf(&der, &issuer, now).map_err(|e| text(&e))?;
+        }
+    }
+    Ok(Verified(Body::Certificate(CertificateIssued {
+        plan,
+        item,
+        ca: planned.ca,
+        subject_ca: planned.subject_ca,
+        request: planned.request,
+        profile: planned.profile,
+        der: Bytes::from(der),
+    })))
+}
+
+fn crl(
+    plan: Digest,
+    item: u64,
+    planned: Crl,
+    signature: &[u8],
+    issuers: &BTreeMap<String, Bytes>,
+) -> Result<(Vec<u8>, Body), String> {
+    let text = |e: &dyn std::fmt::Display| e.to_string();
+    let der = tbs::assemble(&planned.tbs, planned.fields.signature, signature);
+    if x509::tbs_of(&der).map_err(|e| text(&e))? != planned.tbs.as_slice() {
+        return Err("its TBS is not the planned one".into());
+    }
+    if x509::read_crl(&der).map_err(|e| text(&e))? != planned.fields {
+        return Err("a field read back differs from the plan".into());
+    }
+    let issuer = issuers.get(&planned.ca).ok_or("its issuer's certificate is not on record")?;
+    x509::verify_crl(&der, issuer).map_err(|e| text(&e))?;
+    let body = Body::Crl(CrlIssued {
+        plan,
+        item,
+        ca: planned.ca,
+        number: planned.fields.number,
+        this_update: planned.fields.this_update,
+        next_update: planned.fields.next_update,
+        crl: Digest::of(&der),
+    });
+    Ok((der, body))
+}

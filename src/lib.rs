@@ -1,0 +1,33 @@
+//! coldroot: an HSM-backed offline root signer.
+//!
+//! The rooms below are the road of a batch: media, bundle, x509, policy, tbs, plan, approval, gate, issue, audit,
+//! release, media again. Dependencies point one way (see `docs/architecture.md`). The interface of this library is not
+//! stable: it exists so that the binary, the tests and the benchmarks share one set of rooms.
+#![deny(unsafe_code)]
+
+pub mod algorithm;
+pub mod approval;
+pub mod audit;
+pub mod bundle;
+pub mod cbor;
+pub mod cli;
+pub mod config;
+pub mod digest;
+#[cfg(feature = "station")]
+pub mod gate;
+pub mod issue;
+pub mod ledger;
+pub mod media;
+pub mod plan;
+pub mod policy;
+pub mod prepare;
+pub mod release;
+pub mod report;
+pub mod requests;
+pub mod secret;
+pub mod tbs;
+pub mod text;
+#[cfg(feature = "station")]
+pub mod token;
+pub mod wire;
+pub mod x509;

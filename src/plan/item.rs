@@ -1,0 +1,155 @@
+//! What a plan holds. Stored types: a change needs a new version.
+
+use serde::{Deserialize, Serialize};
+
+use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
+use crate::cbor::Bytes;
+use crate::config::{Backup, Environment};
+use crate::digest::Digest;
+use crate::x509::fields::{CertFields, CrlFields};
+
+/// The head of a plan: what the statement is made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Head {
+    pub kind: Kind,
+    /// The hierarchy's name, origin, environment and the digest of its file.
+    pub name: String,
+    pub origin: String,
+    pub environment: Environment,
+    pub hierarchy: Digest,
+    /// The number of the last release when the plan was made; this plan's release is the next one.
+    pub release_before: u64,
+    /// Window, seconds since the epoch: signing starts and resumes only inside it.
+    pub sign_from: i64,
+    pub sign_until: i64,
+    /// The bundle this plan answers.
+    pub bundle: Option<BundleRef>,
+    /// Key plans: the digest of the dry run of the certificate plan on throw-away keys.
+    pub dry_run: Option<Digest>,
+    /// Random, so that two plans never share a digest.
+    pub nonce: Bytes,
+    pub items: u64,
+    pub refused: u64,
+    /// One line of the statement for each act, CA and profile.
+    pub counts: Vec<Count>,
+}
+
+/// Keys first, then what they sign: two plans, never mixed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    Keys,
+    Certificates,
+}
+
+/// Which bundle a plan answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BundleRef {
+    pub desk: String,
+    pub sequence: u64,
+    pub digest: Digest,
+}
+
+/// How many items one act has for one CA and profile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Count {
+    /// `generate-key`, `root`, `intermediate`, `batch` or `crl`.
+    pub act: String,
+    /// The signing CA; for `generate-key` the key's id.
+    pub ca: String,
+    /// The profile; for `generate-key` the algorithm, for `crl` the CRL number.
+    pub detail: String,
+    pub count: u64,
+}
+
+/// One thing that the gate does when asked for it by number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Item {
+    GenerateKey(GenerateKey),
+    Certificate(Box<Certificate>),
+    Crl(Box<Crl>),
+}
+
+/// A key pair to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GenerateKey {
+    /// Ids of the hierarchy.
+    pub key: String,
+    pub token: String,
+    pub label: String,
+    /// CKA_ID, 16 random octets drawn when the plan was made.
+    pub cka_id: Bytes,
+    pub algorithm: KeyAlgorithm,
+    pub backup: Backup,
+}
+
+/// The key that signs an item: all of it must match what the token holds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct KeyRef {
+    pub key: String,
+    pub token: String,
+    pub label: String,
+    pub cka_id: Bytes,
+    pub algorithm: KeyAlgorithm,
+    /// SubjectPublicKeyInfo, whole DER.
+    pub spki: Bytes,
+}
+
+/// A certificate to be signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Certificate {
+    /// `root`, `intermediate` or `batch`.
+    pub act: String,
+    /// The issuing CA.
+    pub ca: String,
+    /// The CA that is certified, for `root` and `intermediate`.
+    pub subject_ca: Option<String>,
+    /// The request's id, for `batch`.
+    pub request: Option<String>,
+    pub profile: String,
+    pub signer: KeyRef,
+    /// The exact bytes to be signed (RFC 5280 §4.1.1.1).
+    pub tbs: Bytes,
+    /// What the bytes mean, as `policy` decided it; compared with what `x509` reads from them.
+    pub fields: CertFields,
+}
+
+/// A CRL to be signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Crl {
+    pub ca: String,
+    pub signer: KeyRef,
+    /// The exact bytes to be signed (RFC 5280 §5.1.1.1).
+    pub tbs: Bytes,
+    pub fields: CrlFields,
+}
+
+/// A request that is not signed, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Refusal {
+    pub request: String,
+    /// The name of the check that failed.
+    pub check: String,
+    /// What is wrong and what the requester should mend; may contain untrusted text, already escaped.
+    pub reason: String,
+}
+
+impl Item {
+    /// The bytes to be signed and the key that signs them; `None` for acts that sign nothing.
+    pub fn to_sign(&self) -> Option<(&KeyRef, &[u8], SignatureAlgorithm)> {
+        match self {
+            Item::GenerateKey(_) => None,
+            Item::Certificate(c) => Some((&c.signer, &c.tbs, c.fields.signature)),
+            Item::Crl(c) => Some((&c.signer, &c.tbs, c.fields.signature)),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The plan: the exact outcome, before any private key is used. The gate reads plans with this room's code and no other.
+//!
+//! A plan file is a CBOR sequence (RFC 8742): the magic text, then byte strings that hold one [`Head`], `head.items`
+//! [`Item`]s and `head.refused` [`Refusal`]s. Its digest, SHA-256 over the whole file, is what the statement names and
+//! officers approve.
+
+mod file;
+mod item;
+mod statement;
+
+pub use file::{Plan, PlanWriter};
+pub use item::*;
+pub use statement::{NAMESPACE, init_statement, statement};
+
+use crate::cbor;
+
+/// The first item of every plan file.
+pub const MAGIC: &str = "coldroot-plan-v0";
+/// The largest head, item or refusal: a TBS of a CRL with some ten thousand entries.
+pub const MAX_FRAME: u64 = 1 << 20;
+/// The most items one plan may hold.
+pub const MAX_ITEMS: u64 = 2_000_000;
+
+/// Why a file is not a plan.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot read or write the plan: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("not a plan: it does not begin with `{MAGIC}`")]
+    Magic,
+    #[error("the plan is damaged in part {part} (head, then items, then refusals): {cause}")]
+    Damaged { part: u64, cause: cbor::Error },
+    #[error("the plan contradicts itself: {0}")]
+    Contradiction(String),
+    #[error("item {0} of the plan changed after it was read")]
+    Changed(u64),
+    #[error("the plan has no item {0}")]
+    NoItem(u64),
+}
+
+impl Error {
+    /// What a person should do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Io(_) | Error::NoItem(_) => None,
+            Error::Magic => Some("`coldroot show FILE` says what the file is".into()),
+            _ => Some("take the plan from the station again; its SHA-256 stands in the statement".into()),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! CA certificates and CRLs.
+
+use std::collections::BTreeSet;
+
+use super::check::{Check, Refused};
+use super::issuer::IssuerFacts;
+use super::leaf::judge_quality;
+use super::seen::Seen;
+use crate::cbor::Bytes;
+use crate::config::{Base, Ca, Profile};
+use crate::text;
+use crate::x509::PublicKey;
+use crate::x509::fields::{CaConstraint, CertFields, CrlFields, Revoked, key_usage};
+
+const DAY: i64 = 86_400;
+/// 9999-12-31T23:59:59Z, the last time that a certificate can name.
+const LAST_TIME: i64 = 253_402_300_799;
+
+/// A CA to be certified.
+pub struct CaContext<'a> {
+    pub profile: &'a Profile,
+    pub ca: &'a Ca,
+    /// The declared subject, encoded.
+    pub subject: &'a [u8],
+    /// SubjectPublicKeyInfo of its key in the token.
+    pub spki: &'a [u8],
+    /// `None` for a root.
+    pub issuer: Option<&'a IssuerFacts>,
+    /// notBefore, seconds since the epoch.
+    pub sign_from: i64,
+}
+
+/// Judges a CA and says what its certificate will be.
+pub fn ca_fields(context: &CaContext<'_>, serial: [u8; 17], seen: &mut Seen<'_>) -> Result<CertFields, Refused> {
+    let ca = context.ca;
+    let refuse = |check: Check, wrong: String| Refused::new(check, format!("CA `{}`: {wrong}", ca.id));
+    let wanted = if context.issuer.is_some() { Base::Intermediate } else { Base::Root };
+    if context.profile.base != wanted || ca.is_root() != context.issuer.is_none() {
+        return Err(refuse(Check::Profile, format!("profile `{}` does not fit", context.profile.id)));
+    }
+    let key = PublicKey::from_spki(context.spki).map_err(|e| refuse(Check::KeyEncoding, e.to_string()))?;
+    let Some(algorithm) = key.algorithm() else {
+        return Err(refuse(Check::KeyType, format!("it has {}, which signs nothing here", key.kind())));
+    };
+    judge_quality(&key)?;
+    seen.judge_ca_key(&key, &ca.id)?;
+    seen.judge_serial(&serial)?;
+    if let Some(issuer) = context.issuer {
+        judge_link(context, issuer, &key)?;
+    }
+    let not_after = lifetime(context.sign_from, ca.days, context.issuer.map(IssuerFacts::fields))?;
+    let fields = CertFields {
+        serial: Bytes::from(serial.to_vec()),
+        signature: context.issuer.map_or(algorithm.signs_with(), IssuerFacts::signature),
+        issuer: Bytes::from(context.issuer.map_or(context.subject, |issuer| issuer.fields().subject.as_slice())),
+        not_before: context.sign_from,
+        not_after,
+        subject: Bytes::from(context.subject),
+        spki: Bytes::from(context.spki),
+        ca: Some(CaConstraint { path_len: context.profile.path_len }),
+        key_usage: key_usage::KEY_CERT_SIGN | key_usage::CRL_SIGN,
+        eku: Vec::new(),
+        san: Vec::new(),
+        ski: Some(key.identifier()),
+        // A root names nobody above itself (RFC 5280 §4.2.1.1).
+        aki: context.issuer.map(|issuer| issuer.ski().clone()),
+        crl_urls: context.issuer.map(|issuer| issuer.crl_urls().to_vec()).unwrap_or_default(),
+        issuer_urls: context.issuer.map(|issuer| issuer.issuer_urls().to_vec()).unwrap_or_default(),
+        policies: context.profile.policies.clone(),
+        critical: vec!["2.5.29.15".into(), "2.5.29.19".into()],
+        others: Vec::new(),
+    };
+    seen.take(&key, &ca.id, serial);
+    Ok(fields)
+}
+
+/// What one CA may certify of another.
+fn judge_link(context: &CaContext<'_>, issuer: &IssuerFacts, key: &PublicKey) -> Result<(), Refused> {
+    let ca = context.ca;
+    let refuse = |check: Check, wrong: String| Refused::new(check, format!("CA `{}`: {wrong}", ca.id));
+    if issuer.ca() != ca.issuer {
+        return Err(refuse(Check::IssuerCertificate, format!("its issuer is `{}`, not `{}`", ca.issuer, issuer.ca())));
+    }
+    if issuer.key().spki() == key.spki() {
+        return Err(refuse(Check::CaKeyReuse, "its key is its issuer's".into()));
+    }
+    if issuer.fields().subject.as_slice() == context.subject {
+        return Err(refuse(Check::IssuerName, "its subject is its issuer's".into()));
+    }
+    if let Some(limit) = issuer.fields().ca.and_then(|ca| ca.path_len)
+        && context.profile.path_len.is_none_or(|own| own >= limit)
+    {
+        let own = context.profile.path_len.map_or("no path length".into(), |own| format!("path length {own}"));
+        return Err(refuse(Check::PathLength, format!("it would have {own} under an issuer with path length {limit}")));
+    }
+    Ok(())
+}
+
+/// notAfter of a certificate of so many days, which must lie inside the issuer's validity. Both ends are included
+/// (RFC 5280 §4.1.2.5), so a certificate of one day ends a second before the same time of the next day.
+pub(super) fn lifetime(from: i64, days: u32, issuer: Option<&CertFields>) -> Result<i64, Refused> {
+    let not_after =
+        from.checked_add(i64::from(days) * DAY - 1).filter(|end| from >= 0 && days > 0 && *end <= LAST_TIME);
+    let Some(not_after) = not_after else {
+        return Err(Refused::new(Check::Validity, format!("{days} days from {} cannot be written", text::utc(from))));
+    };
+    if let Some(issuer) = issuer
+        && (from < issuer.not_before || not_after > issuer.not_after)
+    {
+        let wrong = format!(
+            "the certificate would be valid from {} to {}, its issuer is from {} to {}",
+            text::utc(from),
+            text::utc(not_after),
+            text::utc(issuer.not_before),
+            text::utc(issuer.not_after)
+        );
+        return Err(Refused::new(Check::ValidityInIssuer, wrong));
+    }
+    Ok(not_after)
+}
+
+/// A full CRL to be issued.
+pub struct CrlContext<'a> {
+    pub issuer: &'a IssuerFacts,
+    pub number: u64,
+    /// The number of this CA's last CRL, planned ones included.
+    pub last_number: Option<u64>,
+    /// Seconds since the epoch.
+    pub this_update: i64,
+    pub days: u32,
+}
+
+/// Judges a full CRL and says what it will be. `revoked` is written in the order given.
+pub fn crl_fields(context: &CrlContext<'_>, revoked: Vec<Revoked>) -> Result<CrlFields, Refused> {
+    let issuer = context.issuer;
+    let refuse = |check: Check, wrong: String| Refused::new(check, format!("CRL of CA `{}`: {wrong}", issuer.ca()));
+    if let Some(last) = context.last_number
+        && context.number <= last
+    {
+        return Err(refuse(Check::CrlNumber, format!("number {} does not follow {last}", context.number)));
+    }
+    let this_update = context.this_update;
+    if this_update < issuer.fields().not_before || this_update > issuer.fields().not_after {
+        return Err(refuse(
+            Check::CrlTimes,
+            format!("thisUpdate {} is outside the CA's validity", text::utc(this_update)),
+        ));
+    }
+    let next_update =
+        this_update.checked_add(i64::from(context.days) * DAY).filter(|end| *end > this_update && *end <= LAST_TIME);
+    let Some(next_update) = next_update else {
+        return Err(refuse(Check::CrlTimes, format!("{} days cannot be written", context.days)));
+    };
+    let mut serials = BTreeSet::new();
+    for entry in &revoked {
+        let shown = text::hex(&entry.serial);
+        if entry.serial.is_empty()
+            || entry.serial.len() > 20
+            || entry.serial.first().is_some_and(|first| *first >= 0x80)
+        {
+            return Err(refuse(Check::CrlEntry, format!("serial `{shown}` is not lawful")));
+        }
+        if !serials.insert(entry.serial.as_slice()) {
+            return Err(refuse(Check::CrlEntry, format!("serial `{shown}` stands twice")));
+        }
+        if entry.date > this_update {
+            return Err(refuse(Check::CrlEntry, format!("serial `{shown}` is revoked after thisUpdate")));
+        }
+        // 0 is told by absence, 7 is unused, 8 belongs to delta CRLs; a hold (6) is never for a CA (RFC 5280 §5.3.1), and an
+        // offline signer could not lift it in time.
+        if let Some(reason) = entry.reason
+            && !matches!(reason, 1..=5 | 9 | 10)
+        {
+            return Err(refuse(Check::CrlEntry, format!("serial `{shown}` has the reason {reason}")));
+        }
+    }
+    Ok(CrlFields {
+        signature: issuer.signature(),
+        issuer: issuer.fields().subject.clone(),
+        this_update,
+        next_update,
+        number: context.number,
+        aki: Some(issuer.ski().clone()),
+        revoked,
+        critical: Vec::new(),
+        others: Vec::new(),
+    })
+}

@@ -1,0 +1,263 @@
+//! The named checks. A name stands in the code, the plan, the log, the answer to the requester and the documents: one that is
+//! published is never given another meaning.
+
+/// One question that a request, a CA or a CRL must pass before any key is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Check {
+    RequestEncoding,
+    KeyEncoding,
+    KeyType,
+    KeySize,
+    KeyQuality,
+    SignatureAlgorithm,
+    ProofOfPossession,
+    NamesRequested,
+    NameForm,
+    NamesValidated,
+    CaKeyReuse,
+    DuplicateKey,
+    Profile,
+    Serial,
+    Validity,
+    ValidityInIssuer,
+    IssuerCertificate,
+    IssuerKey,
+    IssuerName,
+    PathLength,
+    CrlNumber,
+    CrlTimes,
+    CrlEntry,
+}
+
+impl Check {
+    /// All checks, in the order in which a request meets them; then those of CAs and CRLs.
+    pub const ALL: [Check; 23] = [
+        Check::RequestEncoding,
+        Check::KeyEncoding,
+        Check::KeyType,
+        Check::KeySize,
+        Check::KeyQuality,
+        Check::SignatureAlgorithm,
+        Check::ProofOfPossession,
+        Check::NamesRequested,
+        Check::NameForm,
+        Check::NamesValidated,
+        Check::CaKeyReuse,
+        Check::DuplicateKey,
+        Check::Profile,
+        Check::Serial,
+        Check::Validity,
+        Check::ValidityInIssuer,
+        Check::IssuerCertificate,
+        Check::IssuerKey,
+        Check::IssuerName,
+        Check::PathLength,
+        Check::CrlNumber,
+        Check::CrlTimes,
+        Check::CrlEntry,
+    ];
+
+    /// The stable name, and whatever people should know of the check: the question, where it comes from, what to mend.
+    fn card(self) -> [&'static str; 4] {
+        match self {
+            Check::RequestEncoding => [
+                "request-encoding",
+                "Is it one PKCS #10 request in strict DER, version 1, with at most one extensionRequest?",
+                "RFC 2986 section 4; X.690 section 10",
+                "make the request again with an unmodified tool such as openssl, certtool, keytool or prosodyctl",
+            ],
+            Check::KeyEncoding => [
+                "key-encoding",
+                "Is the public key encoded exactly, and its point on its curve or its modulus odd?",
+                "RFC 3279 section 2.3; RFC 5480 section 2; RFC 8410 section 4",
+                "make a new key and a new request with an unmodified tool",
+            ],
+            Check::KeyType => [
+                "key-type",
+                "Does the profile accept this kind of key?",
+                "the profile's `keys`",
+                "make a new key of one of the accepted kinds",
+            ],
+            Check::KeySize => [
+                "key-size",
+                "Does the profile accept this size of key?",
+                "the profile's `keys`; NIST SP 800-57 part 1 section 5.6",
+                "make a new key of one of the accepted sizes",
+            ],
+            Check::KeyQuality => [
+                "key-quality",
+                "Is the RSA exponent 65537, and the modulus free of weaknesses that can be seen from outside?",
+                "CA/Browser Forum Baseline Requirements 6.1.1.3 and 6.1.6; CVE-2017-15361",
+                "make a new key with an up-to-date tool and its default exponent; never use the old key again",
+            ],
+            Check::SignatureAlgorithm => [
+                "signature-algorithm",
+                "Is the request signed by an algorithm that proves anything, and that belongs to its key?",
+                "RFC 4055; RFC 5758; RFC 8410",
+                "sign the request with SHA-256, SHA-384 or SHA-512 (openssl req -sha256)",
+            ],
+            Check::ProofOfPossession => [
+                "proof-of-possession",
+                "Does the request's signature verify under the key in it?",
+                "RFC 2986 section 3; RFC 4211 section 4",
+                "sign the request with the private half of the key in it, and send the file unchanged",
+            ],
+            Check::NamesRequested => [
+                "names-requested",
+                "Does the request ask for at least one domain name, and not for too many?",
+                "RFC 6120 section 13.7.1.2",
+                "ask for the domain names in subjectAltName as dNSName",
+            ],
+            Check::NameForm => [
+                "name-form",
+                "Is every name asked for a lawful domain name in A-labels, in a form that the profile knows?",
+                "RFC 1034 section 3.5; RFC 5890 section 2.3; RFC 6120 section 13.7.1.2",
+                "write each name as a host name in ASCII (xn--... for international names), a wildcard only as the whole first label",
+            ],
+            Check::NamesValidated => [
+                "names-validated",
+                "Is every name asked for among those that the validator found to be the requester's?",
+                "the desk's table of validated names",
+                "have the missing names validated, or leave them out of the request",
+            ],
+            Check::CaKeyReuse => [
+                "ca-key-reuse",
+                "Is the key none of a CA?",
+                "RFC 5280 section 4.2.1.9; one key serves one purpose",
+                "make a new key for this request",
+            ],
+            Check::DuplicateKey => [
+                "duplicate-key",
+                "Has this key never been certified, and does it stand only once in this batch?",
+                "the ledger; the batch",
+                "make a new key for each certificate",
+            ],
+            Check::Profile => [
+                "profile",
+                "Is the profile made for what is asked?",
+                "the hierarchy",
+                "use a profile whose base fits the act",
+            ],
+            Check::Serial => [
+                "serial",
+                "Is the serial number 17 octets, positive, and new?",
+                "RFC 5280 section 4.1.2.2; CA/Browser Forum Baseline Requirements 7.1",
+                "plan again: serial numbers are drawn anew",
+            ],
+            Check::Validity => [
+                "validity",
+                "Are the dates times of the years 1950 to 9999?",
+                "RFC 5280 section 4.1.2.5",
+                "declare fewer days",
+            ],
+            Check::ValidityInIssuer => [
+                "validity-in-issuer",
+                "Does the certificate begin and end inside the validity of its issuer?",
+                "RFC 5280 section 6.1.3; the shell model",
+                "declare fewer days, or renew the issuing CA first",
+            ],
+            Check::IssuerCertificate => [
+                "issuer-certificate",
+                "Does the issuer's certificate verify up to its root: signature, CA bit, key usage, path length, validity?",
+                "RFC 5280 section 6.1",
+                "give the issuing CA's own certificate and those above it",
+            ],
+            Check::IssuerKey => [
+                "issuer-key",
+                "Is the key in the issuer's certificate the one that will sign?",
+                "the token's public key object",
+                "give the certificate that belongs to the key, or name the right key in the hierarchy",
+            ],
+            Check::IssuerName => [
+                "issuer-name",
+                "Is the subject of the CA's certificate the declared one, and not its issuer's?",
+                "RFC 5280 section 4.1.2.4; the hierarchy",
+                "declare a name of its own for each CA, and give the certificate that has it",
+            ],
+            Check::PathLength => [
+                "path-length",
+                "Does the issuer's path length leave room for this CA?",
+                "RFC 5280 section 4.2.1.9",
+                "declare a path-len smaller than the issuer's",
+            ],
+            Check::CrlNumber => [
+                "crl-number",
+                "Is the CRL number greater than the last one of this CA?",
+                "RFC 5280 section 5.2.3",
+                "plan again from the current ledger",
+            ],
+            Check::CrlTimes => [
+                "crl-times",
+                "Is thisUpdate inside the issuer's validity, and nextUpdate after it?",
+                "RFC 5280 section 5.1.2",
+                "declare more crl-days, or renew the CA",
+            ],
+            Check::CrlEntry => [
+                "crl-entry",
+                "Does every entry have a lawful serial, a date not after thisUpdate and a lasting reason, and stand once?",
+                "RFC 5280 section 5.3.1",
+                "revoke with one of the reasons 1 to 5, 9 or 10, or with none",
+            ],
+        }
+    }
+
+    /// The stable name in kebab-case.
+    pub fn name(self) -> &'static str {
+        let [name, ..] = self.card();
+        name
+    }
+
+    /// What the check asks; the answer of a good item is yes.
+    pub fn question(self) -> &'static str {
+        let [_, question, ..] = self.card();
+        question
+    }
+
+    /// Where the check comes from.
+    pub fn source(self) -> &'static str {
+        let [_, _, source, _] = self.card();
+        source
+    }
+
+    /// What the requester or the operator should do when it fails.
+    pub fn mend(self) -> &'static str {
+        let [.., mend] = self.card();
+        mend
+    }
+
+    /// The check of this name.
+    pub fn named(name: &str) -> Option<Check> {
+        Check::ALL.into_iter().find(|check| check.name() == name)
+    }
+}
+
+impl std::fmt::Display for Check {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A failed check: which, and a sentence for the requester, safe for any output.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{check}: {reason}")]
+pub struct Refused {
+    pub check: Check,
+    pub reason: String,
+}
+
+impl Refused {
+    /// `wrong` says what is wrong, one clause with untrusted text already escaped; the check adds what to mend.
+    pub(crate) fn new(check: Check, wrong: impl std::fmt::Display) -> Refused {
+        Refused { check, reason: format!("{wrong}; {}", check.mend()) }
+    }
+
+    /// What a person should do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(self.check.mend().into())
+    }
+
+    /// The entry of a plan for the request with this id.
+    pub fn for_request(self, request: &str) -> crate::plan::Refusal {
+        crate::plan::Refusal { request: request.into(), check: self.check.name().into(), reason: self.reason }
+    }
+}

@@ -1,0 +1,148 @@
+//! The CA that signs: its certificate against the CAs above it, its declaration, and the key in the token.
+
+use super::check::{Check, Refused};
+use crate::algorithm::SignatureAlgorithm;
+use crate::cbor::Bytes;
+use crate::config::Ca;
+use crate::text;
+use crate::x509::fields::{CertFields, key_usage};
+use crate::x509::{PublicKey, name_text, verify_ca};
+
+/// What the certificates and CRLs of a CA take from it. Made only by the functions below, so every one was judged.
+#[derive(Clone, Debug)]
+pub struct IssuerFacts {
+    ca: String,
+    certificate: Option<Vec<u8>>,
+    fields: CertFields,
+    key: PublicKey,
+    signature: SignatureAlgorithm,
+    ski: Bytes,
+    crl_urls: Vec<String>,
+    issuer_urls: Vec<String>,
+}
+
+impl IssuerFacts {
+    /// Judges a CA that has its certificate. `chain` is its certificate and those above it, the root last; `subject` the
+    /// declared subject, encoded; `key_spki` the key in the token; `at` the time of signing, seconds since the epoch.
+    pub fn from_certificate(
+        chain: &[&[u8]],
+        ca: &Ca,
+        subject: &[u8],
+        key_spki: &[u8],
+        at: i64,
+    ) -> Result<IssuerFacts, Refused> {
+        let refuse = |wrong: String| Refused::new(Check::IssuerCertificate, format!("CA `{}`: {wrong}", ca.id));
+        let Some((own, above)) = chain.split_first() else {
+            return Err(refuse("has no certificate yet".into()));
+        };
+        let root = chain.last().unwrap_or(own);
+        let mut own_fields = None;
+        for (i, certificate) in chain.iter().enumerate() {
+            let issuer = chain.get(i + 1).unwrap_or(root);
+            let fields = verify_ca(certificate, issuer)
+                .map_err(|e| refuse(format!("certificate {} of its chain: {e}", i + 1)))?;
+            if at < fields.not_before || at > fields.not_after {
+                let (from, to) = (text::utc(fields.not_before), text::utc(fields.not_after));
+                return Err(refuse(format!("certificate {} of its chain is valid from {from} to {to}", i + 1)));
+            }
+            if i == 0 {
+                own_fields = Some(fields);
+            }
+        }
+        if above.is_empty() != ca.is_root() {
+            return Err(refuse("the length of its chain does not fit its declared issuer".into()));
+        }
+        let fields = own_fields.ok_or_else(|| refuse("has no certificate yet".into()))?;
+        IssuerFacts::judge(fields, Some(own.to_vec()), ca, subject, key_spki)
+    }
+
+    /// Judges a CA whose certificate stands earlier in the same plan: the fields of that item, and the key that will sign.
+    pub fn planned(fields: &CertFields, ca: &Ca, subject: &[u8], key_spki: &[u8]) -> Result<IssuerFacts, Refused> {
+        IssuerFacts::judge(fields.clone(), None, ca, subject, key_spki)
+    }
+
+    fn judge(
+        fields: CertFields,
+        certificate: Option<Vec<u8>>,
+        ca: &Ca,
+        subject: &[u8],
+        key_spki: &[u8],
+    ) -> Result<IssuerFacts, Refused> {
+        let refuse = |check: Check, wrong: String| Refused::new(check, format!("CA `{}`: {wrong}", ca.id));
+        let wanted = key_usage::KEY_CERT_SIGN | key_usage::CRL_SIGN;
+        if fields.ca.is_none() || fields.key_usage & wanted != wanted {
+            return Err(refuse(
+                Check::IssuerCertificate,
+                "its certificate is no CA's that signs certificates and CRLs".into(),
+            ));
+        }
+        if fields.subject.as_slice() != subject {
+            let (found, declared) = (name_text(&fields.subject), name_text(subject));
+            return Err(refuse(
+                Check::IssuerName,
+                format!("its certificate names `{found}`, the hierarchy declares `{declared}`"),
+            ));
+        }
+        if fields.spki.as_slice() != key_spki {
+            return Err(refuse(Check::IssuerKey, "the key in its certificate is not the key that would sign".into()));
+        }
+        let key = PublicKey::from_spki(key_spki).map_err(|e| refuse(Check::IssuerKey, e.to_string()))?;
+        let signature = key
+            .algorithm()
+            .map(|algorithm| algorithm.signs_with())
+            .ok_or_else(|| refuse(Check::IssuerKey, format!("it holds {}, which signs nothing here", key.kind())))?;
+        let ski = fields.ski.clone().ok_or_else(|| {
+            refuse(
+                Check::IssuerCertificate,
+                "its certificate has no subject key identifier (RFC 5280 section 4.2.1.2)".into(),
+            )
+        })?;
+        Ok(IssuerFacts {
+            ca: ca.id.clone(),
+            certificate,
+            key,
+            signature,
+            ski,
+            crl_urls: ca.crl_urls.clone(),
+            issuer_urls: ca.issuer_urls.clone(),
+            fields,
+        })
+    }
+
+    /// The CA's id in the hierarchy.
+    pub fn ca(&self) -> &str {
+        &self.ca
+    }
+
+    /// Its certificate in DER; `None` while it is only planned.
+    pub fn certificate(&self) -> Option<&[u8]> {
+        self.certificate.as_deref()
+    }
+
+    /// What its certificate says.
+    pub fn fields(&self) -> &CertFields {
+        &self.fields
+    }
+
+    /// Its public key.
+    pub fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// The one algorithm it signs with.
+    pub fn signature(&self) -> SignatureAlgorithm {
+        self.signature
+    }
+
+    pub(super) fn ski(&self) -> &Bytes {
+        &self.ski
+    }
+
+    pub(super) fn crl_urls(&self) -> &[String] {
+        &self.crl_urls
+    }
+
+    pub(super) fn issuer_urls(&self) -> &[String] {
+        &self.issuer_urls
+    }
+}

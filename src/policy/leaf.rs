@@ -1,0 +1,137 @@
+//! One request of a batch: a verdict, and the fields of its certificate (RFC 6120 §13.7.1).
+
+use super::authority::lifetime;
+use super::check::{Check, Refused};
+use super::issuer::IssuerFacts;
+use super::names;
+use super::seen::Seen;
+use crate::algorithm::KeyAlgorithm;
+use crate::cbor::Bytes;
+use crate::config::{Base, Profile};
+use crate::x509::fields::{CertFields, key_usage};
+use crate::x509::{Error, KeyKind, PublicKey, Request};
+
+const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
+const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
+/// The upper bound of commonName (RFC 5280 appendix A, ub-common-name).
+const MAX_COMMON_NAME: usize = 64;
+
+/// What all requests of a batch share.
+pub struct LeafContext<'a> {
+    pub profile: &'a Profile,
+    pub issuer: &'a IssuerFacts,
+    /// notBefore, seconds since the epoch: the beginning of the plan's window.
+    pub sign_from: i64,
+}
+
+/// One row of a bundle.
+pub struct RequestRow<'a> {
+    /// The request's id.
+    pub id: &'a str,
+    /// PKCS #10, DER or PEM.
+    pub csr: &'a [u8],
+    /// The names that the desk's table gives to the requester.
+    pub validated: &'a [String],
+}
+
+/// Judges one request and says what its certificate will be. Nothing of the request but its key and its validated names gets
+/// in: no subject, no other extension. On refusal `seen` is unchanged.
+pub fn judge_request(
+    context: &LeafContext<'_>,
+    row: &RequestRow<'_>,
+    serial: [u8; 17],
+    seen: &mut Seen<'_>,
+) -> Result<CertFields, Refused> {
+    let profile = context.profile;
+    if profile.base != Base::XmppServer {
+        return Err(Refused::new(Check::Profile, format!("profile `{}` is none for requests", profile.id)));
+    }
+    let request = Request::parse(row.csr).map_err(|e| Refused::new(Check::RequestEncoding, e))?;
+    let key = judge_key(&request.spki, &profile.keys)?;
+    judge_possession(&request)?;
+    let names = names::judge(&request, row.validated, profile.xmpp_addr)?;
+    seen.judge_leaf_key(&key)?;
+    seen.judge_serial(&serial)?;
+    let issuer = context.issuer;
+    let not_after = lifetime(context.sign_from, profile.days, Some(issuer.fields()))?;
+    let subject = names.domains.first().filter(|name| name.len() <= MAX_COMMON_NAME);
+    let mut critical = vec!["2.5.29.15".to_owned(), "2.5.29.19".to_owned()];
+    if subject.is_none() {
+        // RFC 5280 §4.2.1.6: an empty subject makes the subjectAltName critical.
+        critical.insert(1, "2.5.29.17".to_owned());
+    }
+    let encipher = if matches!(key.kind(), KeyKind::Rsa { .. }) { key_usage::KEY_ENCIPHERMENT } else { 0 };
+    let fields = CertFields {
+        serial: Bytes::from(serial.to_vec()),
+        signature: issuer.signature(),
+        issuer: issuer.fields().subject.clone(),
+        not_before: context.sign_from,
+        not_after,
+        subject: Bytes::from(subject.map_or_else(|| vec![0x30, 0], |name| common_name(name))),
+        spki: Bytes::from(key.spki()),
+        ca: None,
+        key_usage: key_usage::DIGITAL_SIGNATURE | encipher,
+        // Between servers each side is client and server in turn.
+        eku: vec![SERVER_AUTH.into(), CLIENT_AUTH.into()],
+        san: names.san(),
+        ski: Some(key.identifier()),
+        aki: Some(issuer.ski().clone()),
+        crl_urls: issuer.crl_urls().to_vec(),
+        issuer_urls: issuer.issuer_urls().to_vec(),
+        policies: profile.policies.clone(),
+        critical,
+        others: Vec::new(),
+    };
+    seen.take(&key, row.id, serial);
+    Ok(fields)
+}
+
+/// A key whose encoding, kind, size and quality the profile accepts.
+fn judge_key(spki: &[u8], accepted: &[KeyAlgorithm]) -> Result<PublicKey, Refused> {
+    let names = || accepted.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
+    let key = PublicKey::from_spki(spki).map_err(|e| match e {
+        Error::KeyAlgorithm { .. } => Refused::new(Check::KeyType, format!("{e} (accepted: {})", names())),
+        other => Refused::new(Check::KeyEncoding, other),
+    })?;
+    if !key.algorithm().is_some_and(|kind| accepted.contains(&kind)) {
+        let rsa = [KeyAlgorithm::Rsa2048, KeyAlgorithm::Rsa3072, KeyAlgorithm::Rsa4096];
+        let wrong_size = matches!(key.kind(), KeyKind::Rsa { .. }) && accepted.iter().any(|kind| rsa.contains(kind));
+        let check = if wrong_size { Check::KeySize } else { Check::KeyType };
+        return Err(Refused::new(check, format!("the request has {} (accepted: {})", key.kind(), names())));
+    }
+    judge_quality(&key)?;
+    Ok(key)
+}
+
+/// Exponent and modulus of an RSA key.
+pub(super) fn judge_quality(key: &PublicKey) -> Result<(), Refused> {
+    if let KeyKind::Rsa { exponent, .. } = key.kind()
+        && exponent != 65537
+    {
+        return Err(Refused::new(
+            Check::KeyQuality,
+            format!("the RSA key has the public exponent {exponent}, not 65537"),
+        ));
+    }
+    match key.weakness() {
+        Some(weakness) => Err(Refused::new(Check::KeyQuality, format!("the key is no secret: {weakness}"))),
+        None => Ok(()),
+    }
+}
+
+fn judge_possession(request: &Request) -> Result<(), Refused> {
+    request.verify_possession().map_err(|e| match e {
+        Error::SignatureAlgorithm { .. } | Error::AlgorithmOfKey { .. } => Refused::new(Check::SignatureAlgorithm, e),
+        other => Refused::new(Check::ProofOfPossession, other),
+    })
+}
+
+/// A Name of one commonName in UTF8String. `MAX_COMMON_NAME` keeps every length in one octet.
+fn common_name(name: &str) -> Vec<u8> {
+    let wrap = |tag: u8, content: &[u8]| {
+        let length = u8::try_from(content.len()).unwrap_or(u8::MAX);
+        [&[tag, length], content].concat()
+    };
+    let attribute = [b"\x06\x03\x55\x04\x03".to_vec(), wrap(0x0c, name.as_bytes())].concat();
+    wrap(0x30, &wrap(0x31, &wrap(0x30, &attribute)))
+}

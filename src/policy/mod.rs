@@ -1,0 +1,21 @@
+//! The named checks: a verdict for each item, and what its certificate or CRL will say.
+//!
+//! A pure judge: time and serial numbers are passed in, nothing is read or written. Every check of [`Check`] comes
+//! before any private key is used; what fails gets a [`Refused`] with a sentence that tells the requester what to mend.
+
+mod authority;
+mod check;
+mod issuer;
+mod leaf;
+mod names;
+mod seen;
+
+pub use authority::{CaContext, CrlContext, ca_fields, crl_fields};
+pub use check::{Check, Refused};
+pub use issuer::IssuerFacts;
+pub use leaf::{LeafContext, RequestRow, judge_request};
+pub use names::MAX_NAMES;
+pub use seen::{Known, Seen};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! The dry run of a certificate plan on throw-away keys, before real keys are made: a profile that cannot be issued never
+//! strands a key (a root one second too long once did, in another tool).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Seek, SeekFrom};
+
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256,
+    RSA_PKCS1_SHA512, RsaKeyPair,
+};
+
+use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
+use crate::cbor::Bytes;
+use crate::config::{Act, Ca, Ceremony};
+use crate::digest::Digest;
+use crate::ledger::Ledger;
+use crate::plan::{Item, KeyRef, Plan};
+use crate::{tbs, x509};
+
+use super::{Context, Draw, Error, key_ref};
+
+/// A key pair in this process, for the dry run alone.
+enum ThrowAway {
+    Ecdsa(EcdsaKeyPair),
+    Rsa(RsaKeyPair),
+}
+
+/// Plans and signs the certificates of a ceremony with throw-away keys in place of those not made yet, verifies every
+/// result as `issue` would, and gives the plan's digest. `None`: the ceremony has nothing to sign.
+pub fn certificates(context: &mut Context, ceremony: &Ceremony) -> Result<Option<Digest>, Error> {
+    let mut keys: BTreeMap<String, KeyRef> = BTreeMap::new();
+    let mut pairs: BTreeMap<String, ThrowAway> = BTreeMap::new();
+    // A CA on record cannot sign in a dry run, its key being in the token: it gets a throw-away twin, certified below.
+    let used = used_keys(context, ceremony);
+    for key in context.hierarchy.keys.iter().filter(|key| used.contains(&key.id)) {
+        let pair = generate(key.algorithm)?;
+        let spki = Bytes::from(pair.spki()?);
+        let cka_id = Bytes::from(context.draw.id().to_vec());
+        keys.insert(key.id.clone(), key_ref(&key.id, &key.token, &key.label, &cka_id, key.algorithm, &spki));
+        pairs.insert(key.id.clone(), pair);
+    }
+    let mut file = tempfile::NamedTempFile::new_in(context.scratch).map_err(|e| Error::Plan(e.into()))?;
+    let rehearsed = with_recorded_cas(context, ceremony);
+    let blank = Ledger::default();
+    let mut silent = |_| {};
+    let mut dry = Context {
+        hierarchy: context.hierarchy,
+        ledger: &blank,
+        now: context.now,
+        draw: Draw::new(&context.draw.next(), b"dry run"),
+        scratch: context.scratch,
+        progress: &mut silent,
+    };
+    match super::certificates(&mut dry, &rehearsed, keys, None, file.as_file_mut()) {
+        Ok(_) => {}
+        Err(Error::Nothing(_)) => return Ok(None),
+        Err(e) => return Err(e),
+    }
+    file.as_file_mut().seek(SeekFrom::Start(0)).map_err(|e| Error::Plan(e.into()))?;
+    let mut plan = Plan::open(file.path())?;
+    let mut cas: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for n in 0..plan.head().items {
+        let item = plan.item(n)?;
+        let Some((signer, bytes, algorithm)) = item.to_sign() else { continue };
+        let pair = pairs.get(&signer.key).ok_or(Error::DryRunKey)?;
+        let der = tbs::assemble(bytes, algorithm, &pair.sign(algorithm, bytes)?);
+        verify(&item, der, &mut cas)?;
+    }
+    Ok(Some(plan.digest()))
+}
+
+/// The ceremony with the acts before it that made the CAs on record which it builds on, root first.
+fn with_recorded_cas(context: &Context, ceremony: &Ceremony) -> Ceremony {
+    let mut acts: Vec<Act> = Vec::new();
+    for act in &ceremony.acts {
+        if let Act::Root { ca } | Act::Intermediate { ca } | Act::Crl { ca } = act {
+            for above in chain(context, ca) {
+                let made_here = |a: &Act| matches!(a, Act::Root { ca } | Act::Intermediate { ca } if *ca == above.id);
+                if context.ledger.cas.contains_key(&above.id) && !acts.iter().any(made_here) {
+                    let ca = above.id.clone();
+                    acts.push(if above.is_root() { Act::Root { ca } } else { Act::Intermediate { ca } });
+                }
+            }
+        }
+    }
+    acts.extend(ceremony.acts.iter().cloned());
+    Ceremony { title: ceremony.title.clone(), acts }
+}
+
+/// A CA and those above it, the root first.
+fn chain<'a>(context: &Context<'a>, id: &str) -> Vec<&'a Ca> {
+    let mut chain: Vec<&Ca> = Vec::new();
+    let mut at = context.hierarchy.ca(id);
+    while let Some(ca) = at {
+        chain.insert(0, ca);
+        at = if ca.is_root() { None } else { context.hierarchy.ca(&ca.issuer) };
+    }
+    chain
+}
+
+/// The keys of all CAs that the ceremony's certificates and CRLs need.
+fn used_keys(context: &Context, ceremony: &Ceremony) -> BTreeSet<String> {
+    let cas = ceremony.acts.iter().filter_map(|act| match act {
+        Act::Root { ca } | Act::Intermediate { ca } | Act::Crl { ca } => Some(ca),
+        Act::GenerateKey { .. } | Act::Step { .. } => None,
+    });
+    cas.flat_map(|ca| chain(context, ca)).map(|ca| ca.key.clone()).collect()
+}
+
+fn verify(item: &Item, der: Vec<u8>, cas: &mut BTreeMap<String, Vec<u8>>) -> Result<(), Error> {
+    let wrong =
+        |what: &str, e: x509::Error| Error::NotAsDecided { what: what.into(), difference: format!("dry run: {e}") };
+    match item {
+        Item::Certificate(c) => {
+            let subject = c.subject_ca.clone().unwrap_or_default();
+            let issuer = if subject == c.ca { der.clone() } else { cas.get(&c.ca).cloned().unwrap_or_default() };
+            x509::verify_ca(&der, &issuer).map_err(|e| wrong(&subject, e))?;
+            cas.insert(subject, der);
+        }
+        Item::Crl(c) => {
+            let issuer = cas.get(&c.ca).cloned().unwrap_or_default();
+            x509::verify_crl(&der, &issuer).map_err(|e| wrong(&c.ca, e))?;
+        }
+        Item::GenerateKey(_) => {}
+    }
+    Ok(())
+}
+
+fn generate(algorithm: KeyAlgorithm) -> Result<ThrowAway, Error> {
+    let pair = match algorithm {
+        KeyAlgorithm::EcdsaP256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map(ThrowAway::Ecdsa).ok(),
+        KeyAlgorithm::EcdsaP384 => EcdsaKeyPair::generate(&ECDSA_P384_SHA384_ASN1_SIGNING).map(ThrowAway::Ecdsa).ok(),
+        KeyAlgorithm::Rsa2048 => RsaKeyPair::generate(KeySize::Rsa2048).map(ThrowAway::Rsa).ok(),
+        KeyAlgorithm::Rsa3072 => RsaKeyPair::generate(KeySize::Rsa3072).map(ThrowAway::Rsa).ok(),
+        KeyAlgorithm::Rsa4096 => RsaKeyPair::generate(KeySize::Rsa4096).map(ThrowAway::Rsa).ok(),
+        KeyAlgorithm::Ed25519 => None,
+    };
+    pair.ok_or(Error::DryRunKey)
+}
+
+impl ThrowAway {
+    fn spki(&self) -> Result<Vec<u8>, Error> {
+        let der = match self {
+            ThrowAway::Ecdsa(pair) => AsDer::<PublicKeyX509Der>::as_der(pair.public_key()),
+            ThrowAway::Rsa(pair) => AsDer::<PublicKeyX509Der>::as_der(pair.public_key()),
+        };
+        der.map(|d| d.as_ref().to_vec()).map_err(|_| Error::DryRunKey)
+    }
+
+    fn sign(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, Error> {
+        let random = SystemRandom::new();
+        match self {
+            ThrowAway::Ecdsa(pair) => {
+                pair.sign(&random, message).map(|s| s.as_ref().to_vec()).map_err(|_| Error::DryRunKey)
+            }
+            ThrowAway::Rsa(pair) => {
+                let padding =
+                    if algorithm == SignatureAlgorithm::RsaSha512 { &RSA_PKCS1_SHA512 } else { &RSA_PKCS1_SHA256 };
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(padding, &random, message, &mut signature).map_err(|_| Error::DryRunKey)?;
+                Ok(signature)
+            }
+        }
+    }
+}

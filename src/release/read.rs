@@ -1,0 +1,388 @@
+//! Reading a release, and believing it: against a verifier key, a hierarchy and a root that did not come with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufReader, Read, Write};
+use std::path::{Component, Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::audit::note::VerifierKey;
+use crate::audit::{self, Log, View, artefact, entry::Body};
+use crate::cbor::{self, FrameError};
+use crate::config::Hierarchy;
+use crate::digest::Digest;
+use crate::text::escape;
+use crate::{media, x509};
+
+use super::write::digest_of;
+use super::*;
+
+/// The files of a release, and the most octets of each.
+const FILES: [(&str, u64); 4] =
+    [("manifest.cbor", 64 << 10), ("checkpoint", 64 << 10), ("release.cbor", 16 << 30), ("log.cbor", 64 << 30)];
+
+/// An opened release: its containers are well formed and agree with its manifest. Nothing is believed yet.
+pub struct Release {
+    directory: PathBuf,
+    pub head: Head,
+    pub manifest: Digest,
+}
+
+/// What the reader knows from elsewhere.
+pub struct Trust<'a> {
+    pub verifier_key: &'a VerifierKey,
+    pub hierarchy: Option<&'a Hierarchy>,
+    /// DER of the root certificate.
+    pub root: Option<&'a [u8]>,
+    /// Seconds since the epoch, for the dates of certificates.
+    pub now: i64,
+}
+
+/// A release that every check has passed, in a private copy: the medium is not read again. Made only by [`check`].
+pub struct Checked {
+    pub(super) release: Release,
+    pub(super) log: PathBuf,
+    pub findings: Findings,
+    /// Holds the copy; removed when this goes.
+    _private: tempfile::TempDir,
+}
+
+/// What the checks found.
+#[derive(Debug, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Findings {
+    pub release: u64,
+    pub cas: u64,
+    pub certificates: u64,
+    pub crls: u64,
+    pub refused: u64,
+    pub keys: u64,
+    pub log: audit::check::Report,
+    /// What was compared with what the reader gave.
+    pub compared: Vec<String>,
+    /// What was not, and why.
+    pub not_compared: Vec<String>,
+}
+
+impl Release {
+    /// Opens a release directory.
+    pub fn open(directory: &Path) -> Result<Release, Error> {
+        let path = directory.join("manifest.cbor");
+        let damaged =
+            |path: &Path, cause: &str| Error::Damaged { path: path.display().to_string(), cause: cause.into() };
+        let mut frames = Frames::open(&path, MANIFEST_MAGIC)?;
+        let manifest: Manifest = frames.next()?.ok_or_else(|| damaged(&path, "it is empty"))?;
+        if frames.next::<Manifest>()?.is_some() {
+            return Err(damaged(&path, "it goes on after its manifest"));
+        }
+        let container = directory.join("release.cbor");
+        let size = regular(&container)?;
+        if size != manifest.size || digest_of(&container)? != manifest.digest {
+            return Err(damaged(&container, "size or SHA-256 is not what the manifest says"));
+        }
+        let head: Head =
+            Frames::open(&container, RELEASE_MAGIC)?.next()?.ok_or_else(|| damaged(&container, "it has no head"))?;
+        if head.release != manifest.release || head.origin != manifest.origin {
+            return Err(damaged(&path, "it belongs to another release"));
+        }
+        Ok(Release { directory: directory.into(), head, manifest: digest_of(&path)? })
+    }
+
+    /// Copies a release from a medium into `to`, each file once and bounded, and opens the copy.
+    fn copy_in(from: &Path, to: &Path) -> Result<Release, Error> {
+        let medium = cap_std::fs::Dir::open_ambient_dir(from, cap_std::ambient_authority()).map_err(io(from))?;
+        for (file, limit) in FILES {
+            let name = media::Name::parse(file)?;
+            let (_, copy) = media::copy_in(&medium, &name, limit, to)?;
+            let target = to.join(file);
+            fs::rename(&copy, &target).map_err(io(&target))?;
+        }
+        Release::open(to)
+    }
+
+    /// Calls `each` for every part, in order.
+    pub fn parts(&self, mut each: impl FnMut(Part) -> Result<(), Error>) -> Result<(), Error> {
+        let path = self.directory.join("release.cbor");
+        let mut frames = Frames::open(&path, RELEASE_MAGIC)?;
+        frames.next::<Head>()?;
+        while let Some(part) = frames.next()? {
+            each(part)?;
+        }
+        Ok(())
+    }
+
+    pub fn checkpoint(&self) -> Result<String, Error> {
+        let path = self.directory.join("checkpoint");
+        fs::read_to_string(&path).map_err(io(&path))
+    }
+
+    /// Writes checkpoint, tiles and artefacts into `to`, a new directory.
+    fn extract_log(&self, to: &Path) -> Result<(), Error> {
+        fs::create_dir(to).map_err(io(to))?;
+        let path = self.directory.join("log.cbor");
+        let damaged = |cause: String| Error::Damaged { path: path.display().to_string(), cause };
+        let mut frames = Frames::open(&path, LOG_MAGIC)?;
+        let mut artefacts: BTreeSet<PathBuf> = BTreeSet::new();
+        while let Some(LogFile { path: relative, offset, content }) = frames.next()? {
+            let shown = crate::text::escape(&relative);
+            let relative = PathBuf::from(relative);
+            let lawful = relative.components().all(|c| matches!(c, Component::Normal(_)))
+                && (relative.starts_with("tile") || relative.starts_with("artefact"));
+            if !lawful {
+                return Err(damaged(format!("it names the file `{shown}`")));
+            }
+            if relative.starts_with("artefact") {
+                artefacts.insert(relative.clone());
+            }
+            let target = to.join(&relative);
+            if let Some(parent) = target.parent() {
+                fs::create_dir_all(parent).map_err(io(parent))?;
+            }
+            let mut file = OpenOptions::new().create(true).append(true).open(&target).map_err(io(&target))?;
+            if file.metadata().map_err(io(&target))?.len() != offset {
+                return Err(damaged(format!("the pieces of `{shown}` do not follow each other")));
+            }
+            file.write_all(&content).map_err(io(&target))?;
+        }
+        // The tree vouches for the tiles; a copy may lack any artefact, so a renamed one would pass for missing.
+        for relative in artefacts {
+            if relative != Path::new(&artefact::path(&digest_of(&to.join(&relative))?)) {
+                let shown = crate::text::escape(&relative.display().to_string());
+                return Err(damaged(format!("`{shown}` is not what its name says")));
+            }
+        }
+        let target = to.join("checkpoint");
+        fs::write(&target, self.checkpoint()?).map_err(io(&target))
+    }
+}
+
+/// Checks a release whole, on a private copy of it: manifest, log, approvals, and every certificate and CRL against chain
+/// and log.
+pub fn check(directory: &Path, trust: &Trust) -> Result<Checked, Error> {
+    let private = tempfile::tempdir().map_err(io(directory))?;
+    let release = Release::copy_in(directory, private.path())?;
+    let log = private.path().join("log");
+    release.extract_log(&log)?;
+    let findings = judge(&release, &log, trust)?;
+    Ok(Checked { release, log, findings, _private: private })
+}
+
+/// What the log says about this release and its plan.
+struct OnRecord {
+    certificates: BTreeMap<Digest, (u64, Option<String>)>,
+    crls: BTreeSet<Digest>,
+    refusals: BTreeSet<(String, String, String)>,
+    /// End-entity certificates, keys and refusals of this release's plan.
+    in_plan: (u64, u64, u64),
+}
+
+fn judge(release: &Release, log: &Path, trust: &Trust) -> Result<Findings, Error> {
+    let failed = |check: &'static str, what: String| Error::Check { check, what };
+    let report = audit::check::check(log, trust.verifier_key).map_err(|e| failed("log", e.to_string()))?;
+    let log = Log::read(log)?;
+    let genesis = log.genesis()?;
+    let record = on_record(release, &log)?;
+    if genesis.origin != release.head.origin {
+        return Err(failed("origin", "the log is of another origin than the release".into()));
+    }
+    let mut compared = vec!["verifier key".to_string()];
+    let mut not_compared = Vec::new();
+    match trust.hierarchy {
+        None => not_compared.push("hierarchy and approvals (give --hierarchy)".to_string()),
+        Some(h) if h.digest != genesis.hierarchy || h.digest != release.head.hierarchy => {
+            return Err(failed("hierarchy", "the log was begun with another hierarchy file than the one given".into()));
+        }
+        Some(h) => {
+            approved::check(release, &log, h)?;
+            compared.push("hierarchy, approvals".into());
+        }
+    }
+    let mut findings = Findings {
+        release: release.head.release,
+        cas: 0,
+        certificates: 0,
+        crls: 0,
+        refused: 0,
+        keys: 0,
+        log: report,
+        compared: Vec::new(),
+        not_compared: Vec::new(),
+    };
+    let cas = chain(release, &record, trust, &mut compared, &mut not_compared)?;
+    findings.cas = cas.len() as u64;
+    release.parts(|part| judge_part(part, &record, &cas, trust.now, &mut findings))?;
+    if (findings.certificates, findings.keys, findings.refused) != record.in_plan {
+        return Err(failed("counts", "the release does not hold what the log says its plan came to".into()));
+    }
+    (findings.compared, findings.not_compared) = (compared, not_compared);
+    Ok(findings)
+}
+
+fn on_record(release: &Release, log: &View) -> Result<OnRecord, Error> {
+    let mut record = OnRecord {
+        certificates: BTreeMap::new(),
+        crls: BTreeSet::new(),
+        refusals: BTreeSet::new(),
+        in_plan: (0, 0, 0),
+    };
+    let mut vouched = None;
+    for entry in log.entries(0..log.size()) {
+        let (index, entry, _) = entry?;
+        match entry.body {
+            Body::Certificate(c) => {
+                record.in_plan.0 += u64::from(c.plan == release.head.plan && c.request.is_some());
+                record.certificates.insert(Digest::of(&c.der), (index, c.request));
+            }
+            Body::Crl(c) => {
+                record.crls.insert(c.crl);
+            }
+            Body::Refused { plan, request, check, reason } if plan == release.head.plan => {
+                record.in_plan.2 += 1;
+                record.refusals.insert((request, check, reason));
+            }
+            Body::KeyGenerated(k) => record.in_plan.1 += u64::from(k.plan == release.head.plan),
+            Body::End(end) if end.release == release.head.release => vouched = Some((end.plan, end.manifest)),
+            _ => {}
+        }
+    }
+    match vouched == Some((release.head.plan, release.manifest)) {
+        true => Ok(record),
+        false => Err(Error::Check {
+            check: "manifest-on-record",
+            what: "no end entry of the log vouches for this manifest".into(),
+        }),
+    }
+}
+
+/// The CAs of the release, each verified under its issuer, up to the root that the reader gave.
+fn chain(
+    release: &Release,
+    record: &OnRecord,
+    trust: &Trust,
+    compared: &mut Vec<String>,
+    not_compared: &mut Vec<String>,
+) -> Result<BTreeMap<String, Bytes>, Error> {
+    let failed = |check: &'static str, what: String| Error::Check { check, what };
+    let mut cas: BTreeMap<String, Bytes> = BTreeMap::new();
+    let mut parents: Vec<(String, String)> = Vec::new();
+    release.parts(|part| {
+        if let Part::Ca { ca, parent, der, .. } = part {
+            if !record.certificates.contains_key(&Digest::of(&der)) {
+                return Err(failed("on-record", format!("the certificate of CA `{}` is not in the log", escape(&ca))));
+            }
+            parents.push((ca.clone(), parent));
+            cas.insert(ca, der);
+        }
+        Ok(())
+    })?;
+    for (ca, parent) in &parents {
+        let shown = escape(ca);
+        let link = cas.get(ca).zip(cas.get(parent));
+        let (der, issuer) = link.ok_or_else(|| failed("chain", format!("the issuer of CA `{shown}` is missing")))?;
+        x509::verify_ca(der, issuer).map_err(|e| failed("chain", format!("CA `{shown}`: {e}")))?;
+        if ca == parent && trust.root.is_some_and(|root| root != der.as_slice()) {
+            return Err(failed("root", format!("the root `{shown}` of this release is not the one given")));
+        }
+    }
+    match trust.root {
+        None => not_compared.push("root (give --root)".into()),
+        Some(_) if cas.is_empty() => not_compared.push("root (no CA stands in this release)".into()),
+        Some(_) => compared.push("root".into()),
+    }
+    Ok(cas)
+}
+
+fn judge_part(
+    part: Part,
+    record: &OnRecord,
+    cas: &BTreeMap<String, Bytes>,
+    now: i64,
+    findings: &mut Findings,
+) -> Result<(), Error> {
+    let failed = |check: &'static str, what: String| Error::Check { check, what };
+    match part {
+        Part::Ca { .. } => {}
+        Part::Certificate { request, ca, index, der, .. } => {
+            let shown = escape(&request);
+            if record.certificates.get(&Digest::of(&der)) != Some(&(index, Some(request))) {
+                let what = format!("the certificate of `{shown}` is not in the log where the release says");
+                return Err(failed("on-record", what));
+            }
+            let issuer = cas.get(&ca).ok_or_else(|| failed("chain", format!("`{shown}`: its CA is missing")))?;
+            // A release stays good after its certificates have expired: they are judged at the nearest day of their lives.
+            let at = x509::read_certificate(&der).map_or(now, |f| now.clamp(f.not_before, f.not_after));
+            x509::verify_leaf(&der, issuer, at).map_err(|e| failed("certificate", format!("`{shown}`: {e}")))?;
+            findings.certificates += 1;
+        }
+        Part::Crl { ca, der, .. } => {
+            let shown = escape(&ca);
+            if !record.crls.contains(&Digest::of(&der)) {
+                return Err(failed("on-record", format!("the CRL of CA `{shown}` is not in the log")));
+            }
+            let issuer = cas.get(&ca).ok_or_else(|| failed("chain", format!("the CRL's CA `{shown}` is missing")))?;
+            x509::verify_crl(&der, issuer).map_err(|e| failed("crl", format!("of CA `{shown}`: {e}")))?;
+            findings.crls += 1;
+        }
+        Part::Refused(r) => {
+            let shown = escape(&r.request);
+            if !record.refusals.contains(&(r.request, r.check, r.reason)) {
+                return Err(failed("on-record", format!("the refusal of `{shown}` is not in the log")));
+            }
+            findings.refused += 1;
+        }
+        Part::Key { .. } => findings.keys += 1,
+    }
+    Ok(())
+}
+
+/// The size of a regular file; a device or a pipe is refused before it is opened.
+fn regular(path: &Path) -> Result<u64, Error> {
+    let meta = fs::symlink_metadata(path).map_err(io(path))?;
+    match meta.is_file() {
+        true => Ok(meta.len()),
+        false => Err(Error::Damaged { path: path.display().to_string(), cause: "it is no regular file".into() }),
+    }
+}
+
+/// A container being read frame by frame.
+struct Frames<R> {
+    path: PathBuf,
+    reader: R,
+}
+
+impl Frames<BufReader<File>> {
+    fn open(path: &Path, magic: &str) -> Result<Self, Error> {
+        regular(path)?;
+        let file = File::open(path).map_err(io(path))?;
+        Frames::over(path, BufReader::new(file), magic)
+    }
+}
+
+impl<R: Read> Frames<R> {
+    fn over(path: &Path, mut reader: R, magic: &str) -> Result<Self, Error> {
+        let wanted = cbor::magic(magic);
+        let mut first = vec![0; wanted.len()];
+        let read = reader.read_exact(&mut first);
+        if read.is_err() || first != wanted {
+            return Err(Error::Damaged {
+                path: path.display().to_string(),
+                cause: format!("it does not begin with `{magic}`"),
+            });
+        }
+        Ok(Frames { path: path.into(), reader })
+    }
+
+    fn next<T: Serialize + DeserializeOwned>(&mut self) -> Result<Option<T>, Error> {
+        let damaged = |cause: String| Error::Damaged { path: self.path.display().to_string(), cause };
+        let frame = cbor::read_frame(&mut self.reader, MAX_FRAME).map_err(|e| match e {
+            FrameError::Io(cause) => Error::Io { path: self.path.display().to_string(), cause },
+            FrameError::Cbor(e) => damaged(e.to_string()),
+        })?;
+        match frame {
+            None => Ok(None),
+            Some(bytes) => cbor::from_slice(&bytes).map(Some).map_err(|e| damaged(e.to_string())),
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! Unpacking a release at the desk: the layout that other programs rely on.
+//!
+//! `root.pem`, `intermediates.pem`, `certs/<request-id>.pem` (leaf, then its chain), `crls/<ca>.crl` (DER), `refused.json`,
+//! `report.html`, `log/`, `manifest.json`. Unpacking a later release into the same directory brings it up to date.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use data_encoding::BASE64;
+use serde::Serialize;
+
+use crate::audit::{Log, entry::Body, entry::Entry};
+use crate::digest::Digest;
+use crate::x509::fields::GeneralName;
+use crate::{report, text, x509};
+
+use super::*;
+
+/// Above this many certificates, `certs/` has 256 folders by the first two hex digits of the request id's SHA-256.
+const FLAT: u64 = 1_000;
+
+/// What lies where after unpacking.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Layout {
+    pub directory: String,
+    pub release: u64,
+    pub cas: u64,
+    pub certificates: u64,
+    pub crls: u64,
+    pub refused: u64,
+    pub files: u64,
+}
+
+/// One line of `manifest.json`.
+#[derive(Serialize)]
+struct FileLine {
+    path: String,
+    size: u64,
+    sha256: String,
+}
+
+/// Writes the layout of a checked release into `to`. `verifier_key` goes into the report, for comparison by eye.
+///
+/// Each file appears whole under its name, or not at all; nothing but the names above is touched. The log goes last but for
+/// the manifest: a cut before leaves the old log, and unpacking again finishes.
+pub fn unpack(checked: &Checked, to: &Path, verifier_key: &str) -> Result<Layout, Error> {
+    let release = &checked.release;
+    fs::create_dir_all(to).map_err(io(to))?;
+    recover_log(to)?;
+    judge_target(checked, to)?;
+
+    let mut cas: BTreeMap<String, (String, Bytes)> = BTreeMap::new();
+    let mut leaves = 0;
+    release.parts(|part| {
+        match part {
+            Part::Ca { ca, parent, der, .. } => {
+                cas.insert(ca, (parent, der));
+            }
+            Part::Certificate { .. } => leaves += 1,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let (roots, intermediates): (Vec<_>, Vec<_>) = cas.iter().partition(|(ca, (parent, _))| *ca == parent);
+    write_pems(&to.join("root.pem"), roots.iter().map(|(_, (_, der))| der))?;
+    write_pems(&to.join("intermediates.pem"), intermediates.iter().map(|(_, (_, der))| der))?;
+
+    let mut page = Page::new(checked, verifier_key, &cas)?;
+    let mut refusals: Vec<Refusal> = Vec::new();
+    let mut layout = Layout {
+        directory: to.display().to_string(),
+        release: release.head.release,
+        cas: cas.len() as u64,
+        certificates: 0,
+        crls: 0,
+        refused: 0,
+        files: 0,
+    };
+    for name in ["certs", "crls"] {
+        fs::create_dir_all(to.join(name)).map_err(io(to))?;
+    }
+    release.parts(|part| {
+        match part {
+            Part::Certificate { request, ca, profile, der, .. } => {
+                let mut chain = vec![der.clone()];
+                chain.extend(chain_of(&ca, &cas));
+                let path = certificate_path(&to.join("certs"), &request, leaves > FLAT)?;
+                write_pems(&path, chain.iter())?;
+                page.certificate(&request, &ca, &profile, &der);
+                layout.certificates += 1;
+            }
+            Part::Crl { ca, number, der } => {
+                let path = to.join("crls").join(format!("{}.crl", file_name(&ca)?));
+                put(&path, &der)?;
+                page.crl(&ca, number, &der);
+                layout.crls += 1;
+            }
+            Part::Refused(refusal) => {
+                page.refusal(&refusal);
+                refusals.push(refusal);
+                layout.refused += 1;
+            }
+            Part::Ca { .. } | Part::Key { .. } => {}
+        }
+        Ok(())
+    })?;
+    write_json(&to.join("refused.json"), &refusals)?;
+    let path = to.join("report.html");
+    put(&path, page.render()?.as_bytes())?;
+    replace_log(checked, to)?;
+    layout.files = write_manifest(to)?;
+    // One flush of the file system instead of one for each of a million files.
+    rustix::fs::syncfs(fs::File::open(to).map_err(io(to))?).map_err(|e| io(to)(e.into()))?;
+    Ok(layout)
+}
+
+/// Finishes what a cut left of [`replace_log`].
+fn recover_log(to: &Path) -> Result<(), Error> {
+    let (log, old) = (to.join("log"), to.join("log.old"));
+    if old.exists() && !log.exists() {
+        return fs::rename(&old, &log).map_err(io(&log));
+    }
+    Ok(())
+}
+
+/// What lies there must be a layout of the same log, and this release must be newer.
+fn judge_target(checked: &Checked, to: &Path) -> Result<(), Error> {
+    let log = to.join("log");
+    if !log.exists() {
+        return Ok(());
+    }
+    let other = |what: &str| Error::Elsewhere { to: to.display().to_string(), what: what.into() };
+    let old = Log::read(&log).map_err(|_| other("a directory `log` that is not an audit log"))?;
+    let new = Log::read(&checked.log)?;
+    if old.origin() != new.origin() {
+        return Err(other("the log of another station"));
+    }
+    let size = old.sealed_size();
+    if size > new.sealed_size() {
+        return Err(other("a newer release than this one"));
+    }
+    match old.root_at(size)? == new.root_at(size)? {
+        true => Ok(()),
+        false => Err(other("a log that this release's log does not continue")),
+    }
+}
+
+/// The log of this release takes the place of the one before; both are whole at every moment, under one name or the other.
+fn replace_log(checked: &Checked, to: &Path) -> Result<(), Error> {
+    let (new, log, old) = (to.join("log.part"), to.join("log"), to.join("log.old"));
+    for path in [&new, &old] {
+        if path.exists() {
+            fs::remove_dir_all(path).map_err(io(path))?;
+        }
+    }
+    copy_tree(&checked.log, &new)?;
+    if log.exists() {
+        fs::rename(&log, &old).map_err(io(&old))?;
+    }
+    fs::rename(&new, &log).map_err(io(&log))?;
+    if old.exists() {
+        fs::remove_dir_all(&old).map_err(io(&old))?;
+    }
+    Ok(())
+}
+
+fn copy_tree(from: &Path, to: &Path) -> Result<(), Error> {
+    fs::create_dir(to).map_err(io(to))?;
+    for entry in fs::read_dir(from).map_err(io(from))? {
+        let entry = entry.map_err(io(from))?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        match source.is_dir() {
+            true => copy_tree(&source, &target)?,
+            false => {
+                fs::copy(&source, &target).map_err(io(&target))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Puts a file under its name at once: a web server never sees half of it, and a link in its place is replaced, not followed.
+fn put(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".tmp");
+    let part = path.with_file_name(name);
+    fs::write(&part, content).map_err(io(&part))?;
+    fs::rename(&part, path).map_err(io(path))
+}
+
+fn chain_of(ca: &str, cas: &BTreeMap<String, (String, Bytes)>) -> Vec<Bytes> {
+    let mut chain = Vec::new();
+    let mut at = ca.to_string();
+    // The root is not sent in a chain: who does not have it has no reason to believe it.
+    while let Some((parent, der)) = cas.get(&at) {
+        if *parent == at || chain.len() >= cas.len() {
+            break;
+        }
+        chain.push(der.clone());
+        at = parent.clone();
+    }
+    chain
+}
+
+/// Ids are checked when a bundle is read; what becomes a file name is checked again here.
+fn file_name(id: &str) -> Result<&str, Error> {
+    let lawful = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    match !id.is_empty() && id.len() <= 64 && id.chars().all(lawful) && !id.starts_with('.') {
+        true => Ok(id),
+        false => Err(Error::Damaged {
+            path: "release.cbor".into(),
+            cause: format!("`{}` is no lawful id", text::escape(id)),
+        }),
+    }
+}
+
+fn certificate_path(certs: &Path, request: &str, folders: bool) -> Result<PathBuf, Error> {
+    let name = format!("{}.pem", file_name(request)?);
+    if !folders {
+        return Ok(certs.join(name));
+    }
+    let folder = certs.join(&Digest::of(request.as_bytes()).hex()[..2]);
+    fs::create_dir_all(&folder).map_err(io(&folder))?;
+    Ok(folder.join(name))
+}
+
+fn write_pems<'a>(path: &Path, certificates: impl Iterator<Item = &'a Bytes>) -> Result<(), Error> {
+    let mut out = String::new();
+    for der in certificates {
+        out.push_str("-----BEGIN CERTIFICATE-----\n");
+        for line in BASE64.encode(der).as_bytes().chunks(64) {
+            out.push_str(&String::from_utf8_lossy(line));
+            out.push('\n');
+        }
+        out.push_str("-----END CERTIFICATE-----\n");
+    }
+    put(path, out.as_bytes())
+}
+
+fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Error> {
+    let mut json = serde_json::to_vec_pretty(value)
+        .map_err(|e| Error::Damaged { path: path.display().to_string(), cause: e.to_string() })?;
+    json.push(b'\n');
+    put(path, &json)
+}
+
+/// Lists every file of the layout but itself.
+fn write_manifest(to: &Path) -> Result<u64, Error> {
+    let mut lines = Vec::new();
+    for name in ["root.pem", "intermediates.pem", "refused.json", "report.html", "certs", "crls", "log"] {
+        list(to, &PathBuf::from(name), &mut lines)?;
+    }
+    lines.sort_by(|a, b| a.path.cmp(&b.path));
+    write_json(&to.join("manifest.json"), &lines)?;
+    Ok(lines.len() as u64 + 1)
+}
+
+fn list(base: &Path, relative: &Path, lines: &mut Vec<FileLine>) -> Result<(), Error> {
+    let path = base.join(relative);
+    if path.is_dir() {
+        for entry in fs::read_dir(&path).map_err(io(&path))? {
+            let entry = entry.map_err(io(&path))?;
+            list(base, &relative.join(entry.file_name()), lines)?;
+        }
+        return Ok(());
+    }
+    let content = fs::read(&path).map_err(io(&path))?;
+    lines.push(FileLine {
+        path: relative.display().to_string(),
+        size: content.len() as u64,
+        sha256: Digest::of(&content).hex(),
+    });
+    Ok(())
+}
+
+/// The domain names of a certificate, for people.
+fn dns_names(san: &[GeneralName]) -> Vec<String> {
+    let dns = |name: &GeneralName| match name {
+        GeneralName::Dns(name) => Some(text::escape(name)),
+        _ => None,
+    };
+    san.iter().filter_map(dns).collect()
+}
+
+/// The report being gathered.
+struct Page {
+    report: report::ReleaseReport,
+    signed: BTreeMap<(String, String), u64>,
+    refused: BTreeMap<String, u64>,
+}
+
+impl Page {
+    fn new(checked: &Checked, verifier_key: &str, cas: &BTreeMap<String, (String, Bytes)>) -> Result<Page, Error> {
+        let log = Log::read(&checked.log)?;
+        let head = &checked.release.head;
+        let mut rows = Vec::new();
+        let mut issued: BTreeSet<Digest> = BTreeSet::new();
+        for entry in log.entries(0..log.size()) {
+            if let (_, Entry { body: Body::Certificate(c), .. }, _) = entry? {
+                issued.insert(Digest::of(&c.der));
+            }
+        }
+        for (ca, (_, der)) in cas.iter().filter(|(_, (_, der))| issued.contains(&Digest::of(der))) {
+            let Ok(fields) = x509::read_certificate(der) else { continue };
+            rows.push(report::CaRow {
+                id: ca.clone(),
+                subject: x509::name_text(&fields.subject),
+                not_before: text::utc(fields.not_before),
+                not_after: text::utc(fields.not_after),
+                key_algorithm: x509::PublicKey::from_spki(&fields.spki)
+                    .map_or("unknown".into(), |k| k.kind().to_string()),
+                serial: text::hex(&fields.serial),
+                sha256: text::hex_groups(&Digest::of(der).0),
+            });
+        }
+        let approvals = head
+            .approvals
+            .iter()
+            .map(|a| report::Approval { person: a.person.clone(), fingerprint: a.fingerprint.clone() });
+        Ok(Page {
+            report: report::ReleaseReport {
+                hierarchy: text::escape(&head.name),
+                hierarchy_digest: text::hex_groups(&head.hierarchy.0),
+                environment: head.environment,
+                origin: text::escape(&head.origin),
+                release: head.release,
+                plan_digest: text::hex_groups(&head.plan.0),
+                sign_from: text::utc(head.sign_from),
+                sign_until: text::utc(head.sign_until),
+                operator: head.operator.clone(),
+                witness: head.witness.clone(),
+                approvals: approvals.collect(),
+                cas: rows,
+                crls: Vec::new(),
+                signed: Vec::new(),
+                refused: Vec::new(),
+                certificates: Vec::new(),
+                refusals: Vec::new(),
+                log: report::LogPosition {
+                    size: log.size(),
+                    root: log.root().map_or(String::new(), |root| text::hex_groups(&root.0)),
+                    checkpoint: log.checkpoint_text().unwrap_or_default().to_string(),
+                    verifier_key: verifier_key.into(),
+                },
+            },
+            signed: BTreeMap::new(),
+            refused: BTreeMap::new(),
+        })
+    }
+
+    fn certificate(&mut self, request: &str, ca: &str, profile: &str, der: &[u8]) {
+        *self.signed.entry((profile.into(), ca.into())).or_default() += 1;
+        if self.report.certificates.len() >= report::MAX_ROWS {
+            return;
+        }
+        let Ok(fields) = x509::read_certificate(der) else { return };
+        self.report.certificates.push(report::CertificateRow {
+            request: request.into(),
+            profile: profile.into(),
+            names: dns_names(&fields.san),
+            not_after: text::utc(fields.not_after),
+            serial: text::hex(&fields.serial),
+            sha256: Digest::of(der).hex(),
+        });
+    }
+
+    fn crl(&mut self, ca: &str, number: u64, der: &[u8]) {
+        let Ok(fields) = x509::read_crl(der) else { return };
+        self.report.crls.push(report::CrlRow {
+            ca: ca.into(),
+            number,
+            this_update: text::utc(fields.this_update),
+            next_update: text::utc(fields.next_update),
+            entries: fields.revoked.len() as u64,
+        });
+    }
+
+    fn refusal(&mut self, refusal: &Refusal) {
+        *self.refused.entry(refusal.check.clone()).or_default() += 1;
+        if self.report.refusals.len() < report::MAX_ROWS {
+            self.report.refusals.push(report::RefusalRow {
+                request: refusal.request.clone(),
+                check: refusal.check.clone(),
+                reason: refusal.reason.clone(),
+            });
+        }
+    }
+
+    fn render(mut self) -> Result<String, Error> {
+        let count = |what: String, by: String, count: u64| report::Count { what, by, count };
+        self.report.signed = self.signed.into_iter().map(|((what, by), n)| count(what, by, n)).collect();
+        self.report.refused = self.refused.into_iter().map(|(what, n)| count(what, String::new(), n)).collect();
+        report::render(&self.report).map_err(|e| Error::Damaged { path: "report.html".into(), cause: e.to_string() })
+    }
+}

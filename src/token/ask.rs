@@ -1,0 +1,133 @@
+//! What the gate asks of a worker and what it answers. One question, one answer, in order, over [`crate::wire`] frames.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
+use crate::cbor::Bytes;
+
+/// A question. The first is `Open` (or `List`, `InitToken`); `Login` and `InitToken` are followed by raw frames with the PINs.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Ask {
+    /// Loads the module, initialises it, and finds exactly one token with this label and serial.
+    Open { module: PathBuf, label: String, serial: String, sessions: u32 },
+    /// Logs in as CKU_USER; one raw frame follows: the PIN. Opens the parallel sessions.
+    Login,
+    /// Octets from C_GenerateRandom (public session).
+    Random { length: u32 },
+    /// The value of the private data object with this label and application `coldroot`; needs a login.
+    ReadData { label: String },
+    /// Makes the new data object, then destroys every older one with the same label (in this order).
+    WriteData { label: String, value: Bytes },
+    /// Finds the pair with this CKA_ID and label and reports on it.
+    FindKey { label: String, cka_id: Bytes },
+    /// Finds all pairs or half pairs with this label.
+    FindKeysByLabel { label: String },
+    /// Makes a key pair with explicit attributes, reads them back and compares. A whole pair with this CKA_ID is adopted,
+    /// half a pair removed first.
+    GenerateKey { label: String, cka_id: Bytes, algorithm: KeyAlgorithm, extractable: bool },
+    /// Signs each message with the key that `FindKey` or `GenerateKey` reported as `handle`.
+    Sign { handle: u64, algorithm: SignatureAlgorithm, messages: Vec<ToSign> },
+    /// Lists the tokens of a module.
+    List { module: PathBuf },
+    /// Initialises the one uninitialised token of a module; two raw frames follow: the SO PIN and the user PIN.
+    InitToken { module: PathBuf, label: String },
+    /// Logs out, closes the sessions and finalises the module; the worker then exits.
+    Close,
+}
+
+/// One message of a [`Ask::Sign`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ToSign {
+    pub item: u64,
+    /// ECDSA and RSA: the digest that `algorithm` names, made by the gate. Ed25519: the message itself.
+    pub message: Bytes,
+}
+
+/// An answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Answer {
+    Opened(TokenFacts),
+    LoggedIn,
+    Random(Bytes),
+    /// `None`: there is no such object.
+    Data(Option<Bytes>),
+    Written,
+    /// Empty: no such key.
+    Keys(Vec<KeyFacts>),
+    Generated(KeyFacts),
+    /// In the order asked.
+    Signatures(Vec<Signature>),
+    Tokens(Vec<TokenFacts>),
+    Closed,
+    Failed(Failure),
+}
+
+/// A token as C_GetTokenInfo and C_GetInfo describe it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TokenFacts {
+    pub label: String,
+    pub serial: String,
+    pub manufacturer: String,
+    pub model: String,
+    /// Library description and version, for the record.
+    pub module: String,
+    pub initialised: bool,
+    /// CKF_USER_PIN_COUNT_LOW, _FINAL_TRY, _LOCKED.
+    pub pin_count_low: bool,
+    pub pin_final_try: bool,
+    pub pin_locked: bool,
+}
+
+/// A key pair as read back from the token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct KeyFacts {
+    /// The worker's number for the private key, for [`Ask::Sign`]. Not a PKCS#11 handle.
+    pub handle: u64,
+    pub label: String,
+    pub cka_id: Bytes,
+    pub algorithm: KeyAlgorithm,
+    /// SubjectPublicKeyInfo, whole DER, built from the public object's attributes.
+    pub spki: Bytes,
+    /// `CKA_SENSITIVE=true` and so on, in a fixed order.
+    pub attributes: Vec<String>,
+    /// [`Ask::GenerateKey`]: the pair was already there.
+    pub adopted: bool,
+}
+
+/// A signature as X.509 wants it: ECDSA as DER `SEQUENCE { r, s }` (RFC 3279 §2.2.3), RSA and Ed25519 raw.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Signature {
+    pub item: u64,
+    pub value: Bytes,
+}
+
+/// Why the worker could not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Failure {
+    pub class: Class,
+    /// One lower-case clause for people, with the CKR name where there is one; never a PIN.
+    pub what: String,
+}
+
+/// What a failure means for the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// Module, token or key is missing, doubled or not as declared: refused.
+    Refused,
+    /// The PIN is wrong, locked or expired; never tried again by itself.
+    Pin,
+    /// The token or the module is in trouble: another worker may help.
+    Device,
+    /// The question makes no sense here (a bug, or a parent that lies).
+    Protocol,
+}

@@ -1,0 +1,244 @@
+//! Why the worker could not: the causes, before they become a [`Failure`] on the wire.
+
+use std::path::{Path, PathBuf};
+
+use cryptoki::error::{Error as Cryptoki, RvError};
+
+use super::ask::{Class, Failure};
+use crate::text::escape;
+
+/// A cause inside the worker. `Display` is what [`Failure::what`] says.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("{doing}: {}", ckr(rv))]
+    Token { doing: &'static str, rv: RvError },
+    #[error("{doing}: {}{}", ckr(rv), pin_warning(*final_try, *locked))]
+    Pin { doing: &'static str, rv: RvError, final_try: bool, locked: bool },
+    #[error("{doing}: the module's answer cannot be used: {}", escape(cause))]
+    Answer { doing: &'static str, cause: String },
+    #[error("the module path {} is not absolute", path(.0))]
+    ModulePath(PathBuf),
+    #[error("the module {} cannot be loaded: {}", path(module), escape(cause))]
+    Module { module: PathBuf, cause: String },
+    #[error(
+        "no initialised token has the label \"{}\" and the serial \"{}\" ({seen} tokens seen, {unreadable} unreadable)",
+        escape(label),
+        escape(serial)
+    )]
+    NoToken { label: String, serial: String, seen: usize, unreadable: usize },
+    #[error("{count} tokens have the label \"{}\"{}", escape(label), with_serial(serial))]
+    ManyTokens { label: String, serial: Option<String>, count: usize },
+    #[error("a token with the label \"{}\" is there already", escape(.0))]
+    TokenExists(String),
+    #[error("exactly one uninitialised token is needed, and there are {0}")]
+    Uninitialised(usize),
+    #[error("a token label has 1 to 32 octets, this one has {0}")]
+    TokenLabel(usize),
+    #[error("the {whose} PIN has {length} octets, the token takes {least} to {most}")]
+    PinLength { whose: &'static str, length: usize, least: usize, most: usize },
+    #[error("the {whose} PIN is not UTF-8, which the initialising of tokens needs")]
+    PinText { whose: &'static str },
+    #[error("the PIN is empty and the token has no keypad of its own")]
+    NoPin,
+    #[error("the token is initialised now, but has no user PIN yet: {0}")]
+    HalfInitialised(Box<Fault>),
+    #[error("{what} with CKA_ID {id} is there {count} times")]
+    Doubled { what: &'static str, id: String, count: usize },
+    #[error("{count} {what} have the label \"{}\", under another CKA_ID than {id}", escape(label))]
+    LabelTaken { what: &'static str, label: String, id: String, count: usize },
+    #[error("the key with CKA_ID {id} has the label \"{}\", not \"{}\"", escape(found), escape(asked))]
+    OtherLabel { id: String, found: String, asked: String },
+    #[error("the pair with CKA_ID {id} has lost its {missing} half")]
+    HalfPair { id: String, missing: &'static str },
+    #[error("the {half} key with CKA_ID {id} has {attribute}={found} where {wanted} is needed")]
+    Attribute { half: &'static str, id: String, attribute: String, found: String, wanted: String },
+    #[error("the pair just made had {attribute}={found} on its {half} key where {wanted} is needed; it was destroyed")]
+    Made { half: &'static str, attribute: String, found: String, wanted: String },
+    #[error("the pair just made is not as asked ({0}), and could not be destroyed: {1}")]
+    Stranded(Box<Fault>, Box<Fault>),
+    #[error("the key with CKA_ID {id} is of a kind that is not known here ({found})")]
+    KeyKind { id: String, found: String },
+    #[error("the public key of CKA_ID {id} cannot be read: {cause}")]
+    PublicKey { id: String, cause: &'static str },
+    #[error("the data object \"{}\" was not written by this program: {cause}", escape(label))]
+    ForeignData { label: String, cause: &'static str },
+    #[error("the data object \"{}\" reads back with other octets than were written; the older one is kept", escape(.0))]
+    DataNotKept(String),
+    #[error("item {item}: the signature has {length} octets, not {wanted}")]
+    SignatureLength { item: u64, length: usize, wanted: usize },
+    #[error("item {item}: the signature has a zero for r or s")]
+    SignatureZero { item: u64 },
+    #[error("a session thread has ended")]
+    SessionLost,
+    #[error("{0}")]
+    Protocol(Misuse),
+}
+
+/// Questions that make no sense: a bug, or a parent that lies.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Misuse {
+    #[error("a module is already open in this worker")]
+    AlreadyOpen,
+    #[error("no token is open")]
+    NotOpen,
+    #[error("nobody is logged in")]
+    NotLoggedIn,
+    #[error("this worker is logged in already")]
+    LoggedIn,
+    #[error("{what} is {value}, outside {least} to {most}")]
+    Range { what: &'static str, value: u64, least: u64, most: u64 },
+    #[error("there is no key with handle {0}")]
+    Handle(u64),
+    #[error("a key of kind {key} does not sign with {algorithm}")]
+    Algorithm { key: &'static str, algorithm: &'static str },
+    #[error("item {item}: the digest has {length} octets, the algorithm wants {wanted}")]
+    DigestLength { item: u64, length: usize, wanted: usize },
+    #[error("the question cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// The result of everything inside the worker.
+pub(super) type Result<T> = std::result::Result<T, Fault>;
+
+impl From<Misuse> for Fault {
+    fn from(misuse: Misuse) -> Fault {
+        Fault::Protocol(misuse)
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Failure {
+        Failure { class: fault.class(), what: fault.to_string() }
+    }
+}
+
+impl Fault {
+    /// What the cause means for the run.
+    pub(super) fn class(&self) -> Class {
+        match self {
+            Fault::Token { rv, .. } => class_of(rv),
+            Fault::Pin { .. } | Fault::PinLength { .. } | Fault::PinText { .. } | Fault::NoPin => Class::Pin,
+            Fault::Answer { .. }
+            | Fault::SignatureLength { .. }
+            | Fault::SignatureZero { .. }
+            | Fault::DataNotKept(_)
+            | Fault::SessionLost => Class::Device,
+            Fault::Protocol(_) => Class::Protocol,
+            _ => Class::Refused,
+        }
+    }
+}
+
+/// Gives a cryptoki error the name of what was being done.
+pub(super) trait Doing<T> {
+    /// `doing` is a noun phrase: "logging in".
+    fn doing(self, doing: &'static str) -> Result<T>;
+}
+
+impl<T> Doing<T> for cryptoki::error::Result<T> {
+    fn doing(self, doing: &'static str) -> Result<T> {
+        self.map_err(|error| match error {
+            Cryptoki::Pkcs11(rv, _) => Fault::Token { doing, rv },
+            other => Fault::Answer { doing, cause: other.to_string() },
+        })
+    }
+}
+
+/// What a return value means for the run. Values which say that the device, the module or a session is in trouble let
+/// the gate try another worker; those which say that the question itself is not possible here are refusals. Unknown
+/// and vendor values count as trouble: nothing may be concluded from them.
+fn class_of(rv: &RvError) -> Class {
+    use RvError::*;
+    match rv {
+        PinIncorrect | PinInvalid | PinLenRange | PinExpired | PinLocked | PinTooWeak => Class::Pin,
+        ArgumentsBad
+        | AttributeReadOnly
+        | AttributeSensitive
+        | AttributeTypeInvalid
+        | AttributeValueInvalid
+        | ActionProhibited
+        | CurveNotSupported
+        | DomainParamsInvalid
+        | DataInvalid
+        | DataLenRange
+        | FunctionNotSupported
+        | FunctionRejected
+        | KeySizeRange
+        | KeyTypeInconsistent
+        | KeyFunctionNotPermitted
+        | MechanismInvalid
+        | MechanismParamInvalid
+        | RandomNoRng
+        | SessionCount
+        | SessionExists
+        | TemplateIncomplete
+        | TemplateInconsistent
+        | TokenWriteProtected
+        | UserPinNotInitialized
+        | UserTypeInvalid
+        | UserAnotherAlreadyLoggedIn
+        | UserTooManyTypes => Class::Refused,
+        _ => Class::Device,
+    }
+}
+
+/// The name of a return value as the standard writes it: `CKR_PIN_INCORRECT`.
+pub(super) fn ckr(rv: &RvError) -> String {
+    match rv {
+        RvError::VendorDefined(n) | RvError::UnknownErrorCode(n) => format!("CKR 0x{n:08x}"),
+        named => {
+            let mut name = String::from("CKR");
+            for c in format!("{named:?}").chars() {
+                if c.is_ascii_uppercase() {
+                    name.push('_');
+                }
+                name.push(c.to_ascii_uppercase());
+            }
+            name
+        }
+    }
+}
+
+fn pin_warning(final_try: bool, locked: bool) -> &'static str {
+    match (locked, final_try) {
+        (true, _) => " (the token says that the PIN is locked)",
+        (_, true) => " (the token says that one try is left)",
+        _ => "",
+    }
+}
+
+fn with_serial(serial: &Option<String>) -> String {
+    serial.as_ref().map(|serial| format!(" and the serial \"{}\"", escape(serial))).unwrap_or_default()
+}
+
+fn path(path: &Path) -> String {
+    escape(&path.to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn return_values_have_the_names_of_the_standard() {
+        assert_eq!(ckr(&RvError::PinIncorrect), "CKR_PIN_INCORRECT");
+        assert_eq!(ckr(&RvError::SlotIdInvalid), "CKR_SLOT_ID_INVALID");
+        assert_eq!(ckr(&RvError::VendorDefined(0x8000_0001)), "CKR 0x80000001");
+    }
+
+    #[test]
+    fn trouble_of_the_device_is_told_from_a_refusal() {
+        let class = |rv| Fault::Token { doing: "signing", rv }.class();
+        assert_eq!(class(RvError::DeviceRemoved), Class::Device);
+        assert_eq!(class(RvError::SessionHandleInvalid), Class::Device);
+        assert_eq!(class(RvError::VendorDefined(1 << 31)), Class::Device);
+        assert_eq!(class(RvError::MechanismInvalid), Class::Refused);
+        assert_eq!(class(RvError::PinLocked), Class::Pin);
+    }
+
+    #[test]
+    fn what_a_module_says_is_escaped() {
+        let fault = Fault::Answer { doing: "signing", cause: "\u{1b}[2J".into() };
+        assert_eq!(fault.to_string(), "signing: the module's answer cannot be used: \\u{1b}[2J");
+    }
+}

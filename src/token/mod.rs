@@ -1,0 +1,35 @@
+//! The token: PKCS#11 in a worker process of its own.
+//!
+//! [`client`] is the gate's side: it starts a worker, asks, and holds deadlines. Everything else runs inside the worker, the
+//! only process that loads a PKCS#11 module: [`run_worker`] is its whole main function. A hang or a crash of a module
+//! costs a worker, never the gate or the parent.
+
+pub mod ask;
+pub mod client;
+
+mod attributes;
+mod data;
+mod fault;
+mod keys;
+mod module;
+mod pool;
+mod process;
+mod recipe;
+mod sign;
+mod spki;
+mod worker;
+
+pub use client::Error;
+pub use process::run_worker;
+
+use ask::{Class, Failure};
+
+/// What a person should do about an answer [`ask::Answer::Failed`]; `None` where only the program can be mended.
+pub fn hint(failure: &Failure) -> Option<&'static str> {
+    match failure.class {
+        Class::Refused => Some("compare the hierarchy with `coldroot token list`; nothing was signed"),
+        Class::Pin => Some("make sure of the PIN before the next try: most tokens lock after a few wrong ones"),
+        Class::Device => Some("check the token and its connection, then run the same command again"),
+        Class::Protocol => None,
+    }
+}

@@ -1,0 +1,186 @@
+//! One PKCS#11 module: loading, its tokens, initialising one.
+
+use std::path::{Path, PathBuf};
+
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::error::Error as Cryptoki;
+use cryptoki::session::UserType;
+use cryptoki::slot::{Slot, TokenInfo};
+use cryptoki::types::AuthPin;
+
+use super::ask::TokenFacts;
+use super::fault::{Doing, Fault, Result};
+use crate::secret::Secret;
+
+/// The label of C_InitToken: 32 octets, padded with blanks.
+const LONGEST_TOKEN_LABEL: usize = 32;
+
+/// A loaded and initialised module. Dropping it finalises it, so that a refused question leaves a module that can be
+/// initialised again; sessions must be gone by then.
+pub(super) struct Module {
+    pub(super) pkcs11: Pkcs11,
+    finalised: bool,
+    path: PathBuf,
+    description: String,
+}
+
+/// A token that was found.
+pub(super) struct Token {
+    pub(super) slot: Slot,
+    pub(super) facts: TokenFacts,
+    /// CKF_PROTECTED_AUTHENTICATION_PATH: the PIN can be typed at the token itself.
+    pub(super) keypad: bool,
+    /// CK_TOKEN_INFO's limits for a PIN, in octets.
+    pin_octets: (usize, usize),
+}
+
+impl Module {
+    /// Loads and initialises the module. The path is absolute, so that no search path decides which code runs.
+    pub(super) fn load(path: &Path) -> Result<Module> {
+        if !path.is_absolute() {
+            return Err(Fault::ModulePath(path.into()));
+        }
+        let pkcs11 = Pkcs11::new(path).map_err(|error| match error {
+            Cryptoki::LibraryLoading(cause) => Fault::Module { module: path.into(), cause: cause.to_string() },
+            Cryptoki::MissingSymbol(symbol) => {
+                Fault::Module { module: path.into(), cause: format!("it has no {symbol}") }
+            }
+            Cryptoki::Pkcs11(rv, _) => Fault::Token { doing: "asking the module for its functions", rv },
+            other => Fault::Answer { doing: "loading the module", cause: other.to_string() },
+        })?;
+        pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).doing("initialising the module")?;
+        let mut module = Module { pkcs11, finalised: false, path: path.into(), description: String::new() };
+        let info = module.pkcs11.get_library_info().doing("asking the module who it is")?;
+        module.description = format!("{} {}", trimmed(info.library_description()), info.library_version());
+        Ok(module)
+    }
+
+    /// All tokens that can be read, and the number of those that cannot: one strange token must not hide the others.
+    pub(super) fn tokens(&self) -> Result<(Vec<Token>, usize)> {
+        let slots = self.pkcs11.get_slots_with_token().doing("listing the slots")?;
+        let seen = slots.len();
+        let tokens: Vec<Token> = slots
+            .into_iter()
+            .filter_map(|slot| self.pkcs11.get_token_info(slot).ok().map(|info| self.token(slot, &info)))
+            .collect();
+        let unreadable = seen - tokens.len();
+        Ok((tokens, unreadable))
+    }
+
+    /// The one initialised token with this label and serial; never by slot number, which changes when a token is
+    /// initialised and from one start to the next. Without a serial the label alone must be unique.
+    pub(super) fn find(&self, label: &str, serial: Option<&str>) -> Result<Token> {
+        let (tokens, unreadable) = self.tokens()?;
+        let seen = tokens.len();
+        let mut matching: Vec<Token> = tokens
+            .into_iter()
+            .filter(|token| token.facts.initialised && token.facts.label == label)
+            .filter(|token| serial.is_none_or(|serial| token.facts.serial == serial))
+            .collect();
+        match (matching.pop(), matching.len()) {
+            (Some(token), 0) => Ok(token),
+            (Some(_), others) => {
+                let serial = serial.map(str::to_owned);
+                Err(Fault::ManyTokens { label: label.into(), serial, count: others + 1 })
+            }
+            (None, _) => {
+                let serial = serial.unwrap_or("any").into();
+                Err(Fault::NoToken { label: label.into(), serial, seen, unreadable })
+            }
+        }
+    }
+
+    /// Asks the token again what it says of itself: PIN counters change with each try.
+    pub(super) fn refresh(&self, slot: Slot) -> Result<Token> {
+        let info = self.pkcs11.get_token_info(slot).doing("asking the token for its state")?;
+        Ok(self.token(slot, &info))
+    }
+
+    /// C_Finalize. All sessions must be closed before.
+    pub(super) fn finalize(mut self) -> Result<()> {
+        self.finalised = true;
+        self.pkcs11.clone().finalize().doing("finalising the module")
+    }
+
+    /// Initialises the one uninitialised token: C_InitToken, then C_InitPIN under the SO. Everything that can be known to
+    /// fail is checked first, because a token with an SO PIN and no user PIN needs a person to repair it.
+    pub(super) fn init_token(self, label: &str, so_pin: &Secret, user_pin: &Secret) -> Result<TokenFacts> {
+        if label.is_empty() || label.len() > LONGEST_TOKEN_LABEL {
+            return Err(Fault::TokenLabel(label.len()));
+        }
+        let (tokens, _) = self.tokens()?;
+        if tokens.iter().any(|token| token.facts.initialised && token.facts.label == label) {
+            return Err(Fault::TokenExists(label.into()));
+        }
+        let mut blank: Vec<Token> = tokens.into_iter().filter(|token| !token.facts.initialised).collect();
+        let token = match (blank.pop(), blank.len()) {
+            (Some(token), 0) => token,
+            (other, rest) => return Err(Fault::Uninitialised(rest + usize::from(other.is_some()))),
+        };
+        let so_pin = token.pin("SO", so_pin)?;
+        let user_pin = token.pin("user", user_pin)?;
+        self.pkcs11.init_token(token.slot, &so_pin, label).doing("initialising the token")?;
+        // Modules keep the list of slots from C_Initialize, and SoftHSM moves the token to another slot.
+        let path = self.path.clone();
+        self.finalize()?;
+        let half = |fault| Fault::HalfInitialised(Box::new(fault));
+        let again = Module::load(&path).map_err(half)?;
+        let made = again.find(label, None).map_err(half)?;
+        again.set_user_pin(made.slot, &so_pin, &user_pin).map_err(half)?;
+        let facts = again.refresh(made.slot)?.facts;
+        again.finalize()?;
+        Ok(facts)
+    }
+
+    fn set_user_pin(&self, slot: Slot, so_pin: &AuthPin, user_pin: &AuthPin) -> Result<()> {
+        let session = self.pkcs11.open_rw_session(slot).doing("opening a session")?;
+        session.login(UserType::So, Some(so_pin)).doing("logging in as SO")?;
+        session.init_pin(user_pin).doing("setting the user PIN")?;
+        session.logout().doing("logging the SO out")?;
+        session.close().doing("closing a session")
+    }
+
+    fn token(&self, slot: Slot, info: &TokenInfo) -> Token {
+        let facts = TokenFacts {
+            label: trimmed(info.label()),
+            serial: trimmed(info.serial_number()),
+            manufacturer: trimmed(info.manufacturer_id()),
+            model: trimmed(info.model()),
+            module: self.description.clone(),
+            initialised: info.token_initialized(),
+            pin_count_low: info.user_pin_count_low(),
+            pin_final_try: info.user_pin_final_try(),
+            pin_locked: info.user_pin_locked(),
+        };
+        let pin_octets = (info.min_pin_length(), info.max_pin_length());
+        Token { slot, facts, keypad: info.protected_authentication_path(), pin_octets }
+    }
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        if !self.finalised {
+            let _ = self.pkcs11.clone().finalize();
+        }
+    }
+}
+
+impl Token {
+    /// A PIN in the form that C_InitToken and C_InitPIN want, if the token says that it takes it. The copy is made at its
+    /// exact length: nothing is left behind by growing it, and AuthPin zeroes itself.
+    fn pin(&self, whose: &'static str, pin: &Secret) -> Result<AuthPin> {
+        let (least, most) = self.pin_octets;
+        // Some modules report a longest PIN of 0 and mean that they do not say.
+        let most = if most == 0 { usize::MAX } else { most };
+        if pin.is_empty() || pin.len() < least || pin.len() > most {
+            return Err(Fault::PinLength { whose, length: pin.len(), least: least.max(1), most });
+        }
+        let text = std::str::from_utf8(pin.expose()).map_err(|_| Fault::PinText { whose })?;
+        Ok(AuthPin::from(text.to_owned()))
+    }
+}
+
+/// Fields of CK_TOKEN_INFO are padded with blanks, by some modules with NULs.
+fn trimmed(text: &str) -> String {
+    text.trim_end_matches([' ', '\0']).to_owned()
+}

@@ -1,0 +1,132 @@
+//! Parallel sessions: each lives in a thread of its own, and all take from one queue.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+
+use cryptoki::object::ObjectHandle;
+use cryptoki::session::Session;
+
+use super::ask::Signature;
+use super::fault::{Doing, Fault, Result};
+use super::keys::{Key, private_object};
+use super::sign;
+
+/// So many messages are taken at once: enough that the queue costs nothing, few enough that no thread waits at the end.
+const TAKEN_AT_ONCE: usize = 16;
+
+/// One message, made ready for C_Sign.
+pub(super) struct Input {
+    pub(super) item: u64,
+    pub(super) octets: Vec<u8>,
+}
+
+/// The threads. Dropping the pool closes their sessions.
+pub(super) struct Pool {
+    jobs: Option<mpsc::Sender<Job>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Job {
+    key: Arc<Key>,
+    /// The place of the first input in the answer.
+    place: usize,
+    inputs: Vec<Input>,
+    /// Set by the first failure, so that the token is not asked for signatures that nobody will use.
+    stop: Arc<AtomicBool>,
+    answers: mpsc::Sender<(usize, Result<Vec<Signature>>)>,
+}
+
+impl Pool {
+    /// Moves each session into a thread of its own: a session may not be used by two.
+    pub(super) fn start(sessions: Vec<Session>) -> Pool {
+        let (jobs, queue) = mpsc::channel();
+        let queue = Arc::new(Mutex::new(queue));
+        let threads = sessions
+            .into_iter()
+            .map(|session| {
+                let queue = Arc::clone(&queue);
+                std::thread::spawn(move || serve(&session, &queue))
+            })
+            .collect();
+        Pool { jobs: Some(jobs), threads }
+    }
+
+    /// Signs all inputs; the answers are in their order. One failure fails the whole question, with the earliest cause.
+    pub(super) fn sign(&self, key: &Arc<Key>, inputs: Vec<Input>) -> Result<Vec<Signature>> {
+        let wanted = inputs.len();
+        let share = wanted.div_ceil(self.threads.len().max(1)).clamp(1, TAKEN_AT_ONCE);
+        let stop = Arc::new(AtomicBool::new(false));
+        let (answers, collected) = mpsc::channel();
+        let jobs = self.jobs.as_ref().ok_or(Fault::SessionLost)?;
+        let mut inputs = inputs.into_iter().peekable();
+        let mut place = 0;
+        while inputs.peek().is_some() {
+            let inputs: Vec<Input> = inputs.by_ref().take(share).collect();
+            let next = place + inputs.len();
+            let (key, stop, answers) = (Arc::clone(key), Arc::clone(&stop), answers.clone());
+            jobs.send(Job { key, place, inputs, stop, answers }).map_err(|_| Fault::SessionLost)?;
+            place = next;
+        }
+        // The loop below ends when the last job has dropped its sender, whether it was done, stopped, or lost in a panic.
+        drop(answers);
+        let mut parts: Vec<(usize, Result<Vec<Signature>>)> = collected.iter().collect();
+        parts.sort_by_key(|(place, _)| *place);
+        let mut signatures = Vec::with_capacity(wanted);
+        for (_, part) in parts {
+            signatures.extend(part?);
+        }
+        if signatures.len() != wanted {
+            return Err(Fault::SessionLost);
+        }
+        Ok(signatures)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // Without a sender the queue ends, and with it each thread and its session.
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(session: &Session, queue: &Mutex<mpsc::Receiver<Job>>) {
+    let mut handles = HashMap::new();
+    loop {
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = next else { return };
+        if job.stop.load(Ordering::Relaxed) {
+            continue;
+        }
+        let part = sign_part(session, &mut handles, &job);
+        if part.is_err() {
+            job.stop.store(true, Ordering::Relaxed);
+        }
+        // The receiver is gone only when the question was given up.
+        let _ = job.answers.send((job.place, part));
+    }
+}
+
+/// A key is looked for once per session: a search costs more than a signature where a token holds many objects.
+fn sign_part(session: &Session, handles: &mut HashMap<u64, ObjectHandle>, job: &Job) -> Result<Vec<Signature>> {
+    let handle = match handles.get(&job.key.number) {
+        Some(known) => *known,
+        None => {
+            let found = private_object(session, &job.key)?;
+            handles.insert(job.key.number, found);
+            found
+        }
+    };
+    let mechanism = sign::mechanism(job.key.algorithm);
+    let mut part = Vec::with_capacity(job.inputs.len());
+    for input in &job.inputs {
+        let raw = session.sign(&mechanism, handle, &input.octets).doing("signing")?;
+        let value = sign::output(job.key.algorithm, input.item, raw)?;
+        part.push(Signature { item: input.item, value: value.into() });
+    }
+    Ok(part)
+}

@@ -1,0 +1,169 @@
+//! How a key pair is made, and what must hold for it afterwards.
+
+use cryptoki::object::{Attribute, AttributeType, KeyType};
+use cryptoki::types::Ulong;
+
+use super::attributes::{Difference, Half, Value};
+use super::spki;
+use crate::algorithm::KeyAlgorithm;
+
+/// How a pair is made. `lean` leaves out what some modules refuse to take in a template.
+pub(super) struct Recipe<'a> {
+    pub(super) label: &'a str,
+    pub(super) id: &'a [u8],
+    pub(super) algorithm: KeyAlgorithm,
+    pub(super) extractable: bool,
+    pub(super) lean: bool,
+}
+
+/// What one attribute must be.
+pub(super) struct Want {
+    pub(super) attribute: AttributeType,
+    pub(super) value: Value,
+    /// Modules that do not know the attribute cannot have the usage either.
+    pub(super) may_be_absent: bool,
+}
+
+impl Recipe<'_> {
+    /// The private half: it signs and does nothing else.
+    pub(super) fn private(&self) -> Vec<Attribute> {
+        let mut template = vec![
+            Attribute::Token(true),
+            Attribute::Private(true),
+            Attribute::Sensitive(true),
+            Attribute::Extractable(self.extractable),
+            Attribute::Sign(true),
+            Attribute::SignRecover(false),
+            Attribute::Decrypt(false),
+            Attribute::Unwrap(false),
+            Attribute::Derive(false),
+        ];
+        template.extend(self.common());
+        template
+    }
+
+    /// The public half: it verifies and does nothing else.
+    pub(super) fn public(&self) -> Vec<Attribute> {
+        let mut template = vec![
+            Attribute::Token(true),
+            Attribute::Private(false),
+            Attribute::Verify(true),
+            Attribute::VerifyRecover(false),
+            Attribute::Encrypt(false),
+            Attribute::Wrap(false),
+            Attribute::Derive(false),
+        ];
+        match (modulus_bits(self.algorithm), self.algorithm) {
+            (Some(bits), _) => {
+                template.push(Attribute::ModulusBits(Ulong::new(bits)));
+                template.push(Attribute::PublicExponent(spki::EXPONENT.to_vec()));
+            }
+            (None, KeyAlgorithm::EcdsaP256) => template.push(Attribute::EcParams(spki::P256.to_vec())),
+            (None, KeyAlgorithm::EcdsaP384) => template.push(Attribute::EcParams(spki::P384.to_vec())),
+            (None, _) => template.push(Attribute::EcParams(spki::EDWARDS25519.to_vec())),
+        }
+        template.extend(self.common());
+        template
+    }
+
+    /// CKA_ID and CKA_LABEL are given at generation: some modules cannot set them later.
+    fn common(&self) -> Vec<Attribute> {
+        let mut common = vec![Attribute::Id(self.id.to_vec()), Attribute::Label(self.label.as_bytes().to_vec())];
+        if !self.lean {
+            common.extend([Attribute::Modifiable(false), Attribute::Copyable(false)]);
+        }
+        common
+    }
+
+    /// Compares both halves with what was asked for. `made_now`: MODIFIABLE and COPYABLE must be as in the template; for
+    /// a pair that was found they are recorded only, since a lean module may have made it.
+    pub(super) fn difference(&self, private: &Half, public: &Half, made_now: bool) -> Option<Difference> {
+        let kind = Value::Kind(key_type(self.algorithm));
+        let mut wants = safe();
+        wants.extend([
+            Want::is(AttributeType::KeyType, kind.clone()),
+            Want::flag(AttributeType::AlwaysSensitive, true),
+            Want::flag(AttributeType::Extractable, self.extractable),
+            Want::flag(AttributeType::NeverExtractable, !self.extractable),
+            Want::flag(AttributeType::Local, true),
+        ]);
+        let mut public_wants = vec![
+            Want::is(AttributeType::KeyType, kind),
+            Want::flag(AttributeType::Token, true),
+            Want::flag(AttributeType::Private, false),
+            Want::flag(AttributeType::Local, true),
+            Want::flag(AttributeType::Verify, true),
+            Want::flag(AttributeType::Encrypt, false),
+            Want::flag(AttributeType::Wrap, false),
+            Want::unless_absent(AttributeType::VerifyRecover, false),
+            Want::unless_absent(AttributeType::Derive, false),
+        ];
+        if let Some(bits) = modulus_bits(self.algorithm) {
+            public_wants.push(Want::is(AttributeType::ModulusBits, Value::Number(bits)));
+            public_wants.push(Want::is(AttributeType::PublicExponent, Value::Octets(spki::EXPONENT.to_vec())));
+        }
+        if made_now && !self.lean {
+            for list in [&mut wants, &mut public_wants] {
+                list.push(Want::unless_absent(AttributeType::Modifiable, false));
+                list.push(Want::unless_absent(AttributeType::Copyable, false));
+            }
+        }
+        private.difference(&wants).or_else(|| public.difference(&public_wants)).or_else(|| {
+            let found = public.algorithm();
+            (found != Some(self.algorithm)).then(|| Difference {
+                half: public.side.name(),
+                attribute: AttributeType::EcParams.to_string(),
+                found: public.value(AttributeType::EcParams).shown(),
+                wanted: self.algorithm.name().into(),
+            })
+        })
+    }
+}
+
+/// What must hold for any private key that may sign: it cannot be read, and can do nothing but sign. Extractability is
+/// reported and judged by the gate, which knows how the key is backed up.
+pub(super) fn safe() -> Vec<Want> {
+    vec![
+        Want::flag(AttributeType::Token, true),
+        Want::flag(AttributeType::Private, true),
+        Want::flag(AttributeType::Sensitive, true),
+        Want::flag(AttributeType::Sign, true),
+        Want::flag(AttributeType::Decrypt, false),
+        Want::flag(AttributeType::Unwrap, false),
+        Want::flag(AttributeType::Derive, false),
+        Want::unless_absent(AttributeType::SignRecover, false),
+        // Such a key wants a login before every signature, which cryptoki cannot place between C_SignInit and C_Sign.
+        Want::unless_absent(AttributeType::AlwaysAuthenticate, false),
+    ]
+}
+
+impl Want {
+    fn is(attribute: AttributeType, value: Value) -> Want {
+        Want { attribute, value, may_be_absent: false }
+    }
+
+    fn flag(attribute: AttributeType, value: bool) -> Want {
+        Want::is(attribute, Value::Bool(value))
+    }
+
+    fn unless_absent(attribute: AttributeType, value: bool) -> Want {
+        Want { may_be_absent: true, ..Want::flag(attribute, value) }
+    }
+}
+
+pub(super) fn key_type(algorithm: KeyAlgorithm) -> KeyType {
+    match algorithm {
+        KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 => KeyType::EC,
+        KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => KeyType::RSA,
+        KeyAlgorithm::Ed25519 => KeyType::EC_EDWARDS,
+    }
+}
+
+fn modulus_bits(algorithm: KeyAlgorithm) -> Option<u64> {
+    match algorithm {
+        KeyAlgorithm::Rsa2048 => Some(2048),
+        KeyAlgorithm::Rsa3072 => Some(3072),
+        KeyAlgorithm::Rsa4096 => Some(4096),
+        KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 | KeyAlgorithm::Ed25519 => None,
+    }
+}

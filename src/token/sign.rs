@@ -1,0 +1,159 @@
+//! One signature: what goes to the token, and what comes back made fit for X.509.
+
+use cryptoki::mechanism::Mechanism;
+use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
+
+use super::ask::ToSign;
+use super::fault::{Fault, Misuse, Result};
+use super::spki::rsa_octets;
+use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
+
+/// An Ed25519 message is signed whole inside the token, and modules have frames of 16 KiB.
+const LONGEST_MESSAGE: u64 = 16 << 10;
+
+/// What is given to C_Sign for `message`: the digest (ECDSA), the DigestInfo around it (RSA), the message (Ed25519).
+/// Hashing happens outside the token: modules without CKM_ECDSA_SHA256 are common, and a large CRL need not cross.
+pub(super) fn input(algorithm: SignatureAlgorithm, message: ToSign) -> Result<Vec<u8>> {
+    let ToSign { item, message } = message;
+    let message = message.into_vec();
+    let Some(wanted) = digest_octets(algorithm) else {
+        let length = u64::try_from(message.len()).unwrap_or(u64::MAX);
+        if length > LONGEST_MESSAGE {
+            let what = "the length of a message";
+            return Err(Misuse::Range { what, value: length, least: 0, most: LONGEST_MESSAGE }.into());
+        }
+        return Ok(message);
+    };
+    if message.len() != wanted {
+        return Err(Misuse::DigestLength { item, length: message.len(), wanted }.into());
+    }
+    Ok(match digest_info(algorithm) {
+        Some(prefix) => [prefix, message.as_slice()].concat(),
+        None => message,
+    })
+}
+
+/// The mechanism for one kind of key; always the raw one.
+pub(super) fn mechanism(key: KeyAlgorithm) -> Mechanism<'static> {
+    match key {
+        KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 => Mechanism::Ecdsa,
+        KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => Mechanism::RsaPkcs,
+        KeyAlgorithm::Ed25519 => Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519)),
+    }
+}
+
+/// A token's signature as X.509 wants it. The length is exact: a token that drops leading zeros of r or s would
+/// otherwise give a signature that is wrong once in 128 times.
+pub(super) fn output(key: KeyAlgorithm, item: u64, raw: Vec<u8>) -> Result<Vec<u8>> {
+    let field = match key {
+        KeyAlgorithm::EcdsaP256 => Some(32),
+        KeyAlgorithm::EcdsaP384 => Some(48),
+        _ => None,
+    };
+    let wanted = field.map(|octets| 2 * octets).or(rsa_octets(key)).unwrap_or(64);
+    if raw.len() != wanted {
+        return Err(Fault::SignatureLength { item, length: raw.len(), wanted });
+    }
+    let Some(field) = field else { return Ok(raw) };
+    let (r, s) = raw.split_at(field);
+    if [r, s].iter().any(|half| half.iter().all(|octet| *octet == 0)) {
+        return Err(Fault::SignatureZero { item });
+    }
+    Ok(yasna::construct_der(|w| {
+        w.write_sequence(|w| {
+            w.next().write_bigint_bytes(r, true);
+            w.next().write_bigint_bytes(s, true);
+        })
+    }))
+}
+
+fn digest_octets(algorithm: SignatureAlgorithm) -> Option<usize> {
+    match algorithm {
+        SignatureAlgorithm::EcdsaSha256 | SignatureAlgorithm::RsaSha256 => Some(32),
+        SignatureAlgorithm::EcdsaSha384 | SignatureAlgorithm::RsaSha384 => Some(48),
+        SignatureAlgorithm::EcdsaSha512 | SignatureAlgorithm::RsaSha512 => Some(64),
+        SignatureAlgorithm::Ed25519 => None,
+    }
+}
+
+/// The DER of DigestInfo up to the digest (RFC 8017 §9.2, note 1).
+fn digest_info(algorithm: SignatureAlgorithm) -> Option<&'static [u8]> {
+    match algorithm {
+        SignatureAlgorithm::RsaSha256 => Some(&[
+            0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04,
+            0x20,
+        ]),
+        SignatureAlgorithm::RsaSha384 => Some(&[
+            0x30, 0x41, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0x04,
+            0x30,
+        ]),
+        SignatureAlgorithm::RsaSha512 => Some(&[
+            0x30, 0x51, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03, 0x05, 0x00, 0x04,
+            0x40,
+        ]),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::ask::Class;
+
+    fn to_sign(length: usize) -> ToSign {
+        ToSign { item: 7, message: vec![0xab; length].into() }
+    }
+
+    #[test]
+    fn a_digest_of_another_length_is_a_misuse() {
+        for (algorithm, wanted) in [
+            (SignatureAlgorithm::EcdsaSha256, 32),
+            (SignatureAlgorithm::EcdsaSha384, 48),
+            (SignatureAlgorithm::RsaSha512, 64),
+        ] {
+            assert!(input(algorithm, to_sign(wanted)).unwrap().ends_with(&vec![0xab; wanted]));
+            for length in [0, wanted - 1, wanted + 1] {
+                assert_eq!(input(algorithm, to_sign(length)).unwrap_err().class(), Class::Protocol);
+            }
+        }
+        assert!(input(SignatureAlgorithm::Ed25519, to_sign(16 << 10)).is_ok());
+        assert!(input(SignatureAlgorithm::Ed25519, to_sign((16 << 10) + 1)).is_err());
+    }
+
+    #[test]
+    fn a_digest_info_says_its_own_length() {
+        for algorithm in [SignatureAlgorithm::RsaSha256, SignatureAlgorithm::RsaSha384, SignatureAlgorithm::RsaSha512] {
+            let octets = digest_octets(algorithm).unwrap();
+            let info = input(algorithm, to_sign(octets)).unwrap();
+            assert_eq!(usize::from(info[1]), info.len() - 2);
+            assert_eq!(usize::from(info[18]), octets);
+        }
+        assert_eq!(input(SignatureAlgorithm::EcdsaSha256, to_sign(32)).unwrap().len(), 32);
+    }
+
+    #[test]
+    fn ecdsa_integers_are_minimal_and_positive() {
+        let mut raw = vec![0; 64];
+        raw[31] = 0x7f; // r = 127, after 31 zeros
+        raw[32] = 0x80; // s has its top bit set
+        let der = output(KeyAlgorithm::EcdsaP256, 1, raw).unwrap();
+        assert_eq!(der[..8], [0x30, 0x26, 0x02, 0x01, 0x7f, 0x02, 0x21, 0x00]);
+        assert_eq!(der[8], 0x80);
+        assert_eq!(der.len(), 40);
+    }
+
+    #[test]
+    fn a_signature_of_another_length_or_with_a_zero_is_trouble() {
+        for length in [0, 63, 65, 70] {
+            let fault = output(KeyAlgorithm::EcdsaP256, 1, vec![1; length]).unwrap_err();
+            assert!(matches!(fault, Fault::SignatureLength { item: 1, wanted: 64, .. }));
+        }
+        let mut zero = vec![0; 96];
+        zero[0] = 1;
+        let fault = output(KeyAlgorithm::EcdsaP384, 1, zero).unwrap_err();
+        assert!(matches!(fault, Fault::SignatureZero { item: 1 }));
+        assert!(output(KeyAlgorithm::Rsa3072, 1, vec![1; 384]).is_ok());
+        assert!(output(KeyAlgorithm::Rsa3072, 1, vec![1; 383]).is_err());
+        assert!(output(KeyAlgorithm::Ed25519, 1, vec![1; 64]).is_ok());
+    }
+}

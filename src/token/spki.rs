@@ -1,0 +1,186 @@
+//! Public keys: from the attributes of a PKCS#11 object to a SubjectPublicKeyInfo in DER, byte for byte.
+
+use crate::algorithm::KeyAlgorithm;
+
+/// secp256r1 as CKA_EC_PARAMS (RFC 5480 §2.1.1.1).
+pub(super) const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+/// secp384r1 as CKA_EC_PARAMS.
+pub(super) const P384: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22];
+/// The curve's name as PrintableString: what most modules take at generation (PKCS #11 v3.0, section 2.3.10).
+pub(super) const EDWARDS25519: &[u8] = b"\x13\x0cedwards25519";
+/// The other two ways to name the curve that modules give back: RFC 8410's id-Ed25519 and the older GNU arc.
+const ED25519_OIDS: [&[u8]; 2] =
+    [&[0x06, 0x03, 0x2b, 0x65, 0x70], &[0x06, 0x09, 0x2b, 0x06, 0x01, 0x04, 0x01, 0xda, 0x47, 0x0f, 0x01]];
+
+/// 65537, the only public exponent that is made or taken.
+pub(super) const EXPONENT: &[u8] = &[0x01, 0x00, 0x01];
+
+const RSA_ENCRYPTION: &[u64] = &[1, 2, 840, 113549, 1, 1, 1];
+
+/// The kind of an EC key by CKA_EC_PARAMS.
+pub(super) fn curve(params: &[u8]) -> Option<KeyAlgorithm> {
+    match params {
+        P256 => Some(KeyAlgorithm::EcdsaP256),
+        P384 => Some(KeyAlgorithm::EcdsaP384),
+        EDWARDS25519 => Some(KeyAlgorithm::Ed25519),
+        other => ED25519_OIDS.contains(&other).then_some(KeyAlgorithm::Ed25519),
+    }
+}
+
+/// The SubjectPublicKeyInfo of a point on a named curve (RFC 5480 §2, RFC 8410 §4). `ec_point` is CKA_EC_POINT.
+pub(super) fn of_point(algorithm: KeyAlgorithm, ec_point: &[u8]) -> Result<Vec<u8>, &'static str> {
+    // Everything before the point is constant, since each curve has one length of point.
+    let (prefix, length, uncompressed): (&[u8], u8, bool) = match algorithm {
+        KeyAlgorithm::EcdsaP256 => (
+            &[
+                0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+                0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+            ],
+            65,
+            true,
+        ),
+        KeyAlgorithm::EcdsaP384 => (
+            &[
+                0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81,
+                0x04, 0x00, 0x22, 0x03, 0x62, 0x00,
+            ],
+            97,
+            true,
+        ),
+        KeyAlgorithm::Ed25519 => (&[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00], 32, false),
+        KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => return Err("an RSA key has no point"),
+    };
+    let point =
+        bare_point(ec_point, length).ok_or("CKA_EC_POINT has a length that fits neither of its two encodings")?;
+    if uncompressed && point.first() != Some(&0x04) {
+        return Err("CKA_EC_POINT is not an uncompressed point");
+    }
+    Ok([prefix, point].concat())
+}
+
+/// CKA_EC_POINT is a DER OCTET STRING in some modules and the bare octets in others. Both begin with 04 (the tag, or
+/// "uncompressed"), so only the exact length tells them apart.
+fn bare_point(ec_point: &[u8], length: u8) -> Option<&[u8]> {
+    let wanted = usize::from(length);
+    if ec_point.len() == wanted {
+        return Some(ec_point);
+    }
+    let bare = ec_point.strip_prefix(&[0x04, length])?;
+    (bare.len() == wanted).then_some(bare)
+}
+
+/// The SubjectPublicKeyInfo of an RSA key (RFC 3279 §2.3.1, parameters NULL). Refuses another exponent than 65537 and a
+/// modulus whose length is not the algorithm's.
+pub(super) fn of_rsa(algorithm: KeyAlgorithm, modulus: &[u8], exponent: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let octets = rsa_octets(algorithm).ok_or("an EC key has no modulus")?;
+    let modulus = strip_zeros(modulus);
+    if modulus.len() != octets || modulus.first().is_none_or(|first| first & 0x80 == 0) {
+        return Err("CKA_MODULUS has not the length of the key");
+    }
+    if modulus.last().is_none_or(|last| last & 1 == 0) {
+        return Err("CKA_MODULUS is even");
+    }
+    if strip_zeros(exponent) != EXPONENT {
+        return Err("CKA_PUBLIC_EXPONENT is not 65537");
+    }
+    let key = yasna::construct_der(|w| {
+        w.write_sequence(|w| {
+            w.next().write_bigint_bytes(modulus, true);
+            w.next().write_bigint_bytes(EXPONENT, true);
+        })
+    });
+    Ok(yasna::construct_der(|w| {
+        w.write_sequence(|w| {
+            w.next().write_sequence(|w| {
+                w.next().write_oid(&yasna::models::ObjectIdentifier::from_slice(RSA_ENCRYPTION));
+                w.next().write_null();
+            });
+            w.next().write_bitvec_bytes(&key, key.len() * 8);
+        })
+    }))
+}
+
+/// The length of an RSA modulus, and of its signatures, in octets.
+pub(super) fn rsa_octets(algorithm: KeyAlgorithm) -> Option<usize> {
+    match algorithm {
+        KeyAlgorithm::Rsa2048 => Some(256),
+        KeyAlgorithm::Rsa3072 => Some(384),
+        KeyAlgorithm::Rsa4096 => Some(512),
+        KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 | KeyAlgorithm::Ed25519 => None,
+    }
+}
+
+/// Big integers of PKCS #11 have no sign; some modules lead with zeros all the same.
+pub(super) fn strip_zeros(mut octets: &[u8]) -> &[u8] {
+    while let Some(rest) = octets.strip_prefix(&[0]) {
+        octets = rest;
+    }
+    octets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_encodings_of_a_point_give_the_same_key() {
+        for (algorithm, length) in
+            [(KeyAlgorithm::EcdsaP256, 65u8), (KeyAlgorithm::EcdsaP384, 97), (KeyAlgorithm::Ed25519, 32)]
+        {
+            let mut bare = vec![0x04];
+            bare.resize(usize::from(length), 0x11);
+            let wrapped = [&[0x04, length], bare.as_slice()].concat();
+            let spki = of_point(algorithm, &bare).unwrap();
+            assert_eq!(spki, of_point(algorithm, &wrapped).unwrap());
+            // The outer SEQUENCE and the BIT STRING say their own lengths; both must be the real ones.
+            assert_eq!(usize::from(spki[1]), spki.len() - 2);
+            assert_eq!(usize::from(spki[spki.len() - bare.len() - 2]), bare.len() + 1);
+            assert!(of_point(algorithm, &wrapped[..wrapped.len() - 1]).is_err());
+            assert!(of_point(algorithm, &[]).is_err());
+        }
+    }
+
+    #[test]
+    fn a_point_that_looks_like_an_octet_string_is_told_by_its_length() {
+        // A bare P-256 point whose X begins with 41: it could be read as OCTET STRING of 65 octets.
+        let mut bare = vec![0x04, 65];
+        bare.resize(65, 0x22);
+        assert!(of_point(KeyAlgorithm::EcdsaP256, &bare).unwrap().ends_with(&bare));
+    }
+
+    #[test]
+    fn a_compressed_point_is_refused() {
+        let mut point = vec![0x02];
+        point.resize(65, 1);
+        assert_eq!(of_point(KeyAlgorithm::EcdsaP256, &point), Err("CKA_EC_POINT is not an uncompressed point"));
+    }
+
+    #[test]
+    fn an_rsa_key_has_its_exact_length_and_exponent() {
+        let mut modulus = vec![0xff; 256];
+        let spki = of_rsa(KeyAlgorithm::Rsa2048, &modulus, &[0, 1, 0, 1]).unwrap();
+        // RFC 3279's encoding of an RSA-2048 key: 294 octets with this prefix.
+        assert_eq!(spki.len(), 294);
+        let prefix = [
+            0x30, 0x82, 0x01, 0x22, 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05,
+            0x00, 0x03, 0x82, 0x01, 0x0f, 0x00, 0x30, 0x82, 0x01, 0x0a, 0x02, 0x82, 0x01, 0x01, 0x00, 0xff,
+        ];
+        assert!(spki.starts_with(&prefix));
+        assert!(spki.ends_with(&[0x02, 0x03, 0x01, 0x00, 0x01]));
+        let padded = [&[0], modulus.as_slice()].concat();
+        assert_eq!(of_rsa(KeyAlgorithm::Rsa2048, &padded, EXPONENT).unwrap(), spki);
+        assert!(of_rsa(KeyAlgorithm::Rsa2048, &modulus, &[3]).is_err());
+        assert!(of_rsa(KeyAlgorithm::Rsa3072, &modulus, EXPONENT).is_err());
+        modulus[0] = 0x7f;
+        assert!(of_rsa(KeyAlgorithm::Rsa2048, &modulus, EXPONENT).is_err());
+        assert!(of_rsa(KeyAlgorithm::Rsa2048, &[], EXPONENT).is_err());
+    }
+
+    #[test]
+    fn curves_are_known_by_every_name_that_modules_use() {
+        assert_eq!(curve(P256), Some(KeyAlgorithm::EcdsaP256));
+        assert_eq!(curve(&[0x06, 0x03, 0x2b, 0x65, 0x70]), Some(KeyAlgorithm::Ed25519));
+        assert_eq!(curve(EDWARDS25519), Some(KeyAlgorithm::Ed25519));
+        assert_eq!(curve(&[0x06, 0x03, 0x2b, 0x65, 0x71]), None);
+    }
+}

@@ -1,0 +1,59 @@
+//! End-entity certificates, judged by rustls-webpki.
+
+use std::time::Duration;
+
+use pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
+use webpki::aws_lc_rs as algorithms;
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+
+use super::certificate::read_certificate;
+use super::error::{Error, PathFault};
+use super::fields::{CertFields, key_usage};
+use super::verify::{link, understood};
+
+/// id-kp-clientAuth (RFC 5280 §4.2.1.12).
+const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
+
+/// What CAs of ours sign with: each kind of key with the digest of its strength (see `KeyAlgorithm::signs_with`).
+static ACCEPTED: &[&dyn SignatureVerificationAlgorithm] = &[
+    algorithms::ECDSA_P256_SHA256,
+    algorithms::ECDSA_P384_SHA384,
+    algorithms::RSA_PKCS1_2048_8192_SHA256,
+    algorithms::RSA_PKCS1_2048_8192_SHA512,
+    algorithms::ED25519,
+];
+
+/// Verifies an end-entity certificate at a time (seconds since the epoch) with the issuing CA as trust anchor: signature, dates
+/// and serverAuth by rustls-webpki; clientAuth, which servers need as well, and, since webpki ignores them in an anchor, the issuer's key
+/// usage and validity and the key identifiers by rules of our own. Returns what the certificate says.
+pub fn verify_leaf(certificate: &[u8], issuer_certificate: &[u8], time_unix: i64) -> Result<CertFields, Error> {
+    let fields = read_certificate(certificate)?;
+    let issuer = read_certificate(issuer_certificate)?;
+    link(&fields.issuer, fields.aki.as_deref(), &issuer, false)?;
+    understood(&fields.critical, &fields.others)?;
+    if fields.ca.is_some() {
+        return Err(PathFault::LeafIsCa.into());
+    }
+    if issuer.key_usage & key_usage::KEY_CERT_SIGN == 0 {
+        return Err(PathFault::KeyUsage("keyCertSign").into());
+    }
+    if fields.not_before < issuer.not_before || fields.not_after > issuer.not_after {
+        return Err(PathFault::Validity.into());
+    }
+    let refuse = |usage: &'static str, cause: webpki::Error| PathFault::Webpki { usage, cause: cause.to_string() };
+    let issuer = CertificateDer::from(issuer_certificate);
+    let anchor = anchor_from_trusted_cert(&issuer).map_err(|e| refuse("a trust anchor", e))?;
+    let certificate = CertificateDer::from(certificate);
+    let leaf = EndEntityCert::try_from(&certificate).map_err(|e| refuse("an end entity", e))?;
+    let seconds = u64::try_from(time_unix).map_err(|_| PathFault::Validity)?;
+    let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    // One signature verification: webpki is asked about one purpose, the other is read.
+    leaf.verify_for_usage(ACCEPTED, std::slice::from_ref(&anchor), &[], time, KeyUsage::server_auth(), None, None)
+        .map_err(|e| refuse("serverAuth", e))?;
+    if !fields.eku.iter().any(|oid| oid == CLIENT_AUTH) {
+        return Err(
+            PathFault::Webpki { usage: "clientAuth", cause: "the purpose is not in the certificate".into() }.into()
+        );
+    }
+    Ok(fields)
+}
