@@ -10,7 +10,10 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use coldroot::audit::entry::Body;
+use coldroot::audit::note::VerifierKey;
+use coldroot::config::Hierarchy;
 use coldroot::digest::Digest;
+use coldroot::release::{self, Trust};
 use harness::station::{COLDROOT, PIN, Row, Run, Station, generated};
 use harness::{copy_tree, files, repository, verify_py};
 use serde_json::Value;
@@ -591,6 +594,84 @@ fn p06_one_bad_request_spoils_only_itself() {
     assert!(bad.iter().all(|id| refused.contains(id)), "{refused:?}");
     assert!(good.iter().all(|id| issued.contains(id)), "{issued:?}");
     station.check_log();
+}
+
+#[test]
+fn p01_check_counts_the_approvals_on_record() {
+    let station = Station::ready();
+    let key = VerifierKey::parse(&station.verifier_key()).unwrap();
+    let own = fs::read_to_string(station.path("hierarchy.toml")).unwrap();
+    let judge = |hierarchy: &Hierarchy| {
+        let trust = Trust { verifier_key: &key, hierarchy: Some(hierarchy), root: None, now: 0 };
+        release::check(&station.path("out/release-0002"), &trust).map(|_| ())
+    };
+    judge(&Hierarchy::parse(&own).unwrap()).unwrap();
+    // The same file in the eyes of a reader who asks for three persons, or whose officer has another key.
+    let eve = fs::read_to_string(station.path("officers/mallory.pub")).unwrap();
+    let bob = fs::read_to_string(station.path("officers/bob.pub")).unwrap();
+    let third = own.replacen("roles = [\"operator\"]", "roles = [\"operator\", \"officer\"]", 1);
+    let third = third.replacen("[[token]]", "[quorum]\ncertificates = { officer = 3 }\n\n[[token]]", 1);
+    for text in [third, own.replace(bob.trim(), eve.trim())] {
+        let mut other = Hierarchy::parse(&text).unwrap();
+        other.digest = Digest::of(own.as_bytes());
+        let refused = judge(&other).unwrap_err();
+        assert!(matches!(refused, release::Error::Check { check: "approvals", .. }), "{refused}");
+    }
+}
+
+#[test]
+fn p04_unpacking_never_goes_back_and_touches_nothing_else() {
+    let station = Station::ready();
+    let key = station.verifier_key();
+    let unpack = |n: u64, to: &str| {
+        let release = format!("out/release-{n:04}");
+        station.run(&["unpack", &release, "--to", to, "--verifier-key", &key, "--hierarchy", "hierarchy.toml"])
+    };
+    unpack(2, "www").ok();
+    let newest = fs::read(station.path("www/log/checkpoint")).unwrap();
+    unpack(1, "www").fails(1, "newer release");
+    unpack(2, "www").ok();
+    assert_eq!(fs::read(station.path("www/log/checkpoint")).unwrap(), newest);
+    // A directory `log` of somebody else.
+    fs::create_dir_all(station.path("var/log")).unwrap();
+    fs::write(station.path("var/log/precious.txt"), "mine").unwrap();
+    unpack(2, "var").fails(1, "not an audit log");
+    assert_eq!(files(&station.path("var")).len(), 1);
+    // Stopped between taking the old log away and putting the new one in: nothing is lost.
+    fs::rename(station.path("www/log"), station.path("www/log.old")).unwrap();
+    unpack(1, "www").fails(1, "newer release");
+    assert_eq!(fs::read(station.path("www/log/checkpoint")).unwrap(), newest);
+}
+
+#[test]
+fn p02_a_release_that_lies_there_gets_its_receipt_only_after_a_check() {
+    let station = Station::ready();
+    let plan = station.planned(&station.bundle(1, 1));
+    let approvals = station.approve(&plan);
+    fs::create_dir_all(station.path("out/release-0003")).unwrap();
+    station.sign(&plan, &approvals).fails(3, "not the release on record");
+    assert!(!station.bodies().iter().any(|b| matches!(b, Body::ReleaseWritten { release: 3, .. })));
+    fs::remove_dir(station.path("out/release-0003")).unwrap();
+    station.sign(&plan, &approvals).ok();
+    station.check_log();
+}
+
+#[test]
+fn p07_what_is_shown_on_a_terminal_is_ascii() {
+    let station = Station::bare();
+    let hostile = "a\u{1b}[31m\u{202e}\u{9b}b";
+    fs::write(station.path("evil.statement"), format!("coldroot-statement-v0\n{hostile}\n")).unwrap();
+    fs::write(station.path("evil.ceremony"), format!("format = \"coldroot-ceremony-v0\"\n# {hostile}\n")).unwrap();
+    fs::write(station.path("evil.toml"), "format = \"coldroot-hierarchy-v0\"\n\"na\\u001b[31me\" = 1\n").unwrap();
+    for args in [vec!["show", "evil.statement"], vec!["show", "evil.ceremony"], vec!["check", "evil.toml"]] {
+        for more in [vec![], vec!["--json"]] {
+            let run = Run::of(Command::new(COLDROOT).args(&args).args(more).current_dir(station.dir()));
+            let said = format!("{}{}", run.out, run.err);
+            assert!(said.chars().all(|c| c == '\n' || (' '..='~').contains(&c)), "{said:?}");
+            assert!(said.contains("1b"), "{said}");
+        }
+    }
+    Run::of(Command::new(COLDROOT).args(["--json", "show", "/dev/zero"])).fails(1, "no regular file");
 }
 
 #[test]

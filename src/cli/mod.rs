@@ -116,7 +116,7 @@ pub fn run() -> ExitCode {
         Verb::Plan(args) => plan::plan(&cli.globals, args),
         #[cfg(feature = "station")]
         Verb::Sign(args) => sign::sign(&cli.globals, args),
-        Verb::Show(args) => show::show(&cli.globals, args),
+        Verb::Show(args) => show::show(args),
         Verb::Check(args) => offline::check(&cli.globals, args),
         Verb::Approve(args) => offline::approve(args),
         Verb::Pack(args) => offline::pack(args),

@@ -13,7 +13,7 @@ use crate::x509::fields::{CertFields, CrlFields, GeneralName};
 use crate::{bundle, config, release, x509};
 
 use super::recognise::{Kind, recognise};
-use super::{Answer, Failure, Globals, offline};
+use super::{Answer, Failure, offline};
 
 /// Shows something.
 #[derive(Args)]
@@ -35,8 +35,7 @@ pub struct ShowArgs {
 /// Rows of a table without `--all`.
 const ROWS: usize = 20;
 
-pub fn show(globals: &Globals, args: ShowArgs) -> Result<Answer, Failure> {
-    let _ = globals;
+pub fn show(args: ShowArgs) -> Result<Answer, Failure> {
     let rows = if args.all { usize::MAX } else { ROWS };
     match (recognise(&args.path)?, args.item) {
         (Kind::Plan, item) => plan(&args.path, item, rows),

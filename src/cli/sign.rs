@@ -19,6 +19,7 @@ use serde_json::json;
 use crate::approval::{Quorate, quorate};
 use crate::audit::Log;
 use crate::audit::entry::{Body, End, Entry, Start};
+use crate::audit::note::VerifierKey;
 use crate::cbor::Bytes;
 use crate::config::{Environment, Role};
 use crate::digest::Digest;
@@ -26,7 +27,7 @@ use crate::gate::{self, Gate, recorded};
 use crate::issue::{self, KeyMade, Outcome, Signer};
 use crate::ledger::{Ledger, PlanState};
 use crate::plan::{self, Item, Kind, Plan};
-use crate::release;
+use crate::release::{self, Trust};
 use crate::report::terminal::{human_count, pairs, progress, rate};
 
 use super::station::{Station, read_signatures, seal};
@@ -92,7 +93,7 @@ pub fn sign(globals: &Globals, args: SignArgs) -> Result<Answer, Failure> {
     if state.end.is_none() {
         run.start(&mut log, &mut ledger, &plan, &args, &state)?;
         run.items(&mut log, &ledger, &mut plan, state.recorded, globals.plain)?;
-        run.refusals(&mut log, &ledger, &mut plan, state.recorded)?;
+        run.refusals(&mut log, &mut plan, state.recorded)?;
     }
     let release = run.end(&mut log, &mut ledger, &mut plan, mark.release)?;
     run.gate.close()?;
@@ -172,8 +173,7 @@ impl Run<'_> {
     }
 
     /// The refused requests, after the items, each with its reason.
-    fn refusals(&mut self, log: &mut Log, ledger: &Ledger, plan: &mut Plan, recorded: u64) -> Result<(), Failure> {
-        let _ = ledger;
+    fn refusals(&mut self, log: &mut Log, plan: &mut Plan, recorded: u64) -> Result<(), Failure> {
         let from = recorded.saturating_sub(plan.head().items);
         let digest = plan.digest();
         for refusal in plan.refusals()?.into_iter().skip(usize::try_from(from).unwrap_or(usize::MAX)) {
@@ -240,14 +240,18 @@ fn write_release(
         return Err(Failure::refused("the plan has not ended", "run `coldroot sign` again"));
     };
     if target.exists() {
-        // Stopped between the name and the receipt: nothing says that it was read back.
-        let found = release::Release::open(&target)?.manifest;
-        if found != end.manifest {
-            return Err(Failure {
-                code: Code::Halted,
-                what: format!("{} is not the release on record", target.display()),
-                hint: Some(format!("move {} away and run the same command again", target.display())),
-            });
+        // Stopped between the name and the receipt: nothing says that it was read back, so all of it is checked.
+        let halt = |why: String| Failure {
+            code: Code::Halted,
+            what: format!("{} is not the release on record: {why}", target.display()),
+            hint: Some(format!("move {} away and run the same command again", target.display())),
+        };
+        let verifier_key = VerifierKey::parse(&log.genesis()?.verifier_key).map_err(crate::audit::Error::from)?;
+        let trust =
+            Trust { verifier_key: &verifier_key, hierarchy: Some(&station.hierarchy), root: None, now: station.now() };
+        let checked = release::check(&target, &trust).map_err(|e| halt(e.to_string()))?;
+        if checked.manifest() != end.manifest {
+            return Err(halt("its manifest differs".into()));
         }
     } else {
         // After a cut the staged containers may be gone or torn: made again, they must be what the end entry vouches for.

@@ -66,6 +66,13 @@ pub struct Findings {
     pub not_compared: Vec<String>,
 }
 
+impl Checked {
+    /// SHA-256 of the manifest, which the end entry names.
+    pub fn manifest(&self) -> Digest {
+        self.release.manifest
+    }
+}
+
 impl Release {
     /// Opens a release directory.
     pub fn open(directory: &Path) -> Result<Release, Error> {
