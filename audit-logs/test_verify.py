@@ -159,7 +159,7 @@ class Made(unittest.TestCase):
         hierarchy = self.log.artefact(b"a hierarchy")
         self.log.entries = [
             entry("genesis", origin=ORIGIN, name="n", environment="rehearsal", hierarchy=hierarchy,
-                  verifier_key=self.log.vkey, approvals=[], program="0.1.0"),
+                  verifier_key=self.log.vkey, approvals=[], requesters=hierarchy, program="0.1.0"),
             entry("open", mark_size=1, cut=0),
             entry("planned", plan=self.plan, kind="certificates", items=items, refused=0, bundle=None,
                   counts=[{"act": "root", "ca": "root", "detail": "root", "count": 1}]),
@@ -168,7 +168,7 @@ class Made(unittest.TestCase):
 
     def add(self, item, der, ca, subject_ca=None, **change):
         request = None if subject_ca else "r%d" % item
-        body = dict(plan=self.plan, item=item, ca=ca, subject_ca=subject_ca, request=request, profile="p", der=der)
+        body = dict(plan=self.plan, item=item, ca=ca, subject_ca=subject_ca, request=request, profile="p", requester=None, der=der)
         self.log.entries.append(entry("certificate", **dict(body, **change)))
 
     def add_crl(self, item, der, number):
@@ -238,6 +238,23 @@ class Made(unittest.TestCase):
             path.write_bytes(whole)
         self.log.verify()
 
+    def test_a_receipt_names_the_checkpoint_that_its_release_carries(self):
+        self.whole()
+        note = self.log.artefact(b"a note")
+        receipt = dict(release=1, manifest=sha(b"m"), checkpoint=note, target="release-0001")
+        self.log.entries.append(entry("release-written", **receipt))
+        self.log.write()
+        self.log.verify()
+        path = self.log.path / "artefact" / note.hex()[:2] / note.hex()
+        path.write_bytes(b"another note")
+        self.refused("")
+        path.unlink()
+        self.refused("(checkpoint) is missing", index=len(self.log.entries) - 1)
+        (self.log.path / "tail").unlink()
+        self.assertEqual(self.log.verify()["absent"], 2)
+        with self.assertRaises(verify.Refused):
+            verify.parse_entry(entry("release-written", **{**receipt, "checkpoint": None}))
+
     def test_tiles_checkpoint_and_artefacts_are_checked(self):
         self.fill(300)
         self.log.write()
@@ -305,6 +322,63 @@ class Made(unittest.TestCase):
             ("genesis", lambda: self.log.entries.append(self.log.entries[0])),
             ("genesis", lambda: self.log.entries.__delitem__(0)),
             ("counts", lambda: (self.add(0, ROOT, "root", "root"), self.log.entries.append(end))),
+        ]
+        for reason, change in cases:
+            self.start()
+            change()
+            self.log.write()
+            self.refused(reason)
+
+    def void(self, done, **change):
+        body = dict(plan=self.plan, reason="why", done=done, approvals=[], operator="o", witness="w", witness_time=None)
+        self.log.entries.append(entry("void", **dict(body, **change)))
+
+    def revoke(self, item, serial=b"\x03", **change):
+        body = dict(plan=self.plan, item=item, ca="ca", serial=serial, reason=4, date=1795305600)
+        self.log.entries.append(entry("revoked", **dict(body, **change)))
+
+    def refusal(self):
+        self.log.entries.append(entry("refused", plan=self.plan, request="r", check="void", reason="not processed"))
+
+    def ended(self, done, refused):
+        self.log.entries.append(
+            entry("end", plan=self.plan, release=1, done=done, refused=refused, manifest=sha(b"m"))
+        )
+
+    def test_a_plan_may_be_voided_and_certificates_revoked(self):
+        self.add(0, ROOT, "root", "root")
+        self.add(1, CA, "root", "ca")
+        self.revoke(2, reason=None)
+        self.add_crl(3, crl("CA", CA_KEY, 1), 1)
+        self.void(4)
+        self.refusal()
+        self.ended(4, 1)
+        self.log.write()
+        self.log.verify({ROOT})
+        # A plan that was never started.
+        self.start()
+        del self.log.entries[3]
+        self.void(0)
+        self.ended(0, 0)
+        self.log.write()
+        self.log.verify()
+
+    def test_the_order_of_voids_and_revocations_is_checked(self):
+        start = self.log.entries[3]
+        other = dict(plan=sha(b"other"))
+        cases = [
+            ("count of the void", lambda: self.void(1)),
+            ("count of the void", lambda: (self.revoke(0), self.void(0))),
+            ("follows the void", lambda: (self.void(0), self.revoke(0))),
+            ("not planned", lambda: self.void(0, **other)),
+            ("has ended", lambda: (self.void(0), self.void(0))),
+            ("has ended", lambda: (self.ended(0, 0), self.void(0))),
+            ("after it was voided", lambda: (self.void(0), self.log.entries.append(start))),
+            ("outside", lambda: self.revoke(0, **other)),
+            ("outside", lambda: (self.ended(0, 0), self.revoke(0))),
+            ("out of order", lambda: (self.revoke(1), self.revoke(1))),
+            ("beyond", lambda: self.revoke(9)),
+            ("counts", lambda: (self.revoke(0), self.ended(0, 0))),
         ]
         for reason, change in cases:
             self.start()

@@ -195,7 +195,7 @@ def exactly(wanted):
 APPROVED = record(person=text, fingerprint=text, signature=digest)
 BUNDLE = record(desk=text, sequence=u64, digest=digest)
 COUNT = record(act=text, ca=text, detail=text, count=u64)
-KEY_ALGORITHM = one_of("ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072", "rsa-4096", "ed25519")
+KEY_ALGORITHM = one_of("ecdsa-p256", "ecdsa-p384", "ecdsa-p521", "rsa-2048", "rsa-3072", "rsa-4096", "ed25519")
 
 BODIES = {
     "genesis": record(
@@ -205,12 +205,13 @@ BODIES = {
         hierarchy=digest,
         verifier_key=text,
         approvals=list_of(APPROVED),
+        requesters=digest,
         program=text,
     ),
     "open": exactly({"mark-size": u64, "cut": u64}),
     "pin-try": record(token=text),
     "login": record(token=text, serial=text, module=text),
-    "bundle-received": record(bundle=BUNDLE, count=u64),
+    "bundle-received": record(bundle=BUNDLE, count=u64, revocations=u64),
     "planned": record(
         plan=digest,
         kind=one_of("keys", "certificates"),
@@ -241,14 +242,25 @@ BODIES = {
         subject_ca=optional(text),
         request=optional(text),
         profile=text,
+        requester=optional(digest),
         der=octets,
     ),
+    "revoked": record(plan=digest, item=u64, ca=text, serial=octets, reason=optional(u64), date=i64),
     "crl": record(
         plan=digest, item=u64, ca=text, number=u64, this_update=i64, next_update=i64, crl=digest
     ),
     "refused": record(plan=digest, request=text, check=text, reason=text),
+    "void": record(
+        plan=digest,
+        reason=text,
+        done=u64,
+        approvals=list_of(APPROVED),
+        operator=text,
+        witness=text,
+        witness_time=optional(i64),
+    ),
     "end": record(plan=digest, release=u64, done=u64, refused=u64, manifest=digest),
-    "release-written": record(release=u64, manifest=digest, target=text),
+    "release-written": record(release=u64, manifest=digest, checkpoint=digest, target=text),
     "failure": record(what=text),
 }
 
@@ -701,17 +713,29 @@ class Rules:
         if kind == "planned":
             if body["plan"] in self.plans:
                 raise Refused("the plan was planned before")
-            self.plans[body["plan"]] = dict(kind=body["kind"], items=body["items"], last=-1, done=0, refused=0, ended=False)
+            self.plans[body["plan"]] = dict(kind=body["kind"], items=body["items"], last=-1, done=0, refused=0, void=False, ended=False)
         if kind == "start":
             plan = self.plans.get(body["plan"])
             if plan is None:
                 raise Refused("a plan is started that was not planned")
             if plan["ended"]:
                 raise Refused("a plan is started after its end")
+            if plan["void"]:
+                raise Refused("a plan is started after it was voided")
             if self.open not in (None, body["plan"]):
                 raise Refused("a plan is started while another is open")
             self.open = body["plan"]
-        if kind in ("key-generated", "certificate", "crl", "refused", "end"):
+        if kind == "void":
+            plan = self.plans.get(body["plan"])
+            if plan is None or plan["ended"] or plan["void"]:
+                raise Refused("a plan is voided that was not planned, or has ended")
+            if self.open not in (None, body["plan"]):
+                raise Refused("a plan is voided while another is open")
+            if body["done"] != plan["done"]:
+                raise Refused("the count of the void entry is not that of the log")
+            plan["void"] = True
+            self.open = body["plan"]
+        if kind in ("key-generated", "certificate", "revoked", "crl", "refused", "end"):
             if self.open is None or body["plan"] != self.open:
                 raise Refused("it stands outside the start and end of its plan")
             self.within(self.plans[self.open], kind, body)
@@ -725,6 +749,8 @@ class Rules:
             plan["ended"] = True
             self.open = None
         else:
+            if plan["void"]:
+                raise Refused("an item follows the void of its plan")
             if plan["kind"] != ("keys" if kind == "key-generated" else "certificates"):
                 raise Refused("the plan is of the other kind")
             if not plan["last"] < body["item"] < plan["items"]:
@@ -740,7 +766,7 @@ class Artefacts:
     """Files named by their SHA-256."""
 
     # What a station must hold itself; in a published copy everything may be absent.
-    KEPT = {"hierarchy", "approval", "plan", "crl"}
+    KEPT = {"hierarchy", "requesters", "approval", "plan", "crl", "checkpoint"}
 
     def __init__(self, directory, station):
         self.directory = directory
@@ -751,11 +777,12 @@ class Artefacts:
 
     @staticmethod
     def named(kind, body):
-        if kind in ("genesis", "start"):
+        if kind in ("genesis", "start", "void"):
             for approval in body["approvals"]:
                 yield "approval", approval["signature"]
         if kind == "genesis":
             yield "hierarchy", body["hierarchy"]
+            yield "requesters", body["requesters"]
         if kind == "planned":
             yield "plan", body["plan"]
         if kind == "crl":
@@ -764,6 +791,8 @@ class Artefacts:
             yield "bundle", body["bundle"]["digest"]
         if kind == "end":
             yield "manifest", body["manifest"]
+        if kind == "release-written":
+            yield "checkpoint", body["checkpoint"]
 
     def path(self, name):
         return os.path.join(self.directory.path, "artefact", name.hex()[:2], name.hex())

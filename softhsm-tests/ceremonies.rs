@@ -76,6 +76,45 @@ fn rsa_keys_sign_roots_intermediates_and_leaves() {
     station.check_log();
 }
 
+/// A request by the `openssl` program, with a key of this kind, and its row of the desk's table.
+fn request(station: &Station, key: &str) -> std::path::PathBuf {
+    let row = harness::station::Row { request: "r-1".into(), names: vec!["a.example.org".into()], csr: Vec::new() };
+    let dir = station.requests("requests", &[row]);
+    let (csr, private) = (dir.join("r-1.der"), station.desk("private.pem"));
+    let mut args = vec!["req", "-new", "-nodes", "-outform", "DER", "-subj", "/CN=a.example.org"];
+    args.extend(["-addext", "subjectAltName=DNS:a.example.org", "-keyout", text(&private), "-out", text(&csr)]);
+    args.extend(["-newkey"].into_iter().chain(key.split(' ')));
+    assert!(openssl(&args).contains("status: 0"));
+    dir
+}
+
+#[test]
+fn ed25519_and_p521_keys_sign_roots_intermediates_leaves_and_crls() {
+    for (kind, newkey) in [("ed25519", "ed25519"), ("ecdsa-p521", "ec -pkeyopt ec_paramgen_curve:P-521")] {
+        let algorithm = format!("algorithm = \"{kind}\"");
+        let hierarchy = HIERARCHY
+            .replace("algorithm = \"ecdsa-p384\"", &algorithm)
+            .replace("algorithm = \"ecdsa-p256\"", &algorithm)
+            .replace("days = 90", &format!("days = 90\nkeys = [\"{kind}\"]"));
+        let station = Station::bare_of(hierarchy);
+        station.init().ok();
+        for _ in ["keys", "certificates"] {
+            let plan = station.planned_ceremony();
+            station.sign(&plan, &station.approve(&plan)).ok();
+        }
+        let plan = station.planned(&station.pack(&request(&station, newkey), 1));
+        let signed = station.sign(&plan, &station.approve(&plan)).ok();
+        openssl_accepts(&station, signed["directory"].as_str().unwrap());
+        let leaf = station.path("www/certs/r-1.pem");
+        let said = openssl(&["x509", "-in", text(&leaf), "-noout", "-ext", "keyUsage"]);
+        assert!(said.contains("Digital Signature\n"), "nothing but signatures: {said}");
+        station.check_log();
+        // Other kinds of key are refused, by the profile's own list.
+        let refused = station.plan(&station.bundle(2, 2)).ok();
+        assert_eq!(refused["refused"], 2, "{refused}");
+    }
+}
+
 const SECOND: &str = r#"format = "coldroot-ceremony-v0"
 title = "A second intermediate and a new root CRL"
 

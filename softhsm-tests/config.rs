@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use coldroot::config::{Act, Ceremony, Environment, Error, Hierarchy, MAX_FILE};
+use coldroot::config::{Act, Ceremony, Environment, Error, Guard, Hierarchy, MAX_FILE};
 
 const EXAMPLE: &str = include_str!("../ceremony-scripts/hierarchy.example.toml");
 const CEREMONY: &str = include_str!("../ceremony-scripts/root-and-intermediate.toml");
@@ -71,19 +71,38 @@ fn the_example_is_lawful_as_it_is() {
     // The comments name the defaults, so the same file without the fields means the same.
     let bare = [
         Remove("quorum"),
+        Remove("station"),
         Remove("token[0].sessions"),
         Remove("profile[2].days"),
         Remove("profile[2].window-hours"),
         Remove("profile[2].xmpp-addr"),
+        Remove("profile[2].wildcards"),
+        Remove("profile[2].common-name"),
         Remove("profile[2].keys"),
+        Remove("profile[2].key-reuse"),
+        Remove("profile[2].validators"),
+        Remove("profile[2].validation-days"),
+        Remove("desk[0].max-revocations"),
+        Remove("profile[4].days"),
     ];
     let bare = Hierarchy::parse(&changed(EXAMPLE, &bare)).unwrap();
+    assert_eq!((bare.sandbox, bare.locked_pages), (h.sandbox, h.locked_pages));
     assert_eq!((bare.quorum_init, bare.quorum_keys), (h.quorum_init, h.quorum_keys));
     assert_eq!(bare.quorum_certificates, h.quorum_certificates);
     assert_eq!(bare.tokens[0].sessions, h.tokens[0].sessions);
     let (a, b) = (&bare.profiles[2], &h.profiles[2]);
     assert_eq!((a.days, a.window_hours, a.xmpp_addr), (b.days, b.window_hours, b.xmpp_addr));
-    assert_eq!(a.keys, b.keys);
+    assert_eq!((a.wildcards, a.common_name, a.ip), (b.wildcards, b.common_name, false));
+    assert_eq!(bare.profiles[4].days, h.profiles[4].days);
+    // Every kind of key that a CA may have.
+    for kind in ["ecdsa-p256", "ecdsa-p384", "ecdsa-p521", "rsa-3072", "rsa-4096", "ed25519"] {
+        let h =
+            Hierarchy::parse(&EXAMPLE.replace("algorithm = \"ecdsa-p384\"", &format!("algorithm = '{kind}'"))).unwrap();
+        assert_eq!(h.keys[0].algorithm.name(), kind);
+    }
+    assert_eq!((&a.keys, a.key_reuse), (&b.keys, b.key_reuse));
+    assert_eq!((a.validators, a.validation_days), (b.validators, b.validation_days));
+    assert_eq!(bare.desks[0].max_revocations, h.desks[0].max_revocations);
 }
 
 #[test]
@@ -112,6 +131,13 @@ const ADA: &str = "['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAaqxanBPLmSTHFSRGF914o
 const RSA: &str = "'ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQCJP3Z2m7RspwauNJMPWy3sqPOzC2QMYkEa404Zbel8SvORLqD/ivO8d3dlyvlpX1VaRUTLgg9W9AUwvLJoFxf63fkJ86ZLHXbDr0HeIeXqtWWt1gj9jhF7DH6QuLu6pFGafbEDZBz0wmCIRS0cNaloEexekDni1Qg538r9VOCboW3VAUjHsg+7gDABgDtNSqytDGJyT5G8+fDkh94zdmqefd/q2JQUp9j4p9FL2pYTTClYtgGuW7Z5x04M/nnb2V72cYWq1G+x3rlT8tki9NZ7OPTaMlsqwT5rkmDw+jXsPD0sTpDnk3JAA+P/sMRD+fk7SuYnXIOItXfPpy6Os0Rl'";
 const P384: &str = "'ecdsa-sha2-nistp384 AAAAE2VjZHNhLXNoYTItbmlzdHAzODQAAAAIbmlzdHAzODQAAABhBI3y5xBB2gCVHc1Zp1icqHfohEDndF6V27paQBFGydxQFlC3hz60Ps+3Ord96Dt5OsU+AtiT00ntTLzL8b39PfMA84Vm0VvlWHRlgCig3lt2afi20N41qL2B/XvFVUJZ6Q=='";
 const P256: &str = "'ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBDssELsorQJoFqTa/o2rDKpWuQP69U5v7tjJti3HyQeFP9rEdNe7J36/e8XuJX2kGyOgCPCZqyKsxLcZbaw6Yhc='";
+/// The example's desk's key.
+const DESK: &str = "['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICWhR7j4q5h5bjoNOqU3H9kwhBImRxuNfnDasDlco3bL']";
+const VALIDATOR: Edit = Set(
+    "validator",
+    "[{ id = 'val', keys = ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILlMg+hpccDHXdtBMaTN4PUF1R5vPvNj44MxiEW1ureW'] }]",
+);
+const SK: &str = "['sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIAaqxanBPLmSTHFSRGF914oCqvlfwzpg2B3+gOu/+JLTAAAABHNzaDo=']";
 /// A third CA under the second, by the same profile.
 const THIRD_KEY: Edit =
     Push("key", "{ id = 'k3', token = 'main', label = 'k3', algorithm = 'ecdsa-p256', backup = 'none' }");
@@ -194,6 +220,30 @@ fn lawless_hierarchies_are_refused_by_the_path_of_the_field() {
         ("CA profile with issuer", &[Set("profile[1].issuer", "'root'")], "profile[1].issuer"),
         ("unknown profile of a desk", &[Set("desk[0].profiles", "['x']")], "desk[0].profiles"),
         ("CA profile of a desk", &[Set("desk[0].profiles", "['intermediate']")], "desk[0].profiles"),
+        // validators and limits of desks
+        ("validator with a desk's key", &[VALIDATOR, Set("validator[0].keys", DESK)], "validator[0].keys[0]"),
+        ("validator with a person's key", &[VALIDATOR, Set("validator[0].keys", ADA)], "validator[0].keys[0]"),
+        ("validator without a key", &[VALIDATOR, Set("validator[0].keys", "[]")], "validator[0].keys"),
+        ("validator twice", &[VALIDATOR, Push("validator", "{ id = 'val', keys = ['ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBDssELsorQJoFqTa/o2rDKpWuQP69U5v7tjJti3HyQeFP9rEdNe7J36/e8XuJX2kGyOgCPCZqyKsxLcZbaw6Yhc='] }")], "validator[1].id"),
+        ("validator until a day that is none", &[VALIDATOR, Set("validator[0].expires", "'2027-13-01'")], "validator[0].expires"),
+        ("more validators than there are", &[VALIDATOR, Set("profile[2].validators", "2")], "profile[2].validators"),
+        ("validators of a CA profile", &[Set("profile[1].validators", "0")], "profile[1]"),
+        ("age of validations of a CA profile", &[Set("profile[1].validation-days", "9")], "profile[1]"),
+        ("validations of no age", &[Set("profile[2].validation-days", "0")], "profile[2].validation-days"),
+        ("validations too old", &[Set("profile[2].validation-days", "3651")], "profile[2].validation-days"),
+        ("no suffix", &[Set("desk[0].suffixes", "[]")], "desk[0].suffixes"),
+        ("suffix with a dot before", &[Set("desk[0].suffixes", "['a.example', '.example.org']")], "desk[0].suffixes[1]"),
+        ("suffix with a dot behind", &[Set("desk[0].suffixes", "['example.org.']")], "desk[0].suffixes[0]"),
+        ("suffix in capitals", &[Set("desk[0].suffixes", "['Example.org']")], "desk[0].suffixes[0]"),
+        ("wildcard as suffix", &[Set("desk[0].suffixes", "['*.example.org']")], "desk[0].suffixes[0]"),
+        ("empty suffix", &[Set("desk[0].suffixes", "['']")], "desk[0].suffixes[0]"),
+        ("bundles of nothing", &[Set("desk[0].max-items", "0")], "desk[0].max-items"),
+        ("days of nothing", &[Set("desk[0].max-items-per-day", "0")], "desk[0].max-items-per-day"),
+        // expiry and verification of persons
+        ("day that is none", &[Set("person[0].expires", "'2027-02-30'")], "person[0].expires"),
+        ("time of a day", &[Set("person[0].expires", "'2027-06-30T00:00:00Z'")], "person[0].expires"),
+        ("date of another form", &[Set("person[0].expires", "'30.06.2027'")], "person[0].expires"),
+        ("verification by a key in a file", &[Set("person[0].user-verification", "true")], "person[0].keys[0]"),
         // tokens and keys
         ("PIN file in a real hierarchy", &[Set("environment", "'real'"), Remove("token[0].so-pin-file")], "token[0].pin-file"),
         ("SO PIN file in a real hierarchy", &[Set("environment", "'real'"), Remove("token[0].pin-file")], "token[0].so-pin-file"),
@@ -201,6 +251,11 @@ fn lawless_hierarchies_are_refused_by_the_path_of_the_field() {
         ("audit key without label", &[Set("audit.key-label", "''")], "audit.key-label"),
         ("empty serial", &[Set("token[0].serial", "''")], "token[0].serial"),
         ("serial longer than PKCS #11 has", &[Set("token[0].serial", "'12345678901234567'")], "token[0].serial"),
+        ("sandbox that is neither", &[Set("station.sandbox", "'no'")], "station.sandbox"),
+        ("locked pages that are neither", &[Set("station.locked-pages", "'yes'")], "station.locked-pages"),
+        ("token without a name", &[Remove("token[0].label")], "token[0].label"),
+        ("token with two names", &[Set("token[0].uri", "'pkcs11:token=l;serial=1'")], "token[0].uri"),
+        ("PIN in a token's URI", &[Remove("token[0].label"), Set("token[0].uri", "'pkcs11:token=l?pin-value=1'")], "token[0].uri"),
         ("module without a path", &[Set("token[0].module", "'libsofthsm2.so'")], "token[0].module"),
         ("relative module", &[Set("token[0].module", "'./libsofthsm2.so'")], "token[0].module"),
         ("NUL in the module's path", &[Set("token[0].module", r#""/m\u0000""#)], "token[0].module"),
@@ -211,8 +266,10 @@ fn lawless_hierarchies_are_refused_by_the_path_of_the_field() {
         ("PIN file without a name", &[Set("token[0].pin-file", "''")], "token[0].pin-file"),
         ("no session", &[Set("token[0].sessions", "0")], "token[0].sessions"),
         ("too many sessions", &[Set("token[0].sessions", "65")], "token[0].sessions"),
+        ("no time to answer", &[Set("token[0].deadline-seconds", "0")], "token[0].deadline-seconds"),
+        ("more than an hour to answer", &[Set("token[0].deadline-seconds", "3601")], "token[0].deadline-seconds"),
         ("key without label", &[Set("key[0].label", "''")], "key[0].label"),
-        ("unknown algorithm", &[Set("key[0].algorithm", "'ecdsa-p521'")], "key[0].algorithm"),
+        ("unknown algorithm", &[Set("key[0].algorithm", "'ecdsa-p224'")], "key[0].algorithm"),
         ("weak algorithm for a CA", &[Set("key[0].algorithm", "'rsa-2048'")], "key[0].algorithm"),
         ("unknown backup", &[Set("key[0].backup", "'usb'")], "key[0].backup"),
         // CAs
@@ -255,6 +312,14 @@ fn lawless_hierarchies_are_refused_by_the_path_of_the_field() {
         ("unknown base", &[Set("profile[0].base", "'tls'")], "profile[0].base"),
         ("path length of a leaf", &[Set("profile[2].path-len", "0")], "profile[2].path-len"),
         ("days of a CA profile", &[Set("profile[1].days", "30")], "profile[1]"),
+        ("IP addresses of an XMPP profile", &[Set("profile[2].ip", "true")], "profile[2].ip"),
+        ("IP addresses of a CA profile", &[Set("profile[1].ip", "false")], "profile[1].ip"),
+        ("xmppAddr of a TLS profile", &[Set("profile[3].xmpp-addr", "true")], "profile[3].xmpp-addr"),
+        ("wildcards of a device profile", &[Set("profile[4].wildcards", "true")], "profile[4].wildcards"),
+        ("commonName of a device profile", &[Set("profile[4].common-name", "false")], "profile[4].common-name"),
+        ("path length of a device profile", &[Set("profile[4].path-len", "0")], "profile[4].path-len"),
+        ("device profile without an issuer", &[Remove("profile[4].issuer")], "profile[4].issuer"),
+        ("CA of a device profile", &[Set("ca[1].profile", "'device'")], "ca[1].profile"),
         ("xmppAddr of a CA profile", &[Set("profile[1].xmpp-addr", "true")], "profile[1]"),
         ("leaf validity too long", &[Set("profile[2].days", "3651")], "profile[2].days"),
         ("no window", &[Set("profile[2].window-hours", "0")], "profile[2].window-hours"),
@@ -277,6 +342,12 @@ fn lawful_hierarchies_that_look_close_to_lawless_ones() {
     let cases: &[(&str, &[Edit])] = &[
         ("ECDSA P-256 key", &[Push("person[0].keys", P256)]),
         ("witness without a key", &[Remove("person[2].keys")]),
+        ("as many validators as there are", &[VALIDATOR, Set("profile[2].validators", "1")]),
+        ("suffixes of several labels", &[Set("desk[0].suffixes", "['xn--bcher-kva.example', 'org']")]),
+        ("desk that has nothing revoked", &[Set("desk[0].max-revocations", "0")]),
+        ("last day of February", &[Set("person[0].expires", "'2028-02-29'")]),
+        ("verification by FIDO keys", &[Set("person[0].keys", SK), Set("person[0].user-verification", "true")]),
+        ("no verification asked of a key in a file", &[Set("person[0].user-verification", "false")]),
         ("a person and a desk of one id", &[Set("desk[0].id", "'ada'")]),
         (
             "international names",
@@ -321,6 +392,7 @@ fn a_contradiction_names_both_fields() {
 fn a_real_hierarchy_is_the_example_without_its_rehearsal() {
     let real = [
         Set("environment", "'real'"),
+        Remove("station"),
         Remove("token[0].pin-file"),
         Remove("token[0].so-pin-file"),
         Set("ca[0].subject", "[{ CN = 'Example Root 2026' }]"),
@@ -328,6 +400,7 @@ fn a_real_hierarchy_is_the_example_without_its_rehearsal() {
     ];
     let h = Hierarchy::parse(&changed(EXAMPLE, &real)).unwrap();
     assert_eq!(h.environment, Environment::Real);
+    assert_eq!((h.sandbox, h.locked_pages), (Guard::Required, Guard::Required), "what is not said is required");
     assert_eq!(h.ca("servers-1").unwrap().subject.len(), 3, "repeated attribute types are kept");
 }
 

@@ -9,3 +9,5 @@ mod plans;
 mod process;
 #[path = "gate/station.rs"]
 mod station;
+#[path = "gate/voids.rs"]
+mod voids;

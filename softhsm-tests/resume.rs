@@ -12,9 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use coldroot::audit::entry::{Body, CertificateIssued};
-use coldroot::plan::{Item, Plan};
-use coldroot::x509;
+use coldroot::audit::entry::Body;
+use harness::batch::{Batch, killed_at};
 use harness::station::{COLDROOT, Run, Station};
 
 /// Enough for three chunks of signatures.
@@ -22,82 +21,11 @@ const MANY: u64 = 520;
 /// How long a process may take to notice that its peer is gone.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A station with a planned and approved batch.
-struct Batch {
-    station: Station,
-    plan: PathBuf,
-    approvals: Vec<PathBuf>,
-}
-
-impl Batch {
-    fn new(n: u64) -> Batch {
-        let station = Station::ready();
-        let plan = station.planned(&station.bundle(n, 1));
-        let approvals = station.approve(&plan);
-        Batch { station, plan, approvals }
-    }
-
-    fn copy(&self) -> Batch {
-        Batch { station: self.station.copy(), plan: self.plan.clone(), approvals: self.approvals.clone() }
-    }
-
-    fn args(&self) -> Vec<&str> {
-        self.station.sign_args(&self.plan, &self.approvals)
-    }
-
-    fn sign(&self) -> Run {
-        self.station.sign(&self.plan, &self.approvals)
-    }
-
-    fn start(&self) -> Running {
-        let mut command = self.station.command(&self.args());
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        Running { child, tail: self.station.path("audit/tail") }
-    }
-
-    fn issued(&self) -> Vec<CertificateIssued> {
-        let of_batch = |body| match body {
-            Body::Certificate(c) if c.subject_ca.is_none() => Some(c),
-            _ => None,
-        };
-        self.station.bodies().into_iter().filter_map(of_batch).collect()
-    }
-
-    /// Every certificate of the plan exactly once, in the log and in the release; nothing else; and both are good.
-    #[track_caller]
-    fn assert_exactly_once(&self) {
-        let mut plan = Plan::open(&self.station.dir().join(&self.plan)).unwrap();
-        let (issued, mut serials) = (self.issued(), BTreeSet::new());
-        // The last item is the first CRL of their CA.
-        assert_eq!(issued.len() as u64 + 1, plan.head().items, "one certificate for each request");
-        let Item::Crl(crl) = plan.item(issued.len() as u64).unwrap() else { panic!("the last item is no CRL") };
-        let crls = self.station.bodies().into_iter().filter(|b| matches!(b, Body::Crl(c) if c.ca == crl.ca)).count();
-        assert_eq!(crls, 1);
-        for (n, issued) in (0..).zip(&issued) {
-            let Item::Certificate(planned) = plan.item(n).unwrap() else { panic!("item {n} is no certificate") };
-            assert_eq!((issued.item, &issued.request, issued.plan), (n, &planned.request, plan.digest()));
-            assert_eq!(x509::tbs_of(&issued.der).unwrap(), planned.tbs.as_slice(), "item {n}");
-            assert!(serials.insert(planned.fields.serial.to_vec()), "a serial twice");
-        }
-        let bodies = self.station.bodies();
-        let mine = |body: &&Body| match body {
-            Body::Start(start) => start.plan == plan.digest(),
-            Body::End(end) => end.plan == plan.digest(),
-            Body::ReleaseWritten { release, .. } => *release == 3,
-            _ => false,
-        };
-        assert!(bodies.iter().filter(mine).count() >= 3, "start, end and receipt");
-        assert_eq!(bodies.iter().filter(|b| mine(b) && matches!(b, Body::Start(_))).count(), 1);
-        assert_eq!(bodies.iter().filter(|b| mine(b) && matches!(b, Body::End(_))).count(), 1);
-
-        self.station.check_log();
-        let key = self.station.verifier_key();
-        let args = ["check", "out/release-0003", "--verifier-key", &key, "--hierarchy", "hierarchy.toml"];
-        assert_eq!(self.station.run(&args).ok()["certificates"], issued.len());
-        let left = harness::files(&self.station.path("out"));
-        assert!(!left.iter().any(|p| p.to_str().unwrap().contains(".part")), "{left:?}");
-        self.sign().fails(1, "carried out already");
-    }
+/// Has the batch signed in the background.
+fn start(batch: &Batch) -> Running {
+    let mut command = batch.station.command(&batch.args());
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    Running { child, tail: batch.station.path("audit/tail") }
 }
 
 /// A `sign` at work.
@@ -161,7 +89,7 @@ fn assert_ends(pid: u32) {
 fn p03_a_killed_parent_and_a_killed_gate_cost_no_certificate() {
     let batch = Batch::new(MANY);
     // The parent, when the first chunk is on the disk.
-    let mut run = batch.start();
+    let mut run = start(&batch);
     assert!(run.wait_for_tail(100_000), "the run ended before it could be stopped");
     let (gate, worker) = run.processes();
     run.child.kill().unwrap();
@@ -180,7 +108,7 @@ fn p03_a_killed_parent_and_a_killed_gate_cost_no_certificate() {
 
     // The gate, in the next run. It goes on where the first one stopped.
     let grown = fs::metadata(batch.station.path("audit/tail")).unwrap().len();
-    let mut run = batch.start();
+    let mut run = start(&batch);
     let gate = loop {
         match child_of(run.child.id(), "gate").filter(|gate| child_of(*gate, "worker").is_some()) {
             Some(gate) => break gate,
@@ -206,7 +134,7 @@ fn p03_a_killed_parent_and_a_killed_gate_cost_no_certificate() {
 #[test]
 fn p03_a_killed_worker_is_replaced_within_the_run() {
     let batch = Batch::new(MANY);
-    let mut run = batch.start();
+    let mut run = start(&batch);
     assert!(run.wait_for_tail(100_000), "the run ended before its worker could be stopped");
     let (_, worker) = run.processes();
     kill(worker);
@@ -215,12 +143,6 @@ fn p03_a_killed_worker_is_replaced_within_the_run() {
     let tries = batch.station.bodies().iter().filter(|b| matches!(b, Body::PinTry { .. })).count();
     // One of each ceremony's two runs, one of this run: the new worker needs no new PIN from anybody.
     assert_eq!(tries, 3);
-}
-
-/// strace, stopping the parent (its first thread, no other process) at the `when`-th of these calls.
-fn killed_at(station: &Station, args: &[&str], calls: &str, when: usize) -> Run {
-    let (trace, inject) = (format!("trace={calls}"), format!("inject={calls}:signal=KILL:when={when}"));
-    Run::of(&mut station.command_of("strace", &["-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject, COLDROOT], args))
 }
 
 /// The calls that the parent makes in a whole run, in their order: the name, and the how-manieth of that name.
@@ -369,4 +291,38 @@ fn p05_a_bundle_whose_planning_was_stopped_is_planned_again() {
             station.check_log();
         });
     }
+}
+
+/// strace, answering every write and flush on this file from the `when`-th on as a full disk does.
+fn on_a_full_disk(station: &Station, args: &[&str], file: &str, when: usize) -> Run {
+    let calls = "write,writev,pwrite64,fdatasync,fsync,ftruncate";
+    let path = station.path(file);
+    let (trace, inject) = (format!("trace={calls}"), format!("inject={calls}:error=ENOSPC:when={when}+"));
+    let before = ["-qq", "-f", "-o", "/dev/null", "-P", path.to_str().unwrap(), "-e", &trace, "-e", &inject, COLDROOT];
+    Run::of(&mut station.command_of("strace", &before, args))
+}
+
+#[test]
+fn p03_a_full_disk_stops_the_run_and_room_lets_it_go_on() {
+    let batch = Batch::new(5);
+    let mut stopped = 0;
+    let files =
+        [("audit/tail", 1..24), ("out/release-0003.part/release.cbor", 1..4), ("out/release-0003.part/log.cbor", 1..4)];
+    for (file, calls) in files {
+        for when in calls.step_by(3) {
+            let copy = batch.copy();
+            let run = on_a_full_disk(&copy.station, &copy.args(), file, when);
+            if run.code != 0 {
+                stopped += 1;
+                assert!([1, 3].contains(&run.code), "{file}, call {when}: {run:?}");
+                let said = run.json();
+                assert!(said["error"].as_str().unwrap().contains("No space left"), "{file}, call {when}: {said}");
+                assert!(said["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{file}, call {when}: {said}");
+            }
+            let again = copy.sign();
+            assert!(again.code == 0 || again.out.contains("carried out already"), "{file}, call {when}: {again:?}");
+            copy.assert_exactly_once();
+        }
+    }
+    assert!(stopped >= 4, "only {stopped} runs met the full disk");
 }

@@ -3,6 +3,7 @@
 mod harness;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use cryptoki::object::{Attribute, AttributeInfo, AttributeType, ObjectClass, Obj
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
 use harness::SoftHsm;
+use harness::station::{HIERARCHY, Station};
 use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo};
 
 const SO_PIN: &str = "so-87654321";
@@ -97,8 +99,12 @@ fn failure(answer: Result<Answer, Error>) -> Failure {
 }
 
 fn refused(answer: Result<Answer, Error>, words: &str) {
+    refused_as(Class::Refused, answer, words);
+}
+
+fn refused_as(class: Class, answer: Result<Answer, Error>, words: &str) {
     let failure = failure(answer);
-    assert_eq!(failure.class, Class::Refused, "{}", failure.what);
+    assert_eq!(failure.class, class, "{}", failure.what);
     assert!(failure.what.contains(words), "{}", failure.what);
 }
 
@@ -184,8 +190,10 @@ fn another_serial_label_or_module_is_refused() {
     let mut worker = bench.worker();
     refused(worker.ask(&open("other", &bench.serial, module)), "no initialised token has the label");
     let mut worker = bench.worker();
-    refused(worker.ask(&open("root", &bench.serial, Path::new("/nowhere/module.so"))), "cannot be loaded");
-    refused(worker.ask(&open("root", &bench.serial, Path::new("libsofthsm2.so"))), "not absolute");
+    let gone = worker.ask(&open("root", &bench.serial, Path::new("/nowhere/module.so")));
+    refused_as(Class::Module, gone, "cannot be loaded");
+    let relative = worker.ask(&open("root", &bench.serial, Path::new("libsofthsm2.so")));
+    refused_as(Class::Module, relative, "not absolute");
     // The worker is still of use.
     opened(&mut worker, &bench.open());
 }
@@ -261,6 +269,40 @@ fn questions_out_of_order_are_misuse_and_leave_the_worker_of_use() {
     assert!(matches!(worker.ask(&Ask::Close), Err(Error::Gone { .. })));
 }
 
+#[test]
+fn a_token_named_by_its_uri_is_found_and_a_foreign_one_is_not() {
+    let station = Station::new_of(HIERARCHY.into());
+    let made = station.run(&["token", "init", "--token", "main"]).ok();
+    let uri = made["uri"].as_str().unwrap();
+    let serial = made["serial"].as_str().unwrap();
+    let maker = "manufacturer=SoftHSM%20project;model=SoftHSM%20v2";
+    assert_eq!(uri, format!("pkcs11:token=road;serial={serial};{maker}"));
+    let listed = station.run(&["token", "list"]).ok();
+    assert!(listed.as_array().unwrap().iter().any(|token| token["uri"] == uri), "{listed}");
+    // The draft named the token by its label; from now on the URI does.
+    let draft = fs::read_to_string(station.path("hierarchy.toml")).unwrap();
+    let name = |uri: &str| {
+        fs::write(station.path("hierarchy.toml"), draft.replace("label = \"road\"", &format!("uri = \"{uri}\"")))
+            .unwrap();
+        let _ = fs::remove_file(station.path("hierarchy.toml.alice.sig"));
+        let _ = fs::remove_file(station.path("hierarchy.toml.bob.sig"));
+        station.approve(Path::new("hierarchy.toml"));
+    };
+    for (wrong, code, said) in [
+        (uri.replace("v2", "v3"), 1, "token `main` gives its model as `SoftHSM v2`"),
+        (uri.replace("project", "fork"), 1, "token `main` gives its manufacturer as `SoftHSM project`"),
+        (uri.replace(serial, "00"), 1, &*format!("there are: \"road\" with the serial \"{serial}\"")),
+        ("pkcs11:token=road".into(), 1, "the hierarchy gives no serial for token `main`"),
+    ] {
+        name(&wrong);
+        station.init().fails(code, said);
+        assert!(!station.path("audit").exists(), "{wrong}");
+    }
+    name(uri);
+    station.init().ok();
+    station.check_log();
+}
+
 // Keys and signatures
 
 #[test]
@@ -270,6 +312,7 @@ fn every_kind_of_key_is_made_read_back_and_signs() {
     let kinds = [
         KeyAlgorithm::EcdsaP256,
         KeyAlgorithm::EcdsaP384,
+        KeyAlgorithm::EcdsaP521,
         KeyAlgorithm::Rsa2048,
         KeyAlgorithm::Rsa3072,
         KeyAlgorithm::Rsa4096,
@@ -328,6 +371,7 @@ fn expect_attributes(made: &KeyFacts) {
     let wanted = match made.algorithm {
         KeyAlgorithm::EcdsaP256 => "CKA_EC_PARAMS=06082a8648ce3d030107",
         KeyAlgorithm::EcdsaP384 => "CKA_EC_PARAMS=06052b81040022",
+        KeyAlgorithm::EcdsaP521 => "CKA_EC_PARAMS=06052b81040023",
         KeyAlgorithm::Ed25519 => "CKA_EC_PARAMS=130c656477617264733235353139",
         KeyAlgorithm::Rsa2048 => "CKA_MODULUS_BITS=2048 public CKA_PUBLIC_EXPONENT=010001",
         KeyAlgorithm::Rsa3072 => "CKA_MODULUS_BITS=3072 public CKA_PUBLIC_EXPONENT=010001",
@@ -342,6 +386,7 @@ fn sign_and_verify(worker: &mut Worker, key: &KeyFacts, count: u64) {
     let (hash, verifier): (Option<&digest::Algorithm>, Verifier) = match key.algorithm {
         KeyAlgorithm::EcdsaP256 => (Some(&digest::SHA256), &signature::ECDSA_P256_SHA256_ASN1),
         KeyAlgorithm::EcdsaP384 => (Some(&digest::SHA384), &signature::ECDSA_P384_SHA384_ASN1),
+        KeyAlgorithm::EcdsaP521 => (Some(&digest::SHA512), &signature::ECDSA_P521_SHA512_ASN1),
         KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 => {
             (Some(&digest::SHA256), &signature::RSA_PKCS1_2048_8192_SHA256)
         }
@@ -370,6 +415,24 @@ fn sign_and_verify(worker: &mut Worker, key: &KeyFacts, count: u64) {
         bare.verify(&text(signature.item - 1000), &signature.value).expect("the signature of the item at its place");
     }
     assert!(bare.verify(b"another message", &signatures[0].value).is_err());
+}
+
+#[test]
+fn ed25519_signs_the_longest_message_in_one_piece() {
+    let bench = Bench::new();
+    let mut worker = bench.logged_in();
+    let key = generated(&mut worker, &generate(KeyAlgorithm::Ed25519));
+    let algorithm = key.algorithm.signs_with();
+    let longest = vec![0x5a; algorithm.longest_message().unwrap()];
+    let mut ask = |message: Vec<u8>| {
+        let messages = vec![ToSign { item: 1, message: message.into() }];
+        worker.ask(&Ask::Sign { handle: key.handle, algorithm, messages })
+    };
+    let Answer::Signatures(signatures) = ask(longest.clone()).unwrap() else { panic!() };
+    let bare = signature::UnparsedPublicKey::new(&signature::ED25519, &key.spki[12..]);
+    bare.verify(&longest, &signatures[0].value).unwrap();
+    let longer = [longest, vec![0]].concat();
+    assert_eq!(failure(ask(longer)).class, Class::Protocol);
 }
 
 #[test]

@@ -4,12 +4,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A kind of key that a CA may hold in its token.
+/// A kind of key that a CA may hold in its token, or a requester may have certified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyAlgorithm {
     EcdsaP256,
     EcdsaP384,
+    EcdsaP521,
     #[serde(rename = "rsa-2048")]
     Rsa2048,
     #[serde(rename = "rsa-3072")]
@@ -38,6 +39,7 @@ impl KeyAlgorithm {
         match self {
             KeyAlgorithm::EcdsaP256 => "ecdsa-p256",
             KeyAlgorithm::EcdsaP384 => "ecdsa-p384",
+            KeyAlgorithm::EcdsaP521 => "ecdsa-p521",
             KeyAlgorithm::Rsa2048 => "rsa-2048",
             KeyAlgorithm::Rsa3072 => "rsa-3072",
             KeyAlgorithm::Rsa4096 => "rsa-4096",
@@ -50,6 +52,7 @@ impl KeyAlgorithm {
         match self {
             KeyAlgorithm::EcdsaP256 => SignatureAlgorithm::EcdsaSha256,
             KeyAlgorithm::EcdsaP384 => SignatureAlgorithm::EcdsaSha384,
+            KeyAlgorithm::EcdsaP521 => SignatureAlgorithm::EcdsaSha512,
             KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 => SignatureAlgorithm::RsaSha256,
             KeyAlgorithm::Rsa4096 => SignatureAlgorithm::RsaSha512,
             KeyAlgorithm::Ed25519 => SignatureAlgorithm::Ed25519,
@@ -64,6 +67,13 @@ impl fmt::Display for KeyAlgorithm {
 }
 
 impl SignatureAlgorithm {
+    /// The most octets that one signature can be over; `None` where a digest is signed, whatever it was made from. Ed25519
+    /// takes the message itself into the token (RFC 8410 §1: never a digest), and so through the frames between the
+    /// processes ([`crate::wire::MAX_FRAME`]). Enough for a CRL of some 70,000 entries.
+    pub fn longest_message(self) -> Option<usize> {
+        (self == SignatureAlgorithm::Ed25519).then_some(3 << 20)
+    }
+
     /// The dotted object identifier (RFC 3279, 4055, 5758, 8410).
     pub fn oid(self) -> &'static str {
         match self {

@@ -27,6 +27,8 @@ pub enum Error {
     Wrong { fingerprint: String },
     #[error("the FIDO key {fingerprint} signed without its user being present")]
     NotPresent { fingerprint: String },
+    #[error("the FIDO key {fingerprint} of `{person}` signed without verifying its user (PIN or fingerprint)")]
+    NotVerified { person: String, fingerprint: String },
     #[error("{missing}")]
     Quorum { missing: String },
 }
@@ -42,6 +44,9 @@ impl Error {
                 "it was made for another plan, or the statement was changed; sign the statement that lies beside this plan".into()
             }
             Error::NotPresent { .. } => "touch the key when it blinks, and sign again".into(),
+            Error::NotVerified { .. } => {
+                "sign again with a key that was made with `ssh-keygen -O verify-required`; it asks for the PIN".into()
+            }
             Error::Quorum { .. } => "collect the missing approvals with `coldroot approve` and give each with --approval FILE".into(),
         })
     }
@@ -66,9 +71,26 @@ impl Quorate {
     }
 }
 
+/// The bits of a FIDO signature's flags (WebAuthn §6.1): the user touched the key, and the key verified who that was.
+const USER_PRESENT: u8 = 0x01;
+const USER_VERIFIED: u8 = 0x04;
+
+/// A signature that is good.
+struct Signature {
+    /// `SHA256:…`, as `ssh-keygen -l` prints it.
+    fingerprint: String,
+    /// What a FIDO key says of its user; a key in a file says nothing.
+    flags: Option<u8>,
+}
+
 /// Verifies that one of `keys` (OpenSSH public key lines) signed `message` under `namespace`; returns its fingerprint.
-/// FIDO signatures must carry the user-present flag, which the ssh-key crate does not ask for (PROTOCOL.u2f).
 pub fn verify(namespace: &str, message: &[u8], armored: &str, keys: &[String]) -> Result<String, Error> {
+    judge(namespace, message, armored, keys).map(|signature| signature.fingerprint)
+}
+
+/// FIDO signatures must carry the user-present flag, which neither the ssh-key crate nor `ssh-keygen -Y verify` asks for
+/// (PROTOCOL.u2f).
+fn judge(namespace: &str, message: &[u8], armored: &str, keys: &[String]) -> Result<Signature, Error> {
     let signature = parse(armored)?;
     if signature.namespace() != namespace {
         return Err(Error::Namespace { found: text::escape(signature.namespace()), wanted: namespace.into() });
@@ -87,18 +109,25 @@ pub fn verify(namespace: &str, message: &[u8], armored: &str, keys: &[String]) -
     // The FIDO trailer: one octet of flags (bit 0: user present), then a counter of four.
     let octets = signature.signature().as_bytes();
     let flags = octets.len().checked_sub(5).and_then(|at| octets.get(at)).copied().unwrap_or(0);
-    if hardware && flags & 1 == 0 {
+    if hardware && flags & USER_PRESENT == 0 {
         return Err(Error::NotPresent { fingerprint });
     }
-    Ok(fingerprint)
+    Ok(Signature { fingerprint, flags: hardware.then_some(flags) })
 }
 
 /// Verifies one approval of `statement` against the roster.
 pub fn verify_person(statement: &str, armored: &str, persons: &[Person]) -> Result<Approval, Error> {
     let mut unknown = Error::Quorum { missing: "the roster is empty".into() };
     for person in persons {
-        match verify(NAMESPACE, statement.as_bytes(), armored, &person.keys) {
-            Ok(fingerprint) => return Ok(Approval { person: person.id.clone(), fingerprint, armored: armored.into() }),
+        match judge(NAMESPACE, statement.as_bytes(), armored, &person.keys) {
+            Ok(Signature { fingerprint, flags }) => {
+                let person_id = person.id.clone();
+                // A key in a file says nothing of its user; `config` lets none stand with a person who must be verified.
+                if person.user_verification && flags.is_none_or(|flags| flags & USER_VERIFIED == 0) {
+                    return Err(Error::NotVerified { person: person_id, fingerprint });
+                }
+                return Ok(Approval { person: person_id, fingerprint, armored: armored.into() });
+            }
             Err(e @ Error::UnknownKey { .. }) => unknown = e,
             Err(other) => return Err(other),
         }
@@ -106,13 +135,23 @@ pub fn verify_person(statement: &str, armored: &str, persons: &[Person]) -> Resu
     Err(unknown)
 }
 
-/// Verifies all approvals and counts persons, each once, against the quorum.
-pub fn quorate(statement: &str, armored: &[String], hierarchy: &Hierarchy, quorum: &Quorum) -> Result<Quorate, Error> {
+/// Verifies all approvals and counts persons, each once, against the quorum as the roster stood at `at` (seconds since the
+/// epoch): `sign_from` of a plan, so that gate, parent and every later check judge the same; the time of a void's entry.
+pub fn quorate(
+    statement: &str,
+    armored: &[String],
+    hierarchy: &Hierarchy,
+    quorum: &Quorum,
+    at: i64,
+) -> Result<Quorate, Error> {
     let mut approvals: Vec<Approval> = Vec::new();
+    let mut expired: Vec<String> = Vec::new();
     for signature in armored {
         let approval = verify_person(statement, signature, &hierarchy.persons)?;
-        if !approvals.iter().any(|a| a.person == approval.person) {
-            approvals.push(approval);
+        match hierarchy.person(&approval.person).and_then(|person| person.expired(at)) {
+            Some(since) => expired.push(format!("{} does not count, expired at {}", approval.person, text::utc(since))),
+            None if approvals.iter().any(|a| a.person == approval.person) => {}
+            None => approvals.push(approval),
         }
     }
     let mut missing = Vec::new();
@@ -125,20 +164,28 @@ pub fn quorate(statement: &str, armored: &[String], hierarchy: &Hierarchy, quoru
                 .persons
                 .iter()
                 .filter(|p| able.contains(p.id.as_str()) && !p.keys.is_empty() && !have.contains(&p.id.as_str()))
+                .filter(|p| p.expired(at).is_none())
                 .map(|p| p.id.as_str())
                 .collect();
-            let given = if have.is_empty() { "none".to_string() } else { have.join(", ") };
             missing.push(format!(
-                "{wanted} of role {} must approve; given: {given}; could still: {}",
+                "{wanted} of role {} must approve; given: {}; could still: {}",
                 role.name(),
-                could.join(", ")
+                listed(&have),
+                listed(&could)
             ));
         }
     }
     match missing.is_empty() {
         true => Ok(Quorate(approvals)),
-        false => Err(Error::Quorum { missing: missing.join("; ") }),
+        false => {
+            missing.extend(expired);
+            Err(Error::Quorum { missing: missing.join("; ") })
+        }
     }
+}
+
+fn listed(persons: &[&str]) -> String {
+    if persons.is_empty() { "none".into() } else { persons.join(", ") }
 }
 
 fn parse(armored: &str) -> Result<SshSig, Error> {
@@ -199,23 +246,23 @@ mod tests {
         let statement = "coldroot-statement-v0\nplan x\n";
         let a = sign(dir.path(), "alice", NAMESPACE, statement);
         let b = sign(dir.path(), "bob", NAMESPACE, statement);
-        let good = quorate(statement, &[a.clone(), b.clone()], &h, &h.quorum_certificates).unwrap();
+        let good = quorate(statement, &[a.clone(), b.clone()], &h, &h.quorum_certificates, 0).unwrap();
         assert_eq!(good.approvals().iter().map(|a| a.person.as_str()).collect::<Vec<_>>(), ["alice", "bob"]);
 
-        let twice = quorate(statement, &[a.clone(), a.clone()], &h, &h.quorum_certificates);
+        let twice = quorate(statement, &[a.clone(), a.clone()], &h, &h.quorum_certificates, 0);
         assert!(matches!(twice, Err(Error::Quorum { missing }) if missing.contains("given: alice; could still: bob")));
         let e = sign(dir.path(), "eve", NAMESPACE, statement);
         assert!(matches!(
-            quorate(statement, &[a.clone(), e], &h, &h.quorum_certificates),
+            quorate(statement, &[a.clone(), e], &h, &h.quorum_certificates, 0),
             Err(Error::UnknownKey { .. })
         ));
         let other = sign(dir.path(), "bob", NAMESPACE, "coldroot-statement-v0\nplan y\n");
         assert!(matches!(
-            quorate(statement, &[a.clone(), other], &h, &h.quorum_certificates),
+            quorate(statement, &[a.clone(), other], &h, &h.quorum_certificates, 0),
             Err(Error::Wrong { .. })
         ));
         let elsewhere = sign(dir.path(), "bob", "file", statement);
-        let wrong = quorate(statement, &[a, elsewhere], &h, &h.quorum_certificates);
+        let wrong = quorate(statement, &[a, elsewhere], &h, &h.quorum_certificates, 0);
         assert!(matches!(wrong, Err(Error::Namespace { found, .. }) if found == "file"));
         assert!(matches!(verify_person(statement, "hello", &h.persons), Err(Error::Malformed(_))));
     }

@@ -13,10 +13,11 @@ use std::collections::BTreeMap;
 use std::sync::mpsc;
 
 use crate::audit::Log;
-use crate::audit::entry::{Body, CertificateIssued, CrlIssued, Entry, KeyGenerated};
+use crate::audit::entry::{Body, CertificateIssued, CrlIssued, Entry, KeyGenerated, Revoked};
 use crate::cbor::Bytes;
 use crate::digest::Digest;
-use crate::plan::{Certificate, Crl, GenerateKey, Item, Kind, Plan};
+use crate::plan::{Certificate, Crl, GenerateKey, Item, Kind, Plan, Revoke};
+use crate::text::hex;
 use crate::{audit, plan, tbs, x509};
 
 /// Items per request to the gate. Small enough that a progress bar moves with RSA-4096 keys, large enough that the
@@ -36,6 +37,8 @@ pub trait Signer: Send {
 pub enum Outcome {
     Signature(Vec<u8>),
     Key(KeyMade),
+    /// Nothing is signed for it.
+    Noted,
 }
 
 /// A key pair as the token reports it.
@@ -73,6 +76,13 @@ impl<E: std::error::Error + 'static> Error<E> {
     }
 }
 
+/// What results are compared with, besides the plan.
+struct Judge<'a> {
+    issuers: &'a mut BTreeMap<String, Bytes>,
+    /// What the plan revokes, which its CRLs must say.
+    revoked: Vec<Revoke>,
+}
+
 /// A result that every check has passed; only this room makes one, and only such a result can be recorded.
 struct Verified(Body);
 
@@ -88,11 +98,12 @@ pub fn carry_out<S: Signer>(
     mut progress: impl FnMut(u64),
 ) -> Result<(), Error<S::Error>> {
     let items = plan.head().items;
+    let mut judge = Judge { issuers, revoked: revoked(plan)? };
     if plan.head().kind == Kind::Keys {
         // Each key is on record before the next is made.
         for n in from..items {
             let outcomes = signer.carry_out(vec![n]).map_err(Error::Signer)?;
-            record(plan, &[n], outcomes, issuers, log, clock)?;
+            record(plan, &[n], outcomes, &mut judge, log, clock)?;
             progress(n + 1);
         }
         return Ok(());
@@ -111,11 +122,24 @@ pub fn carry_out<S: Signer>(
             }
         });
         for (numbers, outcomes) in signed {
-            record(plan, &numbers, outcomes.map_err(Error::Signer)?, issuers, log, clock)?;
+            record(plan, &numbers, outcomes.map_err(Error::Signer)?, &mut judge, log, clock)?;
             progress(numbers.last().map_or(from, |n| n + 1));
         }
         Ok(())
     })
+}
+
+/// Every revocation of the plan.
+fn revoked(plan: &mut Plan) -> Result<Vec<Revoke>, plan::Error> {
+    let mut revoked = Vec::new();
+    if plan.head().counts.iter().any(|count| count.act == "revoke") {
+        for n in 0..plan.head().items {
+            if let Item::Revoke(revoke) = plan.item(n)? {
+                revoked.push(revoke);
+            }
+        }
+    }
+    Ok(revoked)
 }
 
 /// Verifies all of a chunk, then records it, then flushes.
@@ -123,7 +147,7 @@ fn record<E: std::error::Error>(
     plan: &mut Plan,
     numbers: &[u64],
     outcomes: Vec<Outcome>,
-    issuers: &mut BTreeMap<String, Bytes>,
+    judge: &mut Judge,
     log: &mut Log,
     clock: &(impl Fn() -> i64 + ?Sized),
 ) -> Result<(), Error<E>> {
@@ -133,7 +157,7 @@ fn record<E: std::error::Error>(
     }
     let mut verified = Vec::with_capacity(numbers.len());
     for (n, outcome) in numbers.iter().zip(outcomes) {
-        verified.push(verify(plan.digest(), *n, plan.item(*n)?, outcome, issuers, clock(), log)?);
+        verified.push(verify(plan.digest(), *n, plan.item(*n)?, outcome, judge, clock(), log)?);
     }
     for Verified(body) in verified {
         log.append(&Entry::new(clock(), body))?;
@@ -146,7 +170,7 @@ fn verify<E: std::error::Error>(
     n: u64,
     item: Item,
     outcome: Outcome,
-    issuers: &mut BTreeMap<String, Bytes>,
+    judge: &mut Judge,
     now: i64,
     log: &mut Log,
 ) -> Result<Verified, Error<E>> {
@@ -154,10 +178,14 @@ fn verify<E: std::error::Error>(
     match (item, outcome) {
         (Item::GenerateKey(planned), Outcome::Key(made)) => key(plan, n, planned, made).map_err(wrong),
         (Item::Certificate(planned), Outcome::Signature(s)) => {
-            certificate(plan, n, *planned, &s, issuers, now).map_err(wrong)
+            certificate(plan, n, *planned, &s, judge.issuers, now).map_err(wrong)
+        }
+        (Item::Revoke(r), Outcome::Noted) => {
+            let (ca, serial, reason, date) = (r.ca, r.serial, r.reason, r.date);
+            Ok(Verified(Body::Revoked(Revoked { plan, item: n, ca, serial, reason, date })))
         }
         (Item::Crl(planned), Outcome::Signature(s)) => {
-            let (der, body) = crl(plan, n, *planned, &s, issuers).map_err(wrong)?;
+            let (der, body) = crl(plan, n, *planned, &s, judge).map_err(wrong)?;
             // The artefact lies on disk before the entry that names it.
             log.put_artefact(&der)?;
             Ok(Verified(body))
@@ -225,17 +253,12 @@ fn certificate(
         subject_ca: planned.subject_ca,
         request: planned.request,
         profile: planned.profile,
+        requester: planned.requester,
         der: Bytes::from(der),
     })))
 }
 
-fn crl(
-    plan: Digest,
-    item: u64,
-    planned: Crl,
-    signature: &[u8],
-    issuers: &BTreeMap<String, Bytes>,
-) -> Result<(Vec<u8>, Body), String> {
+fn crl(plan: Digest, item: u64, planned: Crl, signature: &[u8], judge: &Judge) -> Result<(Vec<u8>, Body), String> {
     let text = |e: &dyn std::fmt::Display| e.to_string();
     let der = tbs::assemble(&planned.tbs, planned.fields.signature, signature);
     if x509::tbs_of(&der).map_err(|e| text(&e))? != planned.tbs.as_slice() {
@@ -244,7 +267,13 @@ fn crl(
     if x509::read_crl(&der).map_err(|e| text(&e))? != planned.fields {
         return Err("a field read back differs from the plan".into());
     }
-    let issuer = issuers.get(&planned.ca).ok_or("its issuer's certificate is not on record")?;
+    let stands = |r: &&Revoke| {
+        planned.fields.revoked.iter().any(|e| (&e.serial, e.reason, e.date) == (&r.serial, r.reason, r.date))
+    };
+    if let Some(missing) = judge.revoked.iter().find(|r| r.ca == planned.ca && !stands(r)) {
+        return Err(format!("serial {} is revoked by this plan and does not stand on it", hex(&missing.serial)));
+    }
+    let issuer = judge.issuers.get(&planned.ca).ok_or("its issuer's certificate is not on record")?;
     x509::verify_crl(&der, issuer).map_err(|e| text(&e))?;
     let body = Body::Crl(CrlIssued {
         plan,

@@ -1,12 +1,23 @@
-//! What the log says was made, issued, numbered and received: folded from its entries, never stored by itself.
+//! What the log says was made, issued, revoked, numbered and received: folded from its entries, never stored by itself.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-use crate::audit::entry::{Body, CertificateIssued, CrlIssued, End, Entry, Genesis, KeyGenerated, Start};
+use crate::audit::entry::{
+    Body, CertificateIssued, CrlIssued, End, Entry, Genesis, KeyGenerated, Revoked, Start, Void,
+};
 use crate::cbor::Bytes;
 use crate::digest::Digest;
 use crate::plan::{BundleRef, Kind};
 use crate::x509;
+use crate::x509::fields::{self, CertFields, names_digest};
+
+/// reasonCode keyCompromise (RFC 5280 §5.3.1).
+pub const KEY_COMPROMISE: u8 = 1;
+/// reasonCode cACompromise.
+pub const CA_COMPROMISE: u8 = 2;
+/// What counts against a desk's limits of a day.
+const DAY: i64 = 86_400;
 
 /// The fold. Starts empty; [`Ledger::add`] takes the entries in order.
 #[derive(Default)]
@@ -27,8 +38,17 @@ pub struct Ledger {
     /// The last bundle of each desk.
     pub bundles: BTreeMap<String, BundleRef>,
     pub plans: BTreeMap<Digest, PlanState>,
-    serials: HashSet<Vec<u8>>,
-    subject_keys: HashMap<Digest, String>,
+    /// Every certificate issued, by its serial number.
+    issued: HashMap<Vec<u8>, Issued>,
+    /// The entries of each CA's CRL, in the order of their revocation.
+    revoked: BTreeMap<String, Vec<OnCrl>>,
+    /// CAs with revocations on record that no CRL tells of yet: their plan was stopped, or voided, in between.
+    unlisted: BTreeSet<String>,
+    subject_keys: HashMap<Digest, KeyHolder>,
+    /// The certificates that hold a name, all of them its last requester's.
+    names: HashMap<String, Vec<NameHolder>>,
+    /// What desks brought: time, desk, items, revocations among them.
+    received: Vec<(i64, String, u64, u64)>,
 }
 
 /// How far a plan got.
@@ -42,12 +62,67 @@ pub struct PlanState {
     pub planned_at: u64,
     /// Log index and content of the `Start` entry.
     pub start: Option<(u64, Start)>,
-    /// Items and refusals on record: the one number that says where to go on.
-    pub recorded: u64,
+    /// Items on record: the one number that says where to go on.
+    pub done: u64,
+    /// Refusals on record.
+    pub answered: u64,
+    /// Log index and content of the `Void` entry.
+    pub void: Option<(u64, Void)>,
     /// Log index and content of the `End` entry.
     pub end: Option<(u64, End)>,
     /// The release was written and read back.
     pub released: bool,
+}
+
+/// What the log knows of a certificate.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    pub ca: Arc<str>,
+    pub profile: Arc<str>,
+    /// The desk whose bundle asked for it; `None` for CAs.
+    pub desk: Option<Arc<str>>,
+    /// Seconds since the epoch.
+    pub not_before: i64,
+    pub not_after: i64,
+    /// True for a CA's certificate.
+    pub of_ca: bool,
+    /// Date and reason.
+    pub revoked: Option<(i64, Option<u8>)>,
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    pub spki: Digest,
+}
+
+/// One entry of a CRL, and until when it must stand there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnCrl {
+    pub entry: fields::Revoked,
+    pub not_after: i64,
+}
+
+/// Whose certificates hold a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyHolder {
+    /// A CA by its bare id, as `policy` compares it; a request (`request ID`) never looks like one.
+    pub whose: String,
+    /// The tag of who asked; `None` for CAs.
+    pub requester: Option<Digest>,
+    /// Digest of the names in its newest certificate.
+    pub names: Digest,
+    /// A certificate for it was revoked because the key is compromised.
+    pub compromised: bool,
+    /// The serial numbers of all of them.
+    pub serials: Vec<Vec<u8>>,
+}
+
+/// Who holds a certificate with a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameHolder {
+    pub request: String,
+    pub requester: Option<Digest>,
+    /// notBefore and notAfter of the certificate.
+    pub since: i64,
+    pub not_after: i64,
+    serial: Vec<u8>,
 }
 
 /// Why a log does not fold.
@@ -70,7 +145,8 @@ impl Ledger {
         let wrong = |what: &str| Error::Entry { index, what: what.into() };
         match &entry.body {
             Body::Genesis(genesis) => self.genesis = Some(genesis.clone()),
-            Body::BundleReceived { bundle, .. } => {
+            Body::BundleReceived { bundle, count, revocations } => {
+                self.received.push((entry.time, bundle.desk.clone(), *count, *revocations));
                 self.bundles.insert(bundle.desk.clone(), bundle.clone());
             }
             Body::Planned { plan, kind, items, refused, bundle, counts } => {
@@ -87,7 +163,9 @@ impl Ledger {
                     bundle: bundle.clone(),
                     planned_at: index,
                     start: None,
-                    recorded: 0,
+                    done: 0,
+                    answered: 0,
+                    void: None,
                     end: None,
                     released: false,
                 };
@@ -99,18 +177,39 @@ impl Ledger {
                 state.start = Some((index, start.clone()));
             }
             Body::KeyGenerated(key) => {
-                self.count(&key.plan, Some(key.item), index)?;
+                self.item(&key.plan, key.item, index)?;
                 self.keys.insert(key.key.clone(), key.clone());
             }
             Body::Certificate(issued) => {
-                self.count(&issued.plan, Some(issued.item), index)?;
+                self.item(&issued.plan, issued.item, index)?;
                 self.certificate(index, issued)?;
             }
+            Body::Revoked(revoked) => {
+                self.item(&revoked.plan, revoked.item, index)?;
+                self.revoke(index, revoked)?;
+            }
             Body::Crl(crl) => {
-                self.count(&crl.plan, Some(crl.item), index)?;
+                self.item(&crl.plan, crl.item, index)?;
+                // An entry leaves the list once it has stood on a CRL from behind its certificate's validity
+                // (RFC 5280 §3.3).
+                if let Some(list) = self.revoked.get_mut(&crl.ca) {
+                    list.retain(|on| on.not_after >= crl.this_update);
+                }
+                self.unlisted.remove(&crl.ca);
                 self.crls.insert(crl.ca.clone(), crl.clone());
             }
-            Body::Refused { plan, .. } => self.count(plan, None, index)?,
+            Body::Refused { plan, .. } => {
+                let state = self.running(plan, index)?;
+                if state.done < state.items && state.void.is_none() {
+                    return Err(wrong("a refusal stands before the items of its plan are done"));
+                }
+                state.answered += 1;
+            }
+            Body::Void(void) => {
+                let state = self.plans.get_mut(&void.plan).filter(|state| state.end.is_none());
+                let state = state.ok_or_else(|| wrong("voids a plan that was not made here, or ended"))?;
+                state.void = Some((index, void.clone()));
+            }
             Body::End(end) => {
                 let state = self.plans.get_mut(&end.plan).ok_or_else(|| wrong("ends a plan that was not made here"))?;
                 state.end = Some((index, end.clone()));
@@ -126,31 +225,41 @@ impl Ledger {
         Ok(())
     }
 
-    /// Counts an item (its number given) or a refusal of a plan: in order, and only while the plan is open.
-    fn count(&mut self, plan: &Digest, item: Option<u64>, index: u64) -> Result<(), Error> {
-        match self.plans.get_mut(plan) {
-            Some(state) if state.start.is_some() && state.end.is_none() => {
-                let next = if item.is_some() { item } else { Some(state.recorded.max(state.items)) };
-                if next != Some(state.recorded) {
-                    return Err(Error::Entry { index, what: format!("is not item {} of its plan", state.recorded) });
-                }
-                state.recorded += 1;
-                Ok(())
-            }
-            _ => Err(Error::Entry { index, what: "belongs to a plan that is not started, or ended".into() }),
+    /// Counts an item of a plan: in order, and only while the plan is open.
+    fn item(&mut self, plan: &Digest, item: u64, index: u64) -> Result<(), Error> {
+        let state = self.running(plan, index)?;
+        if item != state.done || state.void.is_some() {
+            return Err(Error::Entry { index, what: format!("is not item {} of its plan", state.done) });
         }
+        state.done += 1;
+        Ok(())
+    }
+
+    fn running(&mut self, plan: &Digest, index: u64) -> Result<&mut PlanState, Error> {
+        let running = |state: &&mut PlanState| (state.start.is_some() || state.void.is_some()) && state.end.is_none();
+        let state = self.plans.get_mut(plan).filter(running);
+        state.ok_or(Error::Entry { index, what: "belongs to a plan that is not started, or ended".into() })
     }
 
     fn certificate(&mut self, index: u64, issued: &CertificateIssued) -> Result<(), Error> {
         let fields = x509::read_certificate(&issued.der)
             .map_err(|e| Error::Entry { index, what: format!("its certificate does not parse: {e}") })?;
-        if !self.serials.insert(fields.serial.to_vec()) {
+        let desk = self.plans.get(&issued.plan).and_then(|state| state.bundle.as_ref()).map(|b| b.desk.as_str().into());
+        let spki = Digest::of(&fields.spki);
+        let known = Issued {
+            ca: issued.ca.as_str().into(),
+            profile: issued.profile.as_str().into(),
+            desk,
+            not_before: fields.not_before,
+            not_after: fields.not_after,
+            of_ca: issued.subject_ca.is_some(),
+            revoked: None,
+            spki,
+        };
+        if self.issued.insert(fields.serial.to_vec(), known).is_some() {
             return Err(Error::Entry { index, what: "its serial number stands twice in the log".into() });
         }
-        // A CA by its bare id, as `policy` compares it; a request never looks like one.
-        let request = issued.request.as_ref().map(|id| format!("request {id}"));
-        let whose = issued.subject_ca.clone().or(request).unwrap_or_default();
-        self.subject_keys.insert(Digest::of(&fields.spki), whose);
+        self.subject(issued, &fields, spki);
         if let Some(ca) = &issued.subject_ca {
             self.issuers.insert(ca.clone(), issued.ca.clone());
             self.cas.insert(ca.clone(), (index, issued.der.clone()));
@@ -158,23 +267,117 @@ impl Ledger {
         Ok(())
     }
 
-    /// The plan that was started and whose release is not written yet. Until it is, nothing else begins: made again after a
-    /// later plan, the release would hold that plan's CAs and CRLs.
+    /// Remembers whose the key and the names are.
+    fn subject(&mut self, issued: &CertificateIssued, fields: &CertFields, spki: Digest) {
+        let request = issued.request.clone().unwrap_or_default();
+        let whose = issued.subject_ca.clone().unwrap_or_else(|| format!("request {request}"));
+        let before = self.subject_keys.remove(&spki);
+        let compromised = before.as_ref().is_some_and(|holder| holder.compromised);
+        let mut serials = before.map_or_else(Vec::new, |holder| holder.serials);
+        serials.push(fields.serial.to_vec());
+        let holder = KeyHolder {
+            whose,
+            requester: issued.requester,
+            names: names_digest(&fields.subject, &fields.san),
+            compromised,
+            serials,
+        };
+        self.subject_keys.insert(spki, holder);
+        if issued.subject_ca.is_some() {
+            return;
+        }
+        for name in x509::holder_names(&fields.subject, &fields.san) {
+            let holder = NameHolder {
+                request: request.clone(),
+                requester: issued.requester,
+                since: fields.not_before,
+                not_after: fields.not_after,
+                serial: fields.serial.to_vec(),
+            };
+            // A name that has changed hands is no longer the earlier holder's, whose certificates may go on for a while.
+            let holders = self.names.entry(name.to_ascii_lowercase()).or_default();
+            holders.retain(|old| old.requester == holder.requester && old.not_after >= holder.since);
+            holders.push(holder);
+        }
+    }
+
+    fn revoke(&mut self, index: u64, revoked: &Revoked) -> Result<(), Error> {
+        let wrong = |what: &str| Error::Entry { index, what: what.into() };
+        let issued = self.issued.get_mut(revoked.serial.as_slice()).filter(|i| *i.ca == *revoked.ca);
+        let issued = issued.ok_or_else(|| wrong("revokes a certificate that is not on record"))?;
+        if issued.revoked.replace((revoked.date, revoked.reason)).is_some() {
+            return Err(wrong("revokes a certificate that is revoked"));
+        }
+        if matches!(revoked.reason, Some(KEY_COMPROMISE | CA_COMPROMISE))
+            && let Some(holder) = self.subject_keys.get_mut(&issued.spki)
+        {
+            holder.compromised = true;
+        }
+        let entry = fields::Revoked { serial: revoked.serial.clone(), date: revoked.date, reason: revoked.reason };
+        let on = OnCrl { entry, not_after: issued.not_after };
+        self.revoked.entry(revoked.ca.clone()).or_default().push(on);
+        self.unlisted.insert(revoked.ca.clone());
+        Ok(())
+    }
+
+    /// The plan that was started (or voided) and whose release is not written yet. Until it is, nothing else begins: made
+    /// again after a later plan, the release would hold that plan's CAs and CRLs.
     pub fn open_plan(&self) -> Option<(&Digest, &PlanState)> {
-        self.plans.iter().find(|(_, state)| state.start.is_some() && !(state.end.is_some() && state.released))
+        let begun = |state: &PlanState| state.start.is_some() || state.void.is_some();
+        self.plans.iter().find(|(_, state)| begun(state) && !(state.end.is_some() && state.released))
     }
 
-    /// Whose certificate holds this key (SHA-256 of its SubjectPublicKeyInfo).
-    pub fn key_holder(&self, spki: &Digest) -> Option<&str> {
-        self.subject_keys.get(spki).map(String::as_str)
+    /// The bundle that was received and has no answer yet, with the newest plan made for it.
+    pub fn unanswered(&self) -> Option<(&BundleRef, Option<Digest>)> {
+        let answered =
+            |bundle: &BundleRef| self.plans.values().any(|s| s.end.is_some() && s.bundle.as_ref() == Some(bundle));
+        let bundle = self.bundles.values().find(|bundle| !answered(bundle))?;
+        let newest =
+            self.plans.iter().filter(|(_, s)| s.bundle.as_ref() == Some(bundle)).max_by_key(|(_, s)| s.planned_at);
+        Some((bundle, newest.map(|(digest, _)| *digest)))
     }
 
-    pub fn serial_known(&self, serial: &[u8]) -> bool {
-        self.serials.contains(serial)
+    /// Whose certificates hold this key (SHA-256 of its SubjectPublicKeyInfo).
+    pub fn key_holder(&self, spki: &Digest) -> Option<&KeyHolder> {
+        self.subject_keys.get(spki)
+    }
+
+    /// Who holds a certificate with this name (lower-case) that is valid at `now` and not revoked: the newest of them, since
+    /// an older one stays good when a newer one is revoked or ends.
+    pub fn name_holder(&self, name: &str, now: i64) -> Option<&NameHolder> {
+        let revoked = |serial: &Vec<u8>| self.issued.get(serial).is_some_and(|issued| issued.revoked.is_some());
+        self.names.get(name)?.iter().rev().find(|holder| holder.not_after >= now && !revoked(&holder.serial))
+    }
+
+    /// The serial numbers of all certificates with the key of this one, itself among them.
+    pub fn same_key(&self, serial: &[u8]) -> &[Vec<u8>] {
+        let holder = self.issued.get(serial).and_then(|issued| self.subject_keys.get(&issued.spki));
+        holder.map_or(&[], |holder| &holder.serials)
+    }
+
+    /// The certificate with this serial number (content octets).
+    pub fn issued(&self, serial: &[u8]) -> Option<&Issued> {
+        self.issued.get(serial)
+    }
+
+    /// What the next CRL of a CA holds, new revocations apart.
+    pub fn revoked(&self, ca: &str) -> &[OnCrl] {
+        self.revoked.get(ca).map_or(&[], Vec::as_slice)
+    }
+
+    /// The CAs with revocations that stand on no CRL yet.
+    pub fn unlisted(&self) -> impl Iterator<Item = &str> {
+        self.unlisted.iter().map(String::as_str)
     }
 
     /// The number of a CA's next CRL.
     pub fn next_crl_number(&self, ca: &str) -> u64 {
         self.crl_numbers.get(ca).copied().unwrap_or(0) + 1
+    }
+
+    /// Items and revocations that a desk brought in the 24 hours before `now`.
+    pub fn last_day(&self, desk: &str, now: i64) -> (u64, u64) {
+        let recent = self.received.iter().filter(|(time, whose, ..)| whose == desk && *time > now - DAY);
+        recent.fold((0, 0), |(items, revocations), (.., i, r)| (items + i, revocations + r))
     }
 }

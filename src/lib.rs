@@ -24,6 +24,8 @@ pub mod prepare;
 pub mod release;
 pub mod report;
 pub mod requests;
+#[cfg(feature = "station")]
+pub mod sandbox;
 pub mod secret;
 pub mod tbs;
 pub mod text;

@@ -182,6 +182,7 @@ fn p01_a_log_of_the_attackers_own_gets_no_key_of_the_true_token() {
         hierarchy: hierarchy.digest,
         verifier_key,
         approvals: vec![],
+        requesters: Digest::default(),
         program: "0".into(),
     };
     log.append(&Entry::new(0, Body::Genesis(genesis))).unwrap();
@@ -194,7 +195,7 @@ fn p01_a_log_of_the_attackers_own_gets_no_key_of_the_true_token() {
         let plan = world.plan(&parent, kind, &items, |h| (h.name, h.hierarchy) = (name, digest));
         let approvals = world.sign(&plan.statement, &["eve", "mallory"]);
         let quorate =
-            approval::quorate(&plan.statement, &approvals, &hierarchy, &hierarchy.quorum_certificates).unwrap();
+            approval::quorate(&plan.statement, &approvals, &hierarchy, &hierarchy.quorum_certificates, 0).unwrap();
         let (operator, witness) = ("carol".into(), "dave".into());
         let approved = recorded(&quorate);
         let start = coldroot::audit::entry::Start {

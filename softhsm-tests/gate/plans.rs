@@ -35,7 +35,7 @@ fn signer(item: &Item, edit: impl FnOnce(&mut KeyRef)) -> Item {
     match &mut item {
         Item::Certificate(c) => edit(&mut c.signer),
         Item::Crl(c) => edit(&mut c.signer),
-        Item::GenerateKey(_) => panic!(),
+        Item::GenerateKey(_) | Item::Revoke(_) => panic!(),
     }
     item
 }
@@ -45,7 +45,7 @@ fn algorithm(item: &Item, algorithm: SignatureAlgorithm) -> Item {
     match &mut item {
         Item::Certificate(c) => c.fields.signature = algorithm,
         Item::Crl(c) => c.fields.signature = algorithm,
-        Item::GenerateKey(_) => panic!(),
+        Item::GenerateKey(_) | Item::Revoke(_) => panic!(),
     }
     item
 }
@@ -56,7 +56,7 @@ fn of_ca(item: &Item, ca: &str) -> Item {
     match &mut item {
         Item::Certificate(c) => c.ca = ca.into(),
         Item::Crl(c) => c.ca = ca.into(),
-        Item::GenerateKey(_) => panic!(),
+        Item::GenerateKey(_) | Item::Revoke(_) => panic!(),
     }
     item
 }
@@ -130,6 +130,7 @@ fn p01_a_plan_without_its_quorum_is_not_started() {
         ("one, twice", world.sign(text, &["alice", "alice"]), "given: alice"),
         ("two keys of one person", world.sign(text, &["alice", "alice-2"]), "given: alice"),
         ("an operator", world.sign(text, &["alice", "carol"]), "given: alice"),
+        ("one who left", world.sign(text, &["alice", "olga"]), "olga does not count, expired at 2020-03-01T00:00:00Z"),
         ("a stranger", world.sign(text, &["alice", "eve"]), "is not in the roster"),
         ("another plan's", bob_on(&other.statement), "is not over this text"),
         ("the init's", bob_on(&init), "is not over this text"),
@@ -270,7 +271,7 @@ fn p01_a_plan_file_that_changes_goes_nowhere() {
     refused_as(&mut parent, &[bytes.as_slice(), &[0x40]].concat(), "goes on after its last");
     refused_as(&mut parent, b"", "not a plan");
     fs::remove_file(&plan.path).unwrap();
-    parent.not_started(request(), "cannot read");
+    parent.not_started(request(), "No such file");
     assert_eq!(world.objects(), objects);
 
     // After the start: what was read is what counts, in place or under the same name.

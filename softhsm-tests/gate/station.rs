@@ -44,6 +44,7 @@ person = [
     { id = "bob", name = "Bob", roles = ["officer"], keys = ["@bob@"] },
     { id = "carol", name = "Carol", roles = ["operator"], keys = ["@carol@"] },
     { id = "dave", name = "Dave", roles = ["witness"] },
+    { id = "olga", name = "Olga", roles = ["officer"], keys = ["@olga@"], expires = "2020-02-29" },
 ]
 key = [
     { id = "root-key", token = "main", label = "root", algorithm = "ecdsa-p256", backup = "none" },
@@ -93,7 +94,7 @@ impl World {
             dir.join("tokens").display()
         );
         fs::write(dir.join("softhsm2.conf"), conf).unwrap();
-        for name in ["alice", "alice-2", "bob", "carol", "eve", "mallory"] {
+        for name in ["alice", "alice-2", "bob", "carol", "eve", "mallory", "olga"] {
             let key = dir.join("people").join(name);
             let made =
                 Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"]).arg(&key).status();
@@ -267,11 +268,17 @@ impl World {
 
     /// The start entry that a parent would record for these signatures, whatever they are worth.
     pub fn start_entry(&self, plan: &PlanFile, signatures: &[String]) -> Body {
+        let approvals = self.approved(&plan.statement, signatures);
+        let (operator, witness) = ("carol".into(), "dave".into());
+        Body::Start(Start { plan: plan.digest, approvals, operator, witness, witness_time: None })
+    }
+
+    /// Signatures as a parent would record them, whatever they are worth.
+    pub fn approved(&self, statement: &str, signatures: &[String]) -> Vec<Approved> {
         let mut approvals: Vec<Approved> = Vec::new();
         for armored in signatures {
             let signature = Digest::of(armored.as_bytes());
-            let (person, fingerprint) = match approval::verify_person(&plan.statement, armored, &self.hierarchy.persons)
-            {
+            let (person, fingerprint) = match approval::verify_person(statement, armored, &self.hierarchy.persons) {
                 Ok(a) => (a.person, a.fingerprint),
                 Err(_) => ("bob".into(), "SHA256:0".into()),
             };
@@ -279,8 +286,7 @@ impl World {
                 approvals.push(Approved { person, fingerprint, signature });
             }
         }
-        let (operator, witness) = ("carol".into(), "dave".into());
-        Body::Start(Start { plan: plan.digest, approvals, operator, witness, witness_time: None })
+        approvals
     }
 
     /// All that has the label on a token.
@@ -419,7 +425,7 @@ fn station_with_token(dir: &Path, station: &Path, template: &str, tokens: String
              pin-file = \"pin.txt\"\nso-pin-file = \"so-pin.txt\"\n",
             conf.display()
         );
-        let people = ["alice", "alice-2", "bob", "carol", "eve", "mallory"];
+        let people = ["alice", "alice-2", "bob", "carol", "eve", "mallory", "olga"];
         let text =
             people.iter().fold(template.to_string(), |t, name| t.replace(&format!("@{name}@"), &public(dir, name)));
         // The keys' own token is declared last; until then the first one stands in for it.

@@ -3,6 +3,11 @@
 // Each test program uses a part of the harness.
 #![allow(dead_code)]
 
+pub mod batch;
+pub mod bundles;
+pub mod faulty;
+pub mod fido;
+pub mod forged;
 pub mod station;
 
 use std::collections::BTreeMap;
@@ -27,8 +32,7 @@ pub struct SoftHsm {
 
 impl SoftHsm {
     pub fn new() -> SoftHsm {
-        let found = MODULES.iter().map(Path::new).find(|path| path.exists());
-        let module = found.expect("SoftHSM is not installed: apt-get install softhsm2").to_owned();
+        let module = softhsm().to_owned();
         let dir = tempfile::Builder::new().prefix("softhsm-").tempdir().unwrap();
         let tokens = dir.path().join("tokens");
         std::fs::create_dir(&tokens).unwrap();
@@ -75,6 +79,12 @@ impl SoftHsm {
         assert!(output.status.success(), "softhsm2-util {}: {}", args[0], String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
+}
+
+/// SoftHSM's module.
+pub fn softhsm() -> &'static Path {
+    let found = MODULES.iter().map(Path::new).find(|path| path.exists());
+    found.expect("SoftHSM is not installed: apt-get install softhsm2")
 }
 
 /// Copies a directory and what is below it.

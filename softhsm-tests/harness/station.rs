@@ -11,7 +11,7 @@ use coldroot::audit::Log;
 use coldroot::audit::entry::{Body, Entry};
 use serde_json::Value;
 
-use super::{MODULES, copy_tree};
+use super::copy_tree;
 
 /// The binary under test.
 pub const COLDROOT: &str = env!("CARGO_BIN_EXE_coldroot");
@@ -20,7 +20,7 @@ const PEOPLE: [(&str, &str); 4] =
     [("alice", "officer"), ("bob", "officer"), ("carol", "operator"), ("dave", "witness")];
 
 /// What a run of the binary came to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Run {
     /// The exit code; -1 after a signal.
     pub code: i32,
@@ -65,6 +65,12 @@ pub struct Station {
     hierarchy: String,
 }
 
+/// Seconds since the epoch.
+pub fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_secs()).unwrap()
+}
+
 fn scratch() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("coldroot-station-").tempdir().unwrap()
 }
@@ -75,16 +81,31 @@ impl Station {
         Station::bare_of(HIERARCHY.into())
     }
 
-    /// The same with a hierarchy of the test's own, made from [`HIERARCHY`].
+    /// The same with a hierarchy of the test's own, made from [`HIERARCHY`]: `@PEOPLE@` stands for the roster, `@KEY alice@` for
+    /// one person's key.
     pub fn bare_of(hierarchy: String) -> Station {
+        let station = Station::new_of(hierarchy);
+        let made = station.run(&["token", "init", "--token", "main"]).ok();
+        station.write_hierarchy(&format!("serial = \"{}\"", made["serial"].as_str().unwrap()));
+        station.approve(Path::new("hierarchy.toml"));
+        station
+    }
+
+    /// The same before its token is initialised.
+    pub fn new_of(hierarchy: String) -> Station {
         let station = Station { root: scratch(), hierarchy };
-        station.make_bare();
+        station.make_new();
         station
     }
 
     /// Root and intermediate made: releases 1 and 2 are out.
     pub fn ready() -> Station {
-        let station = Station::bare();
+        Station::ready_of(HIERARCHY.into())
+    }
+
+    /// The same with a hierarchy of the test's own.
+    pub fn ready_of(hierarchy: String) -> Station {
+        let station = Station::bare_of(hierarchy);
         station.init().ok();
         for _ in ["keys", "certificates"] {
             let plan = station.planned_ceremony();
@@ -101,7 +122,7 @@ impl Station {
         station
     }
 
-    fn make_bare(&self) {
+    fn make_new(&self) {
         for dir in [self.dir(), self.desk(""), self.path("token"), self.path("officers")] {
             fs::create_dir_all(dir).unwrap();
         }
@@ -115,14 +136,11 @@ impl Station {
         ssh_key(&self.path("officers/mallory"));
         ssh_key(&self.desk("desk-1"));
         ssh_key(&self.desk("other"));
+        ssh_key(&self.desk("desk-2"));
         self.write_hierarchy("");
-        let made = self.run(&["token", "init", "--token", "main"]).ok();
-        self.write_hierarchy(&format!("serial = \"{}\"", made["serial"].as_str().unwrap()));
-        self.approve(Path::new("hierarchy.toml"));
     }
 
     fn write_hierarchy(&self, serial: &str) {
-        let module = MODULES.iter().find(|path| Path::new(path).exists());
         let public = |path: PathBuf| fs::read_to_string(path).unwrap().trim().to_owned();
         let people: String = PEOPLE
             .iter()
@@ -133,10 +151,14 @@ impl Station {
             .collect();
         let text = self
             .hierarchy
-            .replace("@MODULE@", module.expect("SoftHSM is not installed: apt-get install softhsm2"))
+            .replace("@MODULE@", super::softhsm().to_str().unwrap())
             .replace("@SERIAL@", serial)
             .replace("@DESK@", &public(self.desk("desk-1.pub")))
+            .replace("@DESK 2@", &public(self.desk("desk-2.pub")))
             .replace("@PEOPLE@", &people);
+        let text = PEOPLE.iter().fold(text, |text, (id, _)| {
+            text.replace(&format!("@KEY {id}@"), &public(self.path(&format!("officers/{id}.pub"))))
+        });
         fs::write(self.path("hierarchy.toml"), text).unwrap();
     }
 
@@ -179,12 +201,17 @@ impl Station {
 
     /// Writes `rows` and their requests into a directory of the desk: (request id, names, DER).
     pub fn requests(&self, name: &str, rows: &[Row]) -> PathBuf {
+        self.requests_by(name, "hostmaster@example.org", rows)
+    }
+
+    /// The same for another requester.
+    pub fn requests_by(&self, name: &str, requester: &str, rows: &[Row]) -> PathBuf {
         let dir = self.desk(name);
         fs::create_dir_all(&dir).unwrap();
         let mut table = String::from("request,profile,requester,names\n");
         for row in rows {
             fs::write(dir.join(format!("{}.der", row.request)), &row.csr).unwrap();
-            table.push_str(&format!("{},xmpp-server,hostmaster@example.org,{}\n", row.request, row.names.join(" ")));
+            table.push_str(&format!("{},xmpp-server,{requester},{}\n", row.request, row.names.join(" ")));
         }
         fs::write(dir.join("requests.csv"), table).unwrap();
         dir
@@ -260,6 +287,47 @@ impl Station {
         self.run(&self.sign_args(plan, approvals))
     }
 
+    /// Approves and signs a plan; the path of its release.
+    #[track_caller]
+    pub fn carried_out(&self, plan: &Path) -> PathBuf {
+        self.released(self.sign(plan, &self.approve(plan)))
+    }
+
+    /// The same with approvals that were given before.
+    #[track_caller]
+    pub fn carried_out_with(&self, plan: &Path, approvals: &[String]) -> PathBuf {
+        let approvals: Vec<PathBuf> = approvals.iter().map(PathBuf::from).collect();
+        self.released(self.sign(plan, &approvals))
+    }
+
+    #[track_caller]
+    pub fn released(&self, run: Run) -> PathBuf {
+        self.dir().join(run.ok()["directory"].as_str().unwrap())
+    }
+
+    /// The plan that these arguments of `plan` make.
+    #[track_caller]
+    pub fn planned_by(&self, args: &[&str]) -> PathBuf {
+        let args: Vec<&str> = ["plan"].iter().chain(args).copied().collect();
+        PathBuf::from(self.run(&args).ok()["plan"].as_str().unwrap())
+    }
+
+    /// The certificates on record that answer requests: request, CA, DER.
+    pub fn leaves(&self) -> Vec<(String, String, Vec<u8>)> {
+        let leaf = |body| match body {
+            Body::Certificate(c) => Some((c.request?, c.ca, c.der.into_vec())),
+            _ => None,
+        };
+        self.bodies().into_iter().filter_map(leaf).collect()
+    }
+
+    /// The serial number of the newest certificate for this request, in hex.
+    pub fn serial_of(&self, request: &str) -> String {
+        let leaves = self.leaves();
+        let (.., der) = leaves.iter().rev().find(|(id, ..)| id == request).unwrap();
+        coldroot::text::hex(&coldroot::x509::read_certificate(der).unwrap().serial)
+    }
+
     pub fn verifier_key(&self) -> String {
         fs::read_to_string(self.path("verifier-key")).unwrap().trim().to_owned()
     }
@@ -310,6 +378,20 @@ pub struct Row {
     pub csr: Vec<u8>,
 }
 
+/// A request for these names under a new key, by openssl.
+pub fn fresh(request: &str, names: &[&str]) -> Row {
+    let san: Vec<String> = names.iter().map(|name| format!("DNS:{name}")).collect();
+    let san = format!("subjectAltName={}", san.join(","));
+    let subject = format!("/CN={}", names[0]);
+    let args =
+        ["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "/dev/null"];
+    let more = ["-outform", "DER", "-subj", &subject, "-addext", &san];
+    let output = Command::new("openssl").args(args).args(more).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let names = names.iter().map(|name| name.to_string()).collect();
+    Row { request: request.into(), names, csr: output.stdout }
+}
+
 /// `n` requests, others for another seed.
 pub fn generated(n: u64, seed: u64) -> Vec<Row> {
     let row = |request: coldroot::bundle::Request| Row {
@@ -320,12 +402,20 @@ pub fn generated(n: u64, seed: u64) -> Vec<Row> {
     coldroot::requests::generate(n, seed).map(|request| row(request.unwrap())).collect()
 }
 
-fn ssh_key(path: &Path) {
+/// A pair outside of any station: the public line, and the path of the private half.
+pub fn pair(dir: &Path, name: &str) -> (String, PathBuf) {
+    let path = dir.join(name);
+    ssh_key(&path);
+    (fs::read_to_string(dir.join(format!("{name}.pub"))).unwrap().trim().to_owned(), path)
+}
+
+/// Makes a pair for the stock `ssh-keygen`, without a passphrase.
+pub fn ssh_key(path: &Path) {
     let run = Run::of(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f"]).arg(path));
     assert_eq!(run.code, 0, "{run:?}");
 }
 
-const CEREMONY: &str = r#"format = "coldroot-ceremony-v0"
+pub const CEREMONY: &str = r#"format = "coldroot-ceremony-v0"
 title = "Root and intermediate"
 
 [[act]]

@@ -137,8 +137,10 @@ pub fn kind(body: &Body) -> &'static str {
         Body::Start(_) => "start",
         Body::KeyGenerated(_) => "key-generated",
         Body::Certificate(_) => "certificate",
+        Body::Revoked(_) => "revoked",
         Body::Crl(_) => "crl",
         Body::Refused { .. } => "refused",
+        Body::Void(_) => "void",
         Body::End(_) => "end",
         Body::ReleaseWritten { .. } => "release-written",
         Body::Failure { .. } => "failure",
@@ -232,13 +234,16 @@ fn named(body: &Body) -> Vec<(Digest, Held)> {
         Body::Genesis(genesis) => {
             let mut all: Vec<_> = approvals(&genesis.approvals);
             all.push((genesis.hierarchy, Held::AtStation));
+            all.push((genesis.requesters, Held::AtStation));
             all
         }
         Body::Start(start) => approvals(&start.approvals),
+        Body::Void(void) => approvals(&void.approvals),
         Body::Planned { plan, .. } => vec![(*plan, Held::AtStation)],
         Body::Crl(crl) => vec![(crl.crl, Held::AtStation)],
         Body::BundleReceived { bundle, .. } => vec![(bundle.digest, Held::Anywhere)],
         Body::End(end) => vec![(end.manifest, Held::Anywhere)],
+        Body::ReleaseWritten { checkpoint, .. } => vec![(*checkpoint, Held::AtStation)],
         _ => Vec::new(),
     }
 }

@@ -58,8 +58,8 @@ pub enum Body {
     PinTry { token: String },
     /// The try succeeded.
     Login { token: String, serial: String, module: String },
-    /// A bundle passed its signature and manifest.
-    BundleReceived { bundle: BundleRef, count: u64 },
+    /// A bundle passed its signature and manifest. `revocations` of its `count` items ask for one.
+    BundleReceived { bundle: BundleRef, count: u64, revocations: u64 },
     /// A plan was made; the file is the artefact of that digest.
     Planned { plan: Digest, kind: Kind, items: u64, refused: u64, bundle: Option<BundleRef>, counts: Vec<Count> },
     /// The gate was asked to carry out a plan.
@@ -68,14 +68,19 @@ pub enum Body {
     KeyGenerated(KeyGenerated),
     /// A certificate was signed and verified.
     Certificate(CertificateIssued),
+    /// A certificate was revoked: the CRL of the same plan says so.
+    Revoked(Revoked),
     /// A CRL was signed and verified; the DER is the artefact.
     Crl(CrlIssued),
     /// A request was refused.
     Refused { plan: Digest, request: String, check: String, reason: String },
-    /// A plan was carried out.
+    /// A plan ends before it is carried out: what is on record stays issued, the rest never is.
+    Void(Void),
+    /// A plan was carried out, or what was left of it was voided.
     End(End),
-    /// A release was written to `target`, flushed and read back.
-    ReleaseWritten { release: u64, manifest: Digest, target: String },
+    /// A release was written to `target`, flushed and read back. `checkpoint` is the signed note that it carries: an artefact,
+    /// since the log's own checkpoint goes on.
+    ReleaseWritten { release: u64, manifest: Digest, checkpoint: Digest, target: String },
     /// Something failed and state was kept.
     Failure { what: String },
 }
@@ -92,6 +97,9 @@ pub struct Genesis {
     /// The log's verifier key (C2SP signed-note): `name+hash+base64`.
     pub verifier_key: String,
     pub approvals: Vec<Approved>,
+    /// The 32 octets under which requesters are tagged: an artefact that public copies leave out, so that nobody can guess
+    /// who stands behind a tag.
+    pub requesters: Digest,
     /// This program's version.
     pub program: String,
 }
@@ -149,8 +157,39 @@ pub struct CertificateIssued {
     pub subject_ca: Option<String>,
     pub request: Option<String>,
     pub profile: String,
+    /// Who asked, as a tag (see [`Genesis::requesters`]); `None` for CAs.
+    pub requester: Option<Digest>,
     /// The certificate, DER, at most 12 KiB.
     pub der: Bytes,
+}
+
+/// A revocation on record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Revoked {
+    pub plan: Digest,
+    pub item: u64,
+    pub ca: String,
+    /// Content octets of the serial number.
+    pub serial: Bytes,
+    /// reasonCode; `None` for unspecified.
+    pub reason: Option<u8>,
+    /// revocationDate, seconds since the epoch.
+    pub date: i64,
+}
+
+/// The end of a plan before its time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Void {
+    pub plan: Digest,
+    pub reason: String,
+    /// Items on record; the statement names the number.
+    pub done: u64,
+    pub approvals: Vec<Approved>,
+    pub operator: String,
+    pub witness: String,
+    pub witness_time: Option<i64>,
 }
 
 /// A CRL on record.

@@ -134,6 +134,9 @@ impl Error {
             Error::Origin { .. } => {
                 "the files belong to different logs: restore the whole `audit` directory from one copy"
             }
+            Error::SealerAnswer { .. } => {
+                "the token answered with a wrong signature: stop using it or its module until you know why; then run the command again"
+            }
             _ => return None,
         };
         Some(hint.to_string())

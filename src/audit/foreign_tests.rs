@@ -23,6 +23,7 @@ fn station(dir: &Path, signer: &mut Signer) -> Log {
     log.put_artefact(HIERARCHY).unwrap();
     let plan = log.put_artefact(b"a plan").unwrap();
     let signature = log.put_artefact(b"-----BEGIN SSH SIGNATURE-----").unwrap();
+    let checkpoint = log.put_artefact(b"the note of release 1").unwrap();
     let mut put = |entry: Entry| log.append(&entry).unwrap();
     put(genesis(signer));
     put(Entry::new(-1, Body::Open { mark_size: 1, cut: 300 }));
@@ -32,7 +33,7 @@ fn station(dir: &Path, signer: &mut Signer) -> Log {
         Body::Login { token: "audit".into(), serial: "\u{e4}\u{20ac}".into(), module: "SoftHSM".into() },
     ));
     let bundle = BundleRef { desk: "desk".into(), sequence: 1, digest: Digest([7; 32]) };
-    put(Entry::new(70_000, Body::BundleReceived { bundle: bundle.clone(), count: 2 }));
+    put(Entry::new(70_000, Body::BundleReceived { bundle: bundle.clone(), count: 2, revocations: 0 }));
     let count = Count { act: "batch".into(), ca: "ca".into(), detail: "leaf".into(), count: 1 };
     let Body::Planned { kind, .. } = planned(plan, 3) else { unreachable!() };
     let (bundle, counts) = (Some(bundle), vec![count]);
@@ -43,7 +44,7 @@ fn station(dir: &Path, signer: &mut Signer) -> Log {
     put(Entry::new(70_000, refused(plan)));
     put(Entry::new(70_000, end(plan, 0, 1)));
     let (manifest, target) = (Digest([8; 32]), "/media/x".into());
-    put(Entry::new(70_000, Body::ReleaseWritten { release: 1, manifest, target }));
+    put(Entry::new(70_000, Body::ReleaseWritten { release: 1, manifest, checkpoint, target }));
     for index in log.size()..300 {
         log.append(&entry(index)).unwrap();
     }

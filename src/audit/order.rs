@@ -22,6 +22,8 @@ pub enum Broken {
     NotPlanned(Digest),
     #[error("plan {0} is started after its end")]
     StartedAfterEnd(Digest),
+    #[error("plan {0} is voided after its end, or goes on after it was voided")]
+    Voided(Digest),
     #[error("plan {plan} is started while plan {open} is open")]
     TwoOpen { plan: Digest, open: Digest },
     #[error("an entry of plan {0} stands outside the plan's start and end")]
@@ -32,7 +34,7 @@ pub enum Broken {
     ItemBeyond { item: u64, items: u64 },
     #[error("the plan is of the other kind")]
     OtherKind,
-    #[error("the end entry counts {counted} done or refused, the log {recorded}")]
+    #[error("the entry counts {counted} done or refused, the log {recorded}")]
     Counts { counted: u64, recorded: u64 },
     #[error("the certificate's issuer and serial number cannot be read")]
     Certificate,
@@ -44,6 +46,7 @@ struct Plan {
     last: Option<u64>,
     done: u64,
     refused: u64,
+    void: bool,
     ended: bool,
 }
 
@@ -81,6 +84,7 @@ impl Order {
             Body::Planned { plan, kind, items, .. } => self.planned(*plan, *kind, *items),
             Body::Start(start) => self.started(start.plan),
             Body::KeyGenerated(key) => self.item(key.plan, key.item, Kind::Keys),
+            Body::Revoked(revoked) => self.item(revoked.plan, revoked.item, Kind::Certificates),
             Body::Crl(crl) => self.item(crl.plan, crl.item, Kind::Certificates),
             Body::Certificate(certificate) => {
                 self.item(certificate.plan, certificate.item, Kind::Certificates)?;
@@ -91,6 +95,7 @@ impl Order {
                 self.running(*plan)?.refused += 1;
                 Ok(())
             }
+            Body::Void(void) => self.voided(void.plan, void.done),
             Body::End(end) => {
                 let plan = self.running(end.plan)?;
                 for (counted, recorded) in [(end.done, plan.done), (end.refused, plan.refused)] {
@@ -119,7 +124,7 @@ impl Order {
     }
 
     fn planned(&mut self, plan: Digest, kind: Kind, items: u64) -> Result<(), Broken> {
-        let new = Plan { kind, items, last: None, done: 0, refused: 0, ended: false };
+        let new = Plan { kind, items, last: None, done: 0, refused: 0, void: false, ended: false };
         match self.plans.insert(plan, new) {
             None => Ok(()),
             Some(_) => Err(Broken::PlannedTwice(plan)),
@@ -131,8 +136,26 @@ impl Order {
         match (self.plans.get(&plan), self.open) {
             (None, _) => Err(Broken::NotPlanned(plan)),
             (Some(known), _) if known.ended => Err(Broken::StartedAfterEnd(plan)),
+            (Some(known), _) if known.void => Err(Broken::Voided(plan)),
             (Some(_), Some(open)) if open != plan => Err(Broken::TwoOpen { plan, open }),
             _ => {
+                self.open = Some(plan);
+                Ok(())
+            }
+        }
+    }
+
+    /// A void: of the open plan, or of one that was planned only, while none is open.
+    fn voided(&mut self, plan: Digest, counted: u64) -> Result<(), Broken> {
+        if let Some(open) = self.open.filter(|open| *open != plan) {
+            return Err(Broken::TwoOpen { plan, open });
+        }
+        match self.plans.get_mut(&plan) {
+            None => Err(Broken::NotPlanned(plan)),
+            Some(known) if known.ended || known.void => Err(Broken::Voided(plan)),
+            Some(known) if known.done != counted => Err(Broken::Counts { counted, recorded: known.done }),
+            Some(known) => {
+                known.void = true;
                 self.open = Some(plan);
                 Ok(())
             }
@@ -145,7 +168,11 @@ impl Order {
     }
 
     fn item(&mut self, plan: Digest, item: u64, kind: Kind) -> Result<(), Broken> {
+        let name = plan;
         let plan = self.running(plan)?;
+        if plan.void {
+            return Err(Broken::Voided(name));
+        }
         if plan.kind != kind {
             return Err(Broken::OtherKind);
         }
@@ -173,7 +200,7 @@ pub(super) fn serial_mark(der: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::entry::{CertificateIssued, End, Start};
+    use super::super::entry::{CertificateIssued, End, Start, Void};
     use super::super::serial::tests::shell;
     use super::super::station::{Signer, genesis};
     use super::*;
@@ -194,10 +221,24 @@ pub(super) mod tests {
         Body::End(End { plan, release: 1, done, refused, manifest: Digest([8; 32]) })
     }
 
+    fn void(plan: Digest, done: u64) -> Body {
+        let (reason, operator, witness) = ("why".into(), "op".into(), "wit".into());
+        Body::Void(Void { plan, reason, done, approvals: vec![], operator, witness, witness_time: None })
+    }
+
     pub(crate) fn certificate(plan: Digest, item: u64, serial: u8) -> Body {
         let der = Bytes::from(shell(5, &[1, serial]));
         let (ca, profile, request) = ("root".into(), "leaf".into(), Some("r1".into()));
-        Body::Certificate(CertificateIssued { plan, item, ca, subject_ca: None, request, profile, der })
+        Body::Certificate(CertificateIssued {
+            plan,
+            item,
+            ca,
+            subject_ca: None,
+            request,
+            profile,
+            requester: None,
+            der,
+        })
     }
 
     pub(crate) fn refused(plan: Digest) -> Body {
@@ -248,6 +289,12 @@ pub(super) mod tests {
         assert_eq!(after(vec![end(PLAN, 0, 0), start(PLAN)]), Broken::StartedAfterEnd(PLAN));
         assert_eq!(after(vec![end(PLAN, 0, 0), refused(PLAN)]), Broken::OutsidePlan(PLAN));
         assert_eq!(after(vec![genesis(&Signer::new()).body]), Broken::SecondGenesis);
+        assert_eq!(after(vec![void(PLAN, 0), certificate(PLAN, 0, 1)]), Broken::Voided(PLAN));
+        assert_eq!(after(vec![void(PLAN, 0), void(PLAN, 0)]), Broken::Voided(PLAN));
+        assert_eq!(after(vec![void(other, 0)]), Broken::TwoOpen { plan: other, open: PLAN });
+        let miscounted = vec![certificate(PLAN, 0, 1), void(PLAN, 0)];
+        assert_eq!(after(miscounted), Broken::Counts { counted: 0, recorded: 1 });
+        assert_eq!(fold(vec![planned(PLAN, 3), void(PLAN, 0), refused(PLAN), end(PLAN, 0, 1)]), Ok(None));
         let mut torn = certificate(PLAN, 0, 1);
         if let Body::Certificate(c) = &mut torn {
             c.der.pop();

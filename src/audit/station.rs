@@ -77,6 +77,7 @@ pub(super) fn genesis(signer: &Signer) -> Entry {
         hierarchy: Digest::of(HIERARCHY),
         verifier_key: signer.key().to_string(),
         approvals: vec![],
+        requesters: Digest::of(HIERARCHY),
         program: "0.1.0".into(),
     };
     Entry::new(1_795_305_600, Body::Genesis(genesis))

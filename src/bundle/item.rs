@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, lawful_request_id, limits};
+use super::{Error, Validations, lawful_request_id, limits};
 use crate::cbor::{self, Bytes};
 use crate::config::{Desk, Environment, Hierarchy};
 use crate::digest::Digest;
-use crate::text::Untrusted;
+use crate::text::{Untrusted, hex};
 
 /// What the desk signs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,10 @@ pub struct Head {
     pub expires: i64,
     /// Items of the body, at least one.
     pub count: u64,
+    /// Those of them that ask for a revocation.
+    pub revocations: u64,
+    /// Those that are validators' lists.
+    pub lists: u64,
     /// Octets of the body, frames included, and their SHA-256.
     pub body_length: u64,
     pub body_digest: Digest,
@@ -50,7 +54,23 @@ pub struct Answers {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Item {
+    /// Stands before all others.
+    Validations(Validations),
     Request(Request),
+    Revoke(Revocation),
+}
+
+/// A request to revoke a certificate of an end entity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Revocation {
+    /// Content octets of the certificate's serial number; in hex it is the id that the answer carries.
+    pub serial: Bytes,
+    /// reasonCode, one of those for end entities; `None` for unspecified.
+    pub reason: Option<u8>,
+    /// Personal data: who asked.
+    #[serde(with = "untrusted")]
+    pub requester: Untrusted,
 }
 
 /// A certificate request and what the validator found out about it.
@@ -113,6 +133,15 @@ impl Head {
         if self.count > limits::COUNT {
             return Err(Error::TooMany);
         }
+        if self.lists > limits::LISTS {
+            return wrong("lists", "must be at most 1000");
+        }
+        if self.lists >= self.count {
+            return Err(Error::Empty);
+        }
+        if self.revocations > self.items() {
+            return wrong("revocations", "cannot be more than all items");
+        }
         // Neither product can overflow: the count is below 2^20, the factor below 2^18.
         if self.body_length < self.count || self.body_length > self.count * (limits::ITEM + limits::FRAME) {
             return wrong("body-length", "cannot be, for so many items");
@@ -121,6 +150,23 @@ impl Head {
             return wrong("salt", "must be 16 octets");
         }
         Ok(())
+    }
+
+    /// Requests and revocations: what is answered.
+    pub fn items(&self) -> u64 {
+        self.count.saturating_sub(self.lists)
+    }
+
+    /// Compares the numbers with what the desk may bring at once.
+    pub fn judge_limits(&self, desk: &Desk) -> Result<(), Error> {
+        let numbers = [
+            ("items", self.items(), desk.max_items.unwrap_or(limits::COUNT)),
+            ("revocations", self.revocations, desk.max_revocations),
+        ];
+        match numbers.into_iter().find(|(_, found, limit)| found > limit) {
+            None => Ok(()),
+            Some((what, found, limit)) => Err(Error::Limit { desk: desk.id.clone(), what, found, limit }),
+        }
     }
 
     /// Compares the head with the station it has come to and with the time there (seconds since the epoch); gives the
@@ -149,10 +195,12 @@ impl Head {
 }
 
 impl Item {
-    /// The id of the request.
-    pub fn request(&self) -> &str {
+    /// The id that the answer carries; a list, which is not answered, has one that no request can have.
+    pub fn id(&self) -> String {
         match self {
-            Item::Request(request) => &request.request,
+            Item::Validations(validations) => format!("validations:{}", validations.digest()),
+            Item::Request(request) => request.request.clone(),
+            Item::Revoke(revocation) => hex(&revocation.serial),
         }
     }
 
@@ -174,7 +222,46 @@ impl Item {
     }
 
     fn check(&self, number: u64) -> Result<(), Error> {
-        let Item::Request(request) = self;
+        match self {
+            Item::Validations(validations) => validations.check(number),
+            Item::Request(request) => request.check(number),
+            Item::Revoke(revocation) => revocation.check(number),
+        }
+    }
+}
+
+impl Revocation {
+    /// Whether this reasonCode fits the certificate of an end entity, and lasts (RFC 5280 §5.3.1).
+    pub fn of_end_entities(reason: u8) -> bool {
+        matches!(reason, 1 | 3 | 4 | 5 | 9)
+    }
+
+    fn check(&self, number: u64) -> Result<(), Error> {
+        let wrong = |field, message| Err(Error::ItemField { number, field, message });
+        if !(1..=20).contains(&self.serial.len()) || self.serial.first().is_some_and(|first| *first >= 0x80) {
+            return wrong("serial", "must be 1 to 20 octets, positive (RFC 5280 section 4.1.2.2)");
+        }
+        if self.reason.is_some_and(|reason| !Revocation::of_end_entities(reason)) {
+            return wrong("reason", "must be 1, 3, 4, 5 or 9, or be left out (RFC 5280 section 5.3.1)");
+        }
+        one_line(&self.requester, number)
+    }
+}
+
+fn one_line(requester: &Untrusted, number: u64) -> Result<(), Error> {
+    let requester = requester.raw();
+    match requester.len() > limits::REQUESTER || requester.chars().any(char::is_control) {
+        true => {
+            let message = "must be one line of at most 256 octets";
+            Err(Error::ItemField { number, field: "requester", message })
+        }
+        false => Ok(()),
+    }
+}
+
+impl Request {
+    fn check(&self, number: u64) -> Result<(), Error> {
+        let request = self;
         let wrong = |field, message| Err(Error::ItemField { number, field, message });
         if !lawful_request_id(&request.request) {
             return wrong(
@@ -185,10 +272,7 @@ impl Item {
         if !lawful_request_id(&request.profile) {
             return wrong("profile", "is no profile's id");
         }
-        let requester = request.requester.raw();
-        if requester.len() > limits::REQUESTER || requester.chars().any(char::is_control) {
-            return wrong("requester", "must be one line of at most 256 octets");
-        }
+        one_line(&request.requester, number)?;
         if request.names.is_empty() || request.names.len() > limits::NAMES {
             return wrong("names", "must be 1 to 100 validated names");
         }

@@ -7,7 +7,7 @@
 //! | 1 | text | [`MAGIC`] |
 //! | 2 | byte string | the [`Head`], encoded |
 //! | 3 | text | the desk's armored SSHSIG over the octets inside item 2, namespace [`NAMESPACE`] |
-//! | 4… | byte string each | one [`Item`], encoded; `head.count` of them: the body |
+//! | 4… | byte string each | one [`Item`], encoded; `head.count` of them, validators' lists first: the body |
 //!
 //! The head holds length and SHA-256 of the body, so the one signature covers everything, and a reader hashes an
 //! unread body before it lets any parser near it: [`open`] reads the head and hashes, [`Unverified::verify`] asks the
@@ -19,6 +19,7 @@ mod item;
 mod merkle;
 mod read;
 pub mod table;
+mod validations;
 mod write;
 
 use std::collections::HashMap;
@@ -28,9 +29,10 @@ use crate::digest::{Digest, Hasher};
 use crate::text::{escape, utc};
 
 pub use csr::{NotARequest, request_der};
-pub use item::{Answers, Head, Item, Request};
+pub use item::{Answers, Head, Item, Request, Revocation};
 pub use merkle::MerkleRoot;
 pub use read::{Bundle, Items, Unverified, open};
+pub use validations::{List, ListError, VALIDATIONS, Validation, Validations};
 pub use write::{About, BodyWriter, Draft, write_container};
 
 /// The first item of every bundle.
@@ -50,6 +52,10 @@ pub mod limits {
     pub const SIGNATURE: u64 = 16 * 1024;
     /// Octets of the signed note of the release that is answered.
     pub const CHECKPOINT: usize = 16 * 1024;
+    /// Octets of one validator's list, so that it stands in an item with its signature; a larger one is split.
+    pub const LIST: u64 = 100_000;
+    /// Validators' lists of one bundle.
+    pub const LISTS: u64 = 1_000;
     /// Validated names of one request.
     pub const NAMES: usize = 100;
     /// Octets of one name (RFC 1035 §2.3.4, without the final dot).
@@ -106,7 +112,7 @@ pub enum Error {
     Item { number: u64, cause: cbor::Error },
     #[error("item {number}: field `{field}` {message}")]
     ItemField { number: u64, field: &'static str, message: &'static str },
-    #[error("items {first} and {second} have the same request id `{request}` (upper and lower case count as the same)")]
+    #[error("items {first} and {second} have the same id `{request}` (upper and lower case count as the same)")]
     Twice { first: u64, second: u64, request: String },
     #[error("the bundle is empty")]
     Empty,
@@ -114,6 +120,14 @@ pub enum Error {
     TooMany,
     #[error("the head says {wanted} items; {found} are there")]
     Count { wanted: u64, found: u64 },
+    #[error("the head says {wanted} revocations; {found} are there")]
+    Revocations { wanted: u64, found: u64 },
+    #[error("the head says {wanted} lists of validations; {found} are there")]
+    Lists { wanted: u64, found: u64 },
+    #[error("item {number} is a list of validations; lists stand before everything else")]
+    LateList { number: u64 },
+    #[error("the bundle holds {found} {what}; desk `{}` may bring {limit} at once", escape(desk))]
+    Limit { desk: String, what: &'static str, found: u64, limit: u64 },
     #[error("the Merkle root over the items is {found}, the head says {wanted}")]
     Root { wanted: Digest, found: Digest },
     #[error("the bundle is for {field} `{}`; here it is `{wanted}`", escape(found))]
@@ -151,6 +165,10 @@ impl Error {
             | Error::Empty
             | Error::TooMany
             | Error::Count { .. }
+            | Error::Revocations { .. }
+            | Error::Lists { .. }
+            | Error::LateList { .. }
+            | Error::Limit { .. }
             | Error::Root { .. }
             | Error::UnknownDesk { .. }
             | Error::Expired { .. } => Fault::Desk,
@@ -165,6 +183,9 @@ impl Error {
             (Error::FromTheFuture { .. }, _) => "compare this machine's clock with another one",
             (Error::UnknownDesk { .. }, _) => {
                 "declare the desk in hierarchy.toml, or have the bundle packed by a desk that is"
+            }
+            (Error::Limit { .. }, _) => {
+                "the desk must split it over several bundles: `coldroot pack` with the next numbers"
             }
             (_, Fault::Copy) => {
                 "copy the bundle from the desk once more; at the desk, `coldroot check BUNDLE` must pass"

@@ -97,7 +97,16 @@ impl<R: Read + Seek> Bundle<R> {
         self.0.reader.seek(SeekFrom::Start(self.0.body_at)).map_err(Error::Read)?;
         let from = Octets { reader: &mut self.0.reader, hasher: Hasher::default(), at: self.0.body_at };
         let end = self.0.body_at.saturating_add(self.0.head.body_length);
-        Ok(Items { from, head: &self.0.head, end, root: MerkleRoot::default(), ids: Ids::default(), over: false })
+        Ok(Items {
+            from,
+            head: &self.0.head,
+            end,
+            root: MerkleRoot::default(),
+            ids: Ids::default(),
+            revocations: 0,
+            lists: 0,
+            over: false,
+        })
     }
 }
 
@@ -109,6 +118,8 @@ pub struct Items<'b, R> {
     end: u64,
     root: MerkleRoot,
     ids: Ids,
+    revocations: u64,
+    lists: u64,
     over: bool,
 }
 
@@ -118,6 +129,12 @@ impl<R: Read> Items<'_, R> {
         if self.from.at >= self.end {
             if number != self.head.count {
                 return Err(Error::Count { wanted: self.head.count, found: number });
+            }
+            if self.revocations != self.head.revocations {
+                return Err(Error::Revocations { wanted: self.head.revocations, found: self.revocations });
+            }
+            if self.lists != self.head.lists {
+                return Err(Error::Lists { wanted: self.head.lists, found: self.lists });
             }
             let found = std::mem::take(&mut self.root).finish();
             return match found == self.head.root {
@@ -130,8 +147,15 @@ impl<R: Read> Items<'_, R> {
         }
         let bytes = self.from.string(BYTE_STRING, "item", limits::ITEM)?;
         let item = Item::decode(&bytes, number)?;
-        if let Some(first) = self.ids.insert(item.request(), number) {
-            return Err(Error::Twice { first, second: number, request: item.request().to_string() });
+        if let Some(first) = self.ids.insert(&item.id(), number) {
+            return Err(Error::Twice { first, second: number, request: item.id() });
+        }
+        self.revocations += u64::from(matches!(item, Item::Revoke(_)));
+        if matches!(item, Item::Validations(_)) {
+            if number != self.lists {
+                return Err(Error::LateList { number });
+            }
+            self.lists += 1;
         }
         self.root.push(&bytes);
         Ok(Some(item))

@@ -5,9 +5,11 @@ use std::io::Read;
 
 use serde::Deserialize;
 
-use super::{Ids, Request, lawful_request_id, limits};
+use super::{Ids, Request, Revocation, lawful_request_id, limits};
 use crate::cbor::Bytes;
-use crate::text::{Untrusted, escape};
+use crate::config::revoked_serial;
+use crate::text::{Untrusted, escape, hex};
+use crate::x509::fields::reason_code;
 
 /// The columns of a CSV table; a TOML table has the same as fields of `[[request]]`, `id` for `request` and `names` as
 /// an array.
@@ -48,7 +50,7 @@ pub enum Problem {
     Read(std::io::Error),
     #[error("is not UTF-8")]
     NotUtf8,
-    #[error("the column `{}` is none of request, profile, requester, names", escape(.0))]
+    #[error("the column `{}` is not known", escape(.0))]
     UnknownColumn(String),
     #[error("the column `{0}` stands twice")]
     ColumnTwice(&'static str),
@@ -62,7 +64,9 @@ pub enum Problem {
     Field { field: &'static str, message: &'static str },
     #[error("`{request}` is the request id of line {first} (upper and lower case count as the same)")]
     Twice { request: String, first: u64 },
-    #[error("the table has no request")]
+    #[error("the serial number {serial} stands in line {first} already")]
+    SerialTwice { serial: String, first: u64 },
+    #[error("the table has no row")]
     NoRows,
 }
 
@@ -75,31 +79,76 @@ impl Problem {
 /// The rows of a CSV table (RFC 4180, with a header line), one at a time. `names` are separated by spaces.
 pub fn csv<R: Read>(table: R) -> Result<impl Iterator<Item = Result<Row, Error>>, Error> {
     let mut reader = ::csv::ReaderBuilder::new().flexible(false).from_reader(table);
-    let header = reader.headers().map_err(csv_error)?.clone();
+    let places = places(&mut reader, COLUMNS)?;
+    let rows = reader.into_records().map(move |record| {
+        let record = record.map_err(csv_error)?;
+        let line = record.position().map_or(0, |p| p.line());
+        let [request, profile, requester, names] = places.map(|place| record.get(place).unwrap_or_default());
+        let names = names.split(' ').filter(|name| !name.is_empty()).map(str::to_string).collect();
+        Ok(Row { line, request: request.into(), profile: profile.into(), requester: Untrusted::new(requester), names })
+    });
+    Ok(checked(rows))
+}
+
+/// Where each column stands, by the header line.
+fn places<R: Read, const N: usize>(
+    reader: &mut ::csv::Reader<R>,
+    columns: [&'static str; N],
+) -> Result<[usize; N], Error> {
+    let header = reader.headers().map_err(csv_error)?;
     if header.is_empty() {
         return Err(Problem::NoRows.at(1));
     }
-    let mut places = [None; COLUMNS.len()];
+    let mut places = [None; N];
     for (i, column) in header.iter().enumerate() {
-        let Some((place, name)) = places.iter_mut().zip(COLUMNS).find(|(_, name)| *name == column) else {
+        let Some((place, name)) = places.iter_mut().zip(columns).find(|(_, name)| *name == column) else {
             return Err(Problem::UnknownColumn(column.to_string()).at(1));
         };
         if place.replace(i).is_some() {
             return Err(Problem::ColumnTwice(name).at(1));
         }
     }
-    if let Some((_, name)) = places.iter().zip(COLUMNS).find(|(place, _)| place.is_none()) {
-        return Err(Problem::MissingColumn(name).at(1));
+    match places.iter().zip(columns).find(|(place, _)| place.is_none()) {
+        Some((_, name)) => Err(Problem::MissingColumn(name).at(1)),
+        None => Ok(places.map(Option::unwrap_or_default)),
     }
+}
+
+/// The columns of a table of revocations.
+pub const REVOCATION_COLUMNS: [&str; 3] = ["serial", "reason", "requester"];
+
+/// The rows of a table of revocations, CSV with a header line, one at a time: serial number in hex, colons allowed, and the
+/// name of a reason for end entities.
+pub fn revocations<R: Read>(table: R) -> Result<impl Iterator<Item = Result<Revocation, Error>>, Error> {
+    let mut reader = ::csv::ReaderBuilder::new().flexible(false).from_reader(table);
+    let places = places(&mut reader, REVOCATION_COLUMNS)?;
+    let mut ids = Ids::default();
     let rows = reader.into_records().map(move |record| {
         let record = record.map_err(csv_error)?;
         let line = record.position().map_or(0, |p| p.line());
-        let [request, profile, requester, names] =
-            places.map(|place| place.and_then(|i| record.get(i)).unwrap_or_default());
-        let names = names.split(' ').filter(|name| !name.is_empty()).map(str::to_string).collect();
-        Ok(Row { line, request: request.into(), profile: profile.into(), requester: Untrusted::new(requester), names })
+        let [serial, reason, requester] = places.map(|place| record.get(place).unwrap_or_default());
+        let wrong = |field, message| Problem::Field { field, message }.at(line);
+        let serial = revoked_serial(serial)
+            .ok_or_else(|| wrong("serial", "must be 1 to 20 octets in hex, such as 01f3c9 or 01:f3:c9"))?;
+        let reason = reason_code(reason).filter(|reason| reason.is_none_or(Revocation::of_end_entities));
+        let reason = reason.ok_or_else(|| {
+            let known = "must be unspecified, key-compromise, affiliation-changed, superseded, cessation-of-operation or \
+                         privilege-withdrawn";
+            wrong("reason", known)
+        })?;
+        if requester.is_empty() || requester.len() > limits::REQUESTER || requester.chars().any(char::is_control) {
+            return Err(wrong("requester", "must be one line of 1 to 256 octets"));
+        }
+        match ids.insert(&hex(&serial), line) {
+            Some(first) => Err(Problem::SerialTwice { serial: hex(&serial), first }.at(line)),
+            None => Ok(Revocation { serial: Bytes::from(serial), reason, requester: Untrusted::new(requester) }),
+        }
     });
-    Ok(checked(rows))
+    let mut rows = rows.peekable();
+    match rows.peek() {
+        None => Err(Problem::NoRows.at(1)),
+        Some(_) => Ok(rows),
+    }
 }
 
 fn csv_error(e: ::csv::Error) -> Error {
@@ -268,6 +317,36 @@ mod tests {
         let latin1 = [HEADER.as_bytes(), b"a,p,caf\xe9,n.example\n"].concat();
         let error = csv(&latin1[..]).unwrap().next().unwrap().unwrap_err();
         assert!(matches!((error.line, error.problem), (2, Problem::NotUtf8)));
+    }
+
+    #[test]
+    fn p07_revocations_are_read_strictly() {
+        let read = |rows: &str| -> Result<Vec<Revocation>, Error> {
+            revocations(format!("serial,reason,requester\n{rows}").as_bytes())?.collect()
+        };
+        let rows = read("01:F3:c9,superseded,a@example.org\n7f,unspecified,\"Zed, Inc\"\n").unwrap();
+        let found: Vec<_> = rows.iter().map(|r| (hex(&r.serial), r.reason, r.requester.raw())).collect();
+        assert_eq!(found, [("01f3c9".into(), Some(4), "a@example.org"), ("7f".into(), None, "Zed, Inc")]);
+        let cases = [
+            ("01f3c,superseded,r\n", 2, "serial"),
+            ("ff,superseded,r\n", 2, "serial"),
+            (",superseded,r\n", 2, "serial"),
+            ("01,ca-compromise,r\n", 2, "reason"),
+            ("01,certificate-hold,r\n", 2, "reason"),
+            ("01,,r\n", 2, "reason"),
+            ("01,superseded,\n", 2, "requester"),
+            ("01,superseded,\"r\nr\"\n", 2, "requester"),
+            ("01,superseded,r\n02,superseded\n", 3, "Fields"),
+            ("01aB,superseded,r\n01:Ab,superseded,r\n", 3, "SerialTwice"),
+            ("", 1, "NoRows"),
+        ];
+        for (rows, line, wanted) in cases {
+            let error = read(rows).unwrap_err();
+            assert_eq!(error.line, line, "{rows:?}");
+            assert!(format!("{:?}", error.problem).contains(wanted), "{rows:?} gave {:?}", error.problem);
+        }
+        let wrong = revocations(&b"serial,reason\n"[..]).err().unwrap();
+        assert!(matches!(wrong.problem, Problem::MissingColumn("requester")));
     }
 
     #[test]

@@ -110,6 +110,7 @@ fn the_encoding_is_frozen() {
         "root",
         "salt",
         "count",
+        "lists",
         "origin",
         "answers",
         "created",
@@ -123,7 +124,7 @@ fn the_encoding_is_frozen() {
     let text = String::from_utf8_lossy(&draft.head_bytes).into_owned();
     let places: Vec<_> = keys.iter().map(|key| text.find(key).unwrap()).collect();
     assert!(places.is_sorted(), "{places:?}");
-    assert_eq!(Digest::of(&bytes).hex(), "afda6a90381a78ab43167e2c7ab471ddcbbac76e24a4817ab55a78eb96640766");
+    assert_eq!(Digest::of(&bytes).hex(), "3c24859be27bf275084921f629f2821a22bac442ef104d21ecb0416cf5109f66");
 }
 
 #[test]
@@ -192,6 +193,35 @@ fn p07_a_signed_lie_about_the_items_is_the_desks_fault() {
     assert!(matches!(found[5], Error::Item { number: 0, .. }));
     assert!(matches!(found[6], Error::Item { number: 0, .. }));
     assert!(matches!(found[7], Error::TooLarge { part: "item", .. }));
+}
+
+fn list(octets: usize) -> Item {
+    Item::Validations(Validations { list: Bytes::from(vec![b'x'; octets]), signature: "armor".into() })
+}
+
+#[test]
+fn p07_validators_lists_stand_first_and_are_counted() {
+    let encoded_list = |octets| cbor::to_vec(&list(octets)).unwrap();
+    let good = with_body(&[encoded_list(1), encoded_list(limits::LIST as usize), encoded("a")], |head| head.lists = 2);
+    assert_eq!(items(&good).unwrap().len(), 3);
+    let cases = [
+        with_body(&[encoded("a"), encoded_list(1)], |head| head.lists = 1),
+        with_body(&[encoded_list(1), encoded("a")], |_| ()),
+        with_body(&[encoded_list(limits::LIST as usize + 1), encoded("a")], |head| head.lists = 1),
+        with_body(&[encoded_list(1), encoded_list(1), encoded("a")], |head| head.lists = 2),
+        with_body(&[encoded_list(1)], |head| head.lists = 1),
+        with_body(&[encoded_list(1), encoded("a")], |head| head.lists = limits::LISTS + 1),
+    ];
+    let found: Vec<Error> = cases.iter().map(|bytes| items(bytes).unwrap_err()).collect();
+    assert!(matches!(found[0], Error::LateList { number: 1 }), "{found:?}");
+    assert!(matches!(found[1], Error::Lists { wanted: 0, found: 1 }), "{found:?}");
+    assert!(matches!(found[2], Error::ItemField { number: 0, field: "list", .. }), "{found:?}");
+    assert!(matches!(found[3], Error::Twice { first: 0, second: 1, .. }), "{found:?}");
+    assert!(matches!(found[4], Error::Empty), "{found:?}");
+    assert!(matches!(found[5], Error::HeadField { field: "lists", .. }), "{found:?}");
+    let mut body = BodyWriter::new(Vec::new());
+    body.push(&item("a")).unwrap();
+    assert!(matches!(body.push(&list(1)), Err(Error::LateList { number: 1 })));
 }
 
 #[test]

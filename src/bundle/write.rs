@@ -28,6 +28,8 @@ pub struct BodyWriter<W> {
     to: Hashing<W>,
     root: MerkleRoot,
     ids: Ids,
+    revocations: u64,
+    lists: u64,
 }
 
 /// A written body and its head, which the desk signs next.
@@ -41,7 +43,7 @@ pub struct Draft<W> {
 
 impl<W: Write> BodyWriter<W> {
     pub fn new(to: W) -> BodyWriter<W> {
-        BodyWriter { to: Hashing::new(to), root: MerkleRoot::default(), ids: Ids::default() }
+        BodyWriter { to: Hashing::new(to), root: MerkleRoot::default(), ids: Ids::default(), revocations: 0, lists: 0 }
     }
 
     /// Adds one item; the error names it by its number, from 0.
@@ -51,8 +53,15 @@ impl<W: Write> BodyWriter<W> {
             return Err(Error::TooMany);
         }
         let bytes = item.encode(number)?;
-        if let Some(first) = self.ids.insert(item.request(), number) {
-            return Err(Error::Twice { first, second: number, request: item.request().to_string() });
+        if let Some(first) = self.ids.insert(&item.id(), number) {
+            return Err(Error::Twice { first, second: number, request: item.id() });
+        }
+        self.revocations += u64::from(matches!(item, Item::Revoke(_)));
+        if matches!(item, Item::Validations(_)) {
+            if number != self.lists {
+                return Err(Error::LateList { number });
+            }
+            self.lists += 1;
         }
         self.to.put(&cbor_header(BYTE_STRING, bytes.len() as u64))?;
         self.to.put(&bytes)?;
@@ -73,6 +82,8 @@ impl<W: Write> BodyWriter<W> {
             created: about.created,
             expires: about.expires,
             count: self.root.leaves(),
+            revocations: self.revocations,
+            lists: self.lists,
             body_length: self.to.length,
             body_digest: self.to.hasher.finish(),
             root: self.root.finish(),

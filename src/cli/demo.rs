@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::audit;
-use crate::bundle::Answers;
+use crate::bundle::{Answers, Item};
 use crate::config::Hierarchy;
 use crate::release;
 use crate::report::terminal::{duration, human_count, pairs};
@@ -20,6 +20,7 @@ use crate::text::{escape, hex_groups};
 use super::init::{InitArgs, TokenVerb, init, token};
 use super::offline::{ApproveArgs, UnpackArgs, approve_quietly, unpack};
 use super::pack::{PackArgs, Seal, pack};
+use super::people::People;
 use super::plan::{PlanArgs, plan};
 use super::show::refusal_list;
 use super::sign::{SignArgs, sign};
@@ -73,15 +74,15 @@ pub fn demo(globals: &Globals, args: DemoArgs) -> Result<Answer, Failure> {
     let ceremony = demo.station.join("ceremony.toml");
     write(&ceremony, CEREMONY)?;
     step("keys", "plan, approve and make the CA keys");
-    demo.carry_out(PlanArgs { ceremony: Some(ceremony.clone()), bundle: None })?;
+    demo.carry_out(PlanArgs { ceremony: Some(ceremony.clone()), ..PlanArgs::default() })?;
     step("CAs", "plan, approve and sign root, intermediate and CRL");
-    let second = demo.carry_out(PlanArgs { ceremony: Some(ceremony), bundle: None })?;
+    let second = demo.carry_out(PlanArgs { ceremony: Some(ceremony), ..PlanArgs::default() })?;
     demo.unpack(&second, &verifier_key)?;
 
     step("bundle", "the desk packs the requests");
     let bundle = demo.pack(&args, &second)?;
     step("batch", "plan, approve, sign and verify");
-    let third = demo.carry_out(PlanArgs { ceremony: None, bundle: Some(bundle) })?;
+    let third = demo.carry_out(PlanArgs { bundle: Some(bundle), ..PlanArgs::default() })?;
     step("check", "the release against verifier key, hierarchy and root kept apart from it");
     demo.unpack(&third, &verifier_key)?;
     demo.summary(&third, &verifier_key, begun)
@@ -100,7 +101,7 @@ impl Demo {
         let dir = std::path::absolute(&args.dir).map_err(|e| Failure::io(&args.dir, e))?;
         if fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_some()) {
             return Err(Failure::refused(
-                format!("{} is not empty", dir.display()),
+                format!("{} is not empty", crate::text::path(&dir)),
                 "name a new directory: coldroot demo --dir DIR",
             ));
         }
@@ -141,6 +142,8 @@ impl Demo {
             plain: globals.plain,
             now: globals.now,
             pin_fd: Vec::new(),
+            // One process plays every station run, each of which starts a gate.
+            last: false,
         };
         Ok(Demo { dir, station, desk, globals })
     }
@@ -180,8 +183,8 @@ impl Demo {
         let planned = plan(&self.globals, args)?;
         let path = PathBuf::from(planned.json["plan"].as_str().unwrap_or_default());
         let approval = self.approve(&path)?;
-        let args =
-            SignArgs { plan: path, operator: "carol".into(), witness: "dave".into(), witness_time: None, approval };
+        let people = People { operator: "carol".into(), witness: "dave".into(), witness_time: None };
+        let args = SignArgs { plan: path, people, approval, media: None };
         let signed = sign(&self.globals, args)?;
         Ok(PathBuf::from(signed.json["directory"].as_str().unwrap_or_default()))
     }
@@ -196,8 +199,10 @@ impl Demo {
                 hierarchy,
                 desk: "desk-1".into(),
                 key,
-                requests: dir.into(),
+                requests: Some(dir.into()),
                 table: None,
+                validations: Vec::new(),
+                revocations: None,
                 sequence: 1,
                 answers: Some(answered.into()),
                 release: Some(2),
@@ -225,14 +230,14 @@ impl Demo {
             Some(n) => {
                 let mut failed = None;
                 let made = requests::generate(n, args.seed).map_while(|r| r.map_err(|e| failed = Some(e)).ok());
-                seal.write(made.map(Ok)).map_err(fail)?;
+                seal.write(made.map(|request| Ok(Item::Request(request)))).map_err(fail)?;
                 if let Some(e) = failed {
                     return Err(own(e));
                 }
             }
             None => {
                 let rows = requests::embedded().map_err(own)?;
-                seal.write(rows.into_iter().map(Ok)).map_err(fail)?;
+                seal.write(rows.into_iter().map(|request| Ok(Item::Request(request)))).map_err(fail)?;
             }
         }
         Ok(out)
@@ -277,23 +282,23 @@ impl Demo {
                     "recorded",
                     format!("{} log entries, root {}", human_count(report.size), hex_groups(&report.root.0[..8]))
                 ),
-                ("lies in", self.dir.display().to_string()),
+                ("lies in", crate::text::path(&self.dir)),
             ])
         );
         if !refused.is_empty() {
             text.push_str(&format!("\n{}", refusal_list(&refused, 6)));
         }
-        let dir = self.dir.display();
+        let dir = crate::text::shell(&self.dir);
         text.push_str(&format!(
             "\nTry next:\n  open {dir}/report.html in a browser\n  {me} show {dir}/station/audit\n  \
              {me} show {release}\n  {me} check {release} --verifier-key {dir}/station/verifier-key \\\n      \
              --hierarchy {dir}/station/hierarchy.toml --root {dir}/root.pem\n",
-            release = release.display(),
+            release = crate::text::shell(release),
             me = program()
         ));
         let json = json!({
-            "dir": self.dir, "signed": signed, "refused": refused.len(), "crls": crls, "log-size": report.size,
-            "log-root": report.root.hex(), "verifier-key": verifier_key, "release": release,
+            "dir": self.dir.to_string_lossy(), "signed": signed, "refused": refused.len(), "crls": crls, "log-size": report.size,
+            "log-root": report.root.hex(), "verifier-key": verifier_key, "release": release.to_string_lossy(),
         });
         Ok(Answer::new(text, json))
     }

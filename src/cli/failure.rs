@@ -1,7 +1,9 @@
 //! One failure for every verb: what is wrong, what to do, and the exit code.
 
-use crate::text::lines;
-use crate::{approval, audit, bundle, config, issue, ledger, media, plan, prepare, release};
+#[cfg(feature = "station")]
+use crate::issue;
+use crate::text::{ascii_json, line, lines, path as shown};
+use crate::{approval, audit, bundle, config, ledger, media, plan, prepare, release};
 
 /// The exit codes of design: refused, wrong usage, halted, a check failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +32,7 @@ impl Failure {
     }
 
     pub fn io(path: &std::path::Path, e: std::io::Error) -> Failure {
-        Failure { code: Code::Refused, what: format!("{}: {e}", path.display()), hint: None }
+        Failure { code: Code::Refused, what: format!("{}: {e}", shown(path)), hint: Some(io_hint(e.kind()).into()) }
     }
 
     /// The same failure with the next command to type.
@@ -48,7 +50,7 @@ impl Failure {
         if json {
             let code = self.code as u8;
             let json = serde_json::json!({ "error": self.what, "hint": self.hint, "exit": code });
-            print!("{}", super::ascii_json(&json));
+            print!("{}", ascii_json(&format!("{json:#}\n")));
             return;
         }
         let class = match self.code {
@@ -57,10 +59,27 @@ impl Failure {
             Code::Halted => "halted, state kept",
             Code::CheckFailed => "check failed",
         };
-        eprintln!("coldroot: {class}: {}", lines(&self.what));
+        // A further line (a statement, a parser's message) is set in: none can pass for a message of its own.
+        let what: Vec<String> = self.what.lines().map(line).collect();
+        eprintln!("coldroot: {class}: {}", what.join("\n    ").replace("\n    \n", "\n\n"));
         if let Some(hint) = self.hint.as_ref().filter(|hint| !hint.is_empty()) {
             eprintln!("  next: {}", lines(hint));
         }
+    }
+}
+
+/// What a person should do about a file that cannot be read or written.
+pub fn io_hint(kind: std::io::ErrorKind) -> &'static str {
+    use std::io::ErrorKind;
+    match kind {
+        ErrorKind::NotFound => "there is no such file here: compare the path with what `ls` shows",
+        ErrorKind::PermissionDenied => {
+            "run it as the station's user, or see to the permissions of the file and its directory"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room on that disk, then run the same command again",
+        ErrorKind::ReadOnlyFilesystem => "the medium is read-only: mount it for writing, or take another one",
+        ErrorKind::InvalidData => "it is not UTF-8 text: give the right file",
+        _ => "look at the medium or disk (`dmesg`), then run the same command again",
     }
 }
 
@@ -115,8 +134,10 @@ impl From<prepare::Error> for Failure {
 
 impl From<release::Error> for Failure {
     fn from(e: release::Error) -> Failure {
-        let code = match e {
+        let code = match &e {
             release::Error::Check { .. } => Code::CheckFailed,
+            release::Error::NotOnRecord(_) => Code::Halted,
+            release::Error::Log(e) if e.halted() => Code::Halted,
             _ => Code::Refused,
         };
         Failure { code, hint: e.hint(), what: e.to_string() }

@@ -10,11 +10,14 @@ use crate::approval::quorate;
 use crate::audit::Log;
 use crate::audit::entry::{Body, Entry, Genesis};
 use crate::audit::mark::{Mark, Standing};
+use crate::config::TokenUri;
 use crate::gate::{Gate, recorded};
 use crate::plan::init_statement;
 use crate::report::terminal::pairs;
+use crate::token::ask::TokenFacts;
 
-use super::station::{Station, fold, read_signatures, seal};
+use super::approvals::read_signatures;
+use super::station::{Station, fold, seal};
 use super::{Answer, Failure, Globals};
 
 /// Tokens.
@@ -50,11 +53,12 @@ pub fn token(globals: &Globals, verb: TokenVerb) -> Result<Answer, Failure> {
             let mut gate = station.start_gate()?;
             let facts = gate.init_token(&token)?;
             gate.close()?;
+            let uri = uri(&facts);
             let text = format!(
-                "Token `{token}` is initialised. Write this into its [[token]] table of hierarchy.toml:\n\n  serial = \"{}\"\n\n",
-                crate::text::escape(&facts.serial)
+                "Token `{token}` is initialised. Write this into its [[token]] table of hierarchy.toml:\n\n  serial = \"{}\"\n\nor, instead of label and serial:\n\n  uri = \"{uri}\"\n",
+                crate::text::escape(&facts.serial),
             );
-            Ok(Answer::new(text, json!({ "token": token, "label": facts.label, "serial": facts.serial })))
+            Ok(Answer::new(text, json!({ "token": token, "label": facts.label, "serial": facts.serial, "uri": uri })))
         }
         TokenVerb::List => {
             let mut text = String::new();
@@ -76,15 +80,30 @@ pub fn token(globals: &Globals, verb: TokenVerb) -> Result<Answer, Failure> {
                         ("serial", crate::text::escape(&facts.serial)),
                         ("state", state.into()),
                         ("module", crate::text::escape(&facts.module)),
+                        ("uri", uri(&facts)),
                     ]));
                     text.push('\n');
-                    all.push(facts);
+                    let mut json = serde_json::to_value(&facts).unwrap_or_default();
+                    json["uri"] = uri(&facts).into();
+                    all.push(json);
                 }
             }
             gate.close()?;
             Ok(Answer::new(text, all))
         }
     }
+}
+
+/// The URI that names a token in a hierarchy.
+fn uri(facts: &TokenFacts) -> String {
+    let known = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let uri = TokenUri {
+        token: facts.label.clone(),
+        serial: known(&facts.serial),
+        manufacturer: known(&facts.manufacturer),
+        model: known(&facts.model),
+    };
+    uri.to_string()
 }
 
 /// ```text
@@ -101,7 +120,7 @@ pub fn init(globals: &Globals, args: InitArgs) -> Result<Answer, Failure> {
     if args.approval.is_empty() {
         let example = hierarchy.persons.iter().find(|p| !p.keys.is_empty()).map_or("ID", |p| p.id.as_str());
         let what = format!("no approval was given. The roster signs this statement:\n\n{statement}");
-        let dir = station.dir.display();
+        let dir = crate::text::shell(&station.dir);
         return Err(Failure::refused(
             what,
             format!(
@@ -109,8 +128,8 @@ pub fn init(globals: &Globals, args: InitArgs) -> Result<Answer, Failure> {
             ),
         ));
     }
-    let signatures = read_signatures(&args.approval)?;
-    let approved = quorate(&statement, &signatures, hierarchy, &hierarchy.quorum_init)?;
+    let signatures = read_signatures(&args.approval, &station.dir.join("in"))?;
+    let approved = quorate(&statement, &signatures, hierarchy, &hierarchy.quorum_init, station.now())?;
 
     let mut gate = station.start_gate()?;
     let facts = gate.login(&hierarchy.audit_token)?;
@@ -125,6 +144,10 @@ pub fn init(globals: &Globals, args: InitArgs) -> Result<Answer, Failure> {
     };
     if log.size() == 0 {
         log.put_artefact(station.hierarchy_text.as_bytes())?;
+        let mut tags = [0; 32];
+        getrandom::fill(&mut tags)
+            .map_err(|e| Failure::refused(format!("no random numbers: {e}"), "see to the operating system"))?;
+        let requesters = log.put_artefact(&tags)?;
         for signature in &signatures {
             log.put_artefact(signature.as_bytes())?;
         }
@@ -135,6 +158,7 @@ pub fn init(globals: &Globals, args: InitArgs) -> Result<Answer, Failure> {
             hierarchy: hierarchy.digest,
             verifier_key: verifier_key.clone(),
             approvals: recorded(&approved),
+            requesters,
             program: env!("CARGO_PKG_VERSION").into(),
         };
         log.append(&Entry::new(station.now(), Body::Genesis(genesis)))?;
@@ -161,7 +185,7 @@ fn finish(station: &Station, mut gate: Gate, mark: &[u8]) -> Result<Answer, Fail
     let refused = || {
         Failure::refused(
             "this station is initialised: its token carries the mark",
-            format!("coldroot --station {} plan --help", station.dir.display()),
+            format!("coldroot --station {} plan --help", crate::text::shell(&station.dir)),
         )
     };
     let audit = station.audit_dir();
@@ -189,7 +213,7 @@ fn write_verifier_key(station: &Station, verifier_key: &str) -> Result<(), Failu
 
 fn begun(station: &Station, log: &Log, verifier_key: &str, adopted: bool) -> Answer {
     let hierarchy = &station.hierarchy;
-    let dir = station.dir.display();
+    let dir = crate::text::shell(&station.dir);
     let text = format!(
         "The station has begun.\n\n{}\nKeep origin and verifier key where every check is made, apart from the releases.\n  next: coldroot --station {dir} plan --ceremony CEREMONY.toml\n",
         pairs(&[

@@ -1,20 +1,31 @@
 //! The verbs: parse, resolve, one function a verb, one report, one exit code.
 
 #[cfg(feature = "station")]
+mod approvals;
+#[cfg(feature = "station")]
+mod carry;
+#[cfg(feature = "station")]
 mod demo;
 mod failure;
+mod inbox;
 #[cfg(feature = "station")]
 mod init;
 mod offline;
 pub mod pack;
 #[cfg(feature = "station")]
+mod people;
+#[cfg(feature = "station")]
 mod plan;
 mod recognise;
+#[cfg(feature = "station")]
+mod release;
 mod show;
 #[cfg(feature = "station")]
 mod sign;
 #[cfg(feature = "station")]
 mod station;
+#[cfg(feature = "station")]
+mod void;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -56,6 +67,9 @@ pub struct Globals {
     /// TOKEN=N
     #[arg(long, global = true, value_name = "[TOKEN=]N")]
     pub pin_fd: Vec<String>,
+    /// The verb is this process's last, so it may enter a sandbox that nothing gets out of.
+    #[arg(skip)]
+    pub last: bool,
 }
 
 #[derive(Subcommand)]
@@ -76,6 +90,12 @@ enum Verb {
     /// Carry an approved plan out, or go on with one that was interrupted
     #[cfg(feature = "station")]
     Sign(sign::SignArgs),
+    /// End a plan without carrying the rest of it out: every item gets an answer
+    #[cfg(feature = "station")]
+    Void(void::VoidArgs),
+    /// Write a release again, byte for byte, from the audit directory
+    #[cfg(feature = "station")]
+    Release(release::ReleaseArgs),
     /// Show what a file is and what it says (plan, bundle, release, log, certificate, CRL, request, hierarchy, ceremony)
     Show(show::ShowArgs),
     /// Check a file against what you know from elsewhere
@@ -103,7 +123,8 @@ impl Answer {
 
 /// The program.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let mut cli = Cli::try_parse().unwrap_or_else(|e| wrong_usage(e));
+    cli.globals.last = true;
     let json = cli.globals.json;
     let result = match cli.verb {
         #[cfg(feature = "station")]
@@ -116,6 +137,10 @@ pub fn run() -> ExitCode {
         Verb::Plan(args) => plan::plan(&cli.globals, args),
         #[cfg(feature = "station")]
         Verb::Sign(args) => sign::sign(&cli.globals, args),
+        #[cfg(feature = "station")]
+        Verb::Void(args) => void::void(&cli.globals, args),
+        #[cfg(feature = "station")]
+        Verb::Release(args) => release::release(&cli.globals, args),
         Verb::Show(args) => show::show(args),
         Verb::Check(args) => offline::check(&cli.globals, args),
         Verb::Approve(args) => offline::approve(args),
@@ -125,7 +150,7 @@ pub fn run() -> ExitCode {
     match result {
         Ok(answer) => {
             let text = match json {
-                true => ascii_json(&answer.json),
+                true => crate::text::ascii_json(&format!("{:#}\n", answer.json)),
                 false => crate::text::lines(&answer.text),
             };
             let mut out = std::io::stdout();
@@ -146,16 +171,29 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// JSON in ASCII: what a terminal could act on stands as `\uXXXX`.
-pub(crate) fn ascii_json(value: &serde_json::Value) -> String {
-    let mut out = String::new();
-    for c in format!("{value:#}\n").chars() {
-        match c {
-            '\n' | ' '..='~' => out.push(c),
-            _ => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}"))),
+/// Ends with clap's message, its quotes from the command line escaped: a shell's `*` may have put any file's name there.
+fn wrong_usage(mut e: clap::Error) -> ! {
+    use clap::error::ContextValue::{String, Strings};
+    if !e.use_stderr() {
+        e.exit();
+    }
+    let quotes: Vec<_> = e.context().map(|(kind, value)| (kind, value.clone())).collect();
+    for (kind, value) in quotes {
+        match value {
+            String(text) => drop(e.insert(kind, String(crate::text::quoted(&text)))),
+            Strings(texts) => drop(e.insert(kind, Strings(texts.iter().map(|t| crate::text::quoted(t)).collect()))),
+            _ => {}
         }
     }
-    out
+    // Rendered without colours.
+    let text = e.render().to_string();
+    if std::env::args_os().any(|arg| arg == "--json") {
+        let what = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+        Failure::usage(what, "coldroot --help").print(true);
+    } else {
+        eprint!("{}", crate::text::lines(&text));
+    }
+    std::process::exit(e.exit_code())
 }
 
 fn parse_time(text: &str) -> Result<i64, String> {

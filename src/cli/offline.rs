@@ -11,10 +11,12 @@ use serde_json::json;
 use crate::audit::{Log, note::VerifierKey};
 use crate::bundle;
 use crate::config::{Ceremony, Hierarchy};
-use crate::plan::{NAMESPACE, Plan, init_statement, statement};
+use crate::media::{self, Name, Source};
+use crate::plan::{Item, NAMESPACE, Plan, init_statement, statement};
 use crate::report::terminal::{human_count, pairs};
-use crate::{approval, audit, release};
+use crate::{approval, audit, prepare, release};
 
+use super::inbox::{Incoming, MAX_BUNDLE, MAX_PLAN};
 use super::pack::{self, PackArgs};
 use super::recognise::{Kind, read_text, recognise};
 use super::{Answer, Failure, Globals, clock, failure::Code};
@@ -28,7 +30,7 @@ const MAX_KEY: u64 = 4096;
     ssh-keygen -Y sign -n coldroot-plan-v1 -f KEY plan-3f2a9c01.statement\n\nExample:\n  \
     coldroot approve plan-3f2a9c01.plan --person alice --key ~/.ssh/id_ed25519")]
 pub struct ApproveArgs {
-    /// The plan, or hierarchy.toml before `init`
+    /// The plan, the statement of a void, or hierarchy.toml before `init`
     pub path: PathBuf,
     /// Your roster id: names the signature's file
     #[arg(long, value_name = "ID")]
@@ -86,58 +88,89 @@ pub struct UnpackArgs {
 }
 
 pub fn approve(args: ApproveArgs) -> Result<Answer, Failure> {
+    // Read once: what is shown is what is signed, whatever a medium would give the second time.
     let text = statement_of(&args.path)?;
     eprintln!("You approve:\n\n{}", crate::text::lines(&text));
     confirm(&args, &text)?;
-    let target = approve_quietly(&args)?;
-    let out = format!("Signed: {path}\n  next: take it to the station: --approval {path}\n", path = target.display());
-    Ok(Answer::new(out, json!({ "signature": target, "statement": text })))
+    let target = seal(&args, &text)?;
+    let out = format!(
+        "Signed: {path}\n  next: take it to the station: --approval {path}\n",
+        path = crate::text::shell(&target)
+    );
+    Ok(Answer::new(out, json!({ "signature": target.to_string_lossy(), "statement": text })))
 }
 
 /// The statement that is signed for a plan, or for a hierarchy before `init`.
 fn statement_of(path: &Path) -> Result<String, Failure> {
     match recognise(path)? {
         Kind::Plan => {
-            let mut plan = Plan::open(path)?;
+            let (_private, copy) = private_copy(path, MAX_PLAN)?;
+            let mut plan = Plan::open(copy.path())?;
             judge_items(&mut plan)?;
             Ok(statement(plan.head(), &plan.digest()))
         }
         Kind::Hierarchy(text) => Ok(init_statement(&Hierarchy::parse(&text)?)),
+        // What is signed is what was shown, so nothing may be in it that is not.
+        Kind::Statement(text) if text != crate::text::page(&text) => Err(Failure::refused(
+            "the statement holds other than printable ASCII, or more than coldroot writes",
+            "take the statement that the station has written",
+        )),
+        // The other statements say what their plan or hierarchy says, which is what officers read.
+        Kind::Statement(text) if text.lines().any(|line| line.starts_with("plan         void sha256 ")) => Ok(text),
         _ => Err(Failure::refused(
-            "only a plan, or a hierarchy before `init`, is approved",
+            "only a plan, a void, or a hierarchy before `init` is approved",
             "coldroot show FILE says what it is",
         )),
     }
 }
 
-/// Signs and writes the signature beside what is approved; returns its path.
+/// A copy that nobody else changes, for what is read more than once. The directory goes with the first value.
+fn private_copy(path: &Path, limit: u64) -> Result<(tempfile::TempDir, Incoming), Failure> {
+    let private = tempfile::tempdir().map_err(|e| Failure::io(Path::new("temporary directory"), e))?;
+    let copy = Incoming::take(path, limit, private.path())?;
+    Ok((private, copy))
+}
+
+/// Signs without a word; returns the signature's path.
+#[cfg(feature = "station")]
 pub fn approve_quietly(args: &ApproveArgs) -> Result<PathBuf, Failure> {
-    let text = statement_of(&args.path)?;
+    seal(args, &statement_of(&args.path)?)
+}
+
+/// Signs a statement and writes the signature beside what is approved, on whatever medium that is; returns its path.
+fn seal(args: &ApproveArgs, text: &str) -> Result<PathBuf, Failure> {
     if !args.person.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) || args.person.is_empty() {
         return Err(Failure::usage("--person takes a roster id", "such as alice"));
     }
     let name = args.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let target = args.path.with_file_name(format!("{name}.{}.sig", args.person));
-    if target.exists() {
-        return Err(Failure::refused(
-            format!("{} exists already", target.display()),
-            "remove it if it is to be made again",
-        ));
-    }
-    let armored = ssh_sign(&args.key, &text)?;
-    fs::write(&target, &armored).map_err(|e| Failure::io(&target, e))?;
+    let name = Name::parse(&target.file_name().unwrap_or_default().to_string_lossy())?;
+    let dir = media::open(target.parent().unwrap_or(Path::new(".")))?;
+    // A new name only: looked at before the key is asked, and again when it is written.
+    media::must_be_free(&dir, &name).map_err(|e| Failure::from(e).next("remove it if it is to be made again"))?;
+    let armored = ssh_sign(&args.key, text)?;
+    media::write_out(&dir, &[(name, Source::Octets(armored.as_bytes()))])?;
     Ok(target)
 }
 
 /// The bytes of every item must say what its fields say.
 fn judge_items(plan: &mut Plan) -> Result<(), Failure> {
+    let failed = |what: String| Failure {
+        code: Code::CheckFailed,
+        what,
+        hint: Some("do not approve this plan; have it made again at the station".into()),
+    };
+    let (mut revoked, mut crls) = (Vec::new(), Vec::new());
     for n in 0..plan.head().items {
-        super::show::agrees(&plan.item(n)?).map_err(|what| Failure {
-            code: Code::CheckFailed,
-            what: format!("item {n}: {what}"),
-            hint: Some("do not approve this plan; have it made again at the station".into()),
-        })?;
+        let item = plan.item(n)?;
+        super::show::agrees(&item).map_err(|what| failed(format!("item {n}: {what}")))?;
+        match item {
+            Item::Revoke(revoke) => revoked.push(revoke),
+            Item::Crl(crl) => crls.push(*crl),
+            _ => {}
+        }
     }
+    super::show::crls_say_so(&revoked, &crls).map_err(failed)?;
     Ok(())
 }
 
@@ -202,6 +235,7 @@ pub fn check(globals: &Globals, args: CheckArgs) -> Result<Answer, Failure> {
                     ("CA certificates", human_count(checked.cas)),
                     ("CRLs", human_count(checked.crls)),
                     ("refused", human_count(checked.refused)),
+                    ("revoked", human_count(checked.revoked)),
                     ("keys made", human_count(checked.keys)),
                     ("log", format!("{} entries", human_count(checked.log.size))),
                     ("compared with", compared),
@@ -266,7 +300,7 @@ fn check_release(
             Kind::Certificate(der) => Some(der),
             _ => {
                 return Err(Failure::usage(
-                    format!("{} is no certificate", path.display()),
+                    format!("{} is no certificate", crate::text::path(path)),
                     "--root takes the root certificate, PEM or DER",
                 ));
             }
@@ -279,7 +313,8 @@ fn check_release(
 fn check_bundle(path: &Path, hierarchy: Option<&Hierarchy>, now: i64) -> Result<Answer, Failure> {
     let h = hierarchy
         .ok_or_else(|| Failure::usage("a bundle is checked against the hierarchy", "--hierarchy hierarchy.toml"))?;
-    let file = fs::File::open(path).map_err(|e| Failure::io(path, e))?;
+    let (_private, copy) = private_copy(path, MAX_BUNDLE)?;
+    let file = fs::File::open(copy.path()).map_err(|e| Failure::io(path, e))?;
     let verify = |head: &bundle::Head, bytes: &[u8], signature: &str| -> Result<String, Failure> {
         let desk = head.judge(h, now)?;
         Ok(approval::verify(bundle::NAMESPACE, bytes, signature, &desk.keys)?)
@@ -287,24 +322,34 @@ fn check_bundle(path: &Path, hierarchy: Option<&Hierarchy>, now: i64) -> Result<
     let failed = |f: Failure| f.check_failed();
     let (mut bundle, signer) =
         bundle::open(BufReader::new(file)).map_err(|e| failed(e.into()))?.verify(verify).map_err(failed)?;
-    for item in bundle.items().map_err(|e| failed(e.into()))? {
-        item.map_err(|e| failed(e.into()))?;
+    let mut validators = Vec::new();
+    for (number, item) in (0..).zip(bundle.items().map_err(|e| failed(e.into()))?) {
+        let bundle::Item::Validations(list) = item.map_err(|e| failed(e.into()))? else { continue };
+        let listed = prepare::verify_list(h, &list, now);
+        let (_, validator, list) = listed.map_err(|cause| failed(prepare::Error::List { number, cause }.into()))?;
+        validators.push(json!({ "validator": validator.id, "validations": list.validations.len() }));
     }
     let head = bundle.head();
     let text = format!(
-        "Bundle {} of desk `{}` is good: {} requests, signed by {signer}.\n",
+        "Bundle {} of desk `{}` is good: {} requests, {} revocations, {} lists of validations, signed by {signer}.\n",
         head.sequence,
         head.desk,
-        human_count(head.count)
+        human_count(head.items().saturating_sub(head.revocations)),
+        human_count(head.revocations),
+        human_count(head.lists),
     );
     Ok(Answer::new(
         text,
-        json!({ "desk": head.desk, "sequence": head.sequence, "count": head.count, "signer": signer }),
+        json!({
+            "desk": head.desk, "sequence": head.sequence, "count": head.count, "revocations": head.revocations,
+            "lists": validators, "signer": signer,
+        }),
     ))
 }
 
 fn check_plan(path: &Path) -> Result<Answer, Failure> {
-    let mut plan = Plan::open(path).map_err(|e| Failure::from(e).check_failed())?;
+    let (_private, copy) = private_copy(path, MAX_PLAN)?;
+    let mut plan = Plan::open(copy.path()).map_err(|e| Failure::from(e).check_failed())?;
     judge_items(&mut plan)?;
     let head = plan.head();
     let text = format!(
@@ -319,7 +364,11 @@ fn check_plan(path: &Path) -> Result<Answer, Failure> {
 pub fn verifier_key(given: &str) -> Result<VerifierKey, Failure> {
     let text = match given.contains('+') {
         true => given.to_string(),
-        false => read_text(Path::new(given), MAX_KEY)?,
+        false if Path::new(given).exists() => read_text(Path::new(given), MAX_KEY)?,
+        false => {
+            let what = format!("`{}` is neither a verifier key nor a file that holds one", crate::text::escape(given));
+            return Err(Failure::usage(what, "`coldroot init` printed it: NAME+HASH+BASE64"));
+        }
     };
     VerifierKey::parse(text.trim())
         .map_err(|e| Failure::usage(format!("not a verifier key: {e}"), "`coldroot init` printed it: NAME+HASH+BASE64"))
@@ -333,13 +382,15 @@ pub fn pack(args: PackArgs) -> Result<Answer, Failure> {
     let text = format!(
         "Packed.\n\n{}  next: take it to the station: coldroot plan --bundle {}\n",
         pairs(&[
-            ("bundle", report.out.display().to_string()),
+            ("bundle", crate::text::path(&report.out)),
             ("desk", format!("{}, number {}", report.desk, report.sequence)),
             ("requests", human_count(report.requests)),
+            ("revocations", human_count(report.revocations)),
+            ("lists of validations", human_count(report.lists)),
             ("signed by", report.signer.clone()),
             ("expires", report.expires.clone()),
         ]),
-        report.out.display()
+        crate::text::shell(&report.out)
     );
     Ok(Answer::new(text, report))
 }

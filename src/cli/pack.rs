@@ -1,4 +1,4 @@
-//! `coldroot pack`: the desk makes a bundle of requests.
+//! `coldroot pack`: the desk makes a bundle of requests and revocations.
 
 mod error;
 mod sign;
@@ -11,18 +11,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use crate::bundle::{self, About, Answers, BodyWriter, Item, Request, limits};
+use crate::bundle::{self, About, Answers, BodyWriter, Item, limits};
 use crate::config::{Desk, Hierarchy};
 use crate::digest::Digest;
 use crate::text::utc;
 
 pub use error::Error;
 
-/// Packs certificate requests into a signed bundle for the station.
+/// Packs certificate requests and revocations into a signed bundle for the station.
 ///
 /// The table says which requests go in, in which order, and which names the validator found to belong to whom. Each
-/// request is one file of DIR called after its id: ID.pem, ID.der, ID.csr or ID.req. The bundle is signed by ssh-keygen
-/// with a key of the desk; nothing is ever written over.
+/// request is one file of DIR called after its id: ID.pem, ID.der, ID.csr or ID.req. Lists of validators, each with its
+/// signature beside it in LIST.sig, go in as they are. The bundle is signed by ssh-keygen with a key of the desk; nothing
+/// is ever written over.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
@@ -31,6 +32,9 @@ Examples:
   coldroot pack --hierarchy hierarchy.toml --desk desk-1 --key ~/.ssh/desk-1.pub \\
       --requests requests/ --table week-7.toml --sequence 2 \\
       --answers release-1/ --release 1 --out bundle-2.cbor
+  coldroot pack --desk desk-1 --key ~/.ssh/desk-1 --requests requests/ \\
+      --validations list-1.toml --validations list-2.toml \\
+      --revocations revoked.csv --sequence 3 --out bundle-3.cbor
 
 A --key that ends with .pub is one of the ssh-agent's.")]
 pub struct PackArgs {
@@ -44,11 +48,17 @@ pub struct PackArgs {
     #[arg(long, value_name = "SSHKEY")]
     pub key: PathBuf,
     /// The directory with the request files
-    #[arg(long, value_name = "DIR")]
-    pub requests: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "revocations")]
+    pub requests: Option<PathBuf>,
     /// The table, CSV or TOML [default: requests.csv or requests.toml in DIR]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "requests")]
     pub table: Option<PathBuf>,
+    /// A validator's list, at most 100,000 octets, with its signature in LIST.sig; give several
+    #[arg(long, value_name = "LIST", requires = "requests")]
+    pub validations: Vec<PathBuf>,
+    /// What to revoke, CSV: serial (hex), reason, requester
+    #[arg(long, value_name = "FILE")]
+    pub revocations: Option<PathBuf>,
     /// The number of this bundle: one more than this desk's last one
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub sequence: u64,
@@ -77,13 +87,16 @@ pub struct PackReport {
     pub desk: String,
     pub sequence: u64,
     pub requests: u64,
+    pub revocations: u64,
+    /// Validators' lists.
+    pub lists: u64,
     pub created: String,
     pub expires: String,
     /// Of the key that signed, as `ssh-keygen -l` prints it.
     pub signer: String,
 }
 
-/// Everything of a bundle but its requests, for callers that have them in memory.
+/// Everything of a bundle but its items, for callers that have them in memory.
 pub struct Seal<'a> {
     pub hierarchy: &'a Hierarchy,
     pub desk: &'a str,
@@ -119,15 +132,25 @@ pub fn pack_at(args: &PackArgs, now: i64) -> Result<PackReport, Error> {
     seal.desk()?;
     seal.must_be_new()?;
     sign::check_key(&args.key)?;
-    let files = source::Files::list(&args.requests)?;
-    let table = source::table_path(args.table.as_deref(), &args.requests)?;
-    seal.write(source::requests(&table, files, &hierarchy, seal.desk()?)?)
+    let lists = source::lists(&args.validations, &hierarchy, now)?;
+    let mut items: Items = Box::new(lists.into_iter().map(|list| Ok(Item::Validations(list))));
+    if let Some(dir) = &args.requests {
+        let (files, table) = (source::Files::list(dir)?, source::table_path(args.table.as_deref(), dir)?);
+        let requests = source::requests(table, files, &hierarchy, seal.desk()?)?;
+        items = Box::new(items.chain(requests.map(|request| request.map(Item::Request))));
+    }
+    if let Some(path) = &args.revocations {
+        items = Box::new(items.chain(source::revocations(path)?.map(|revocation| revocation.map(Item::Revoke))));
+    }
+    seal.write(items)
 }
+
+type Items<'a> = Box<dyn Iterator<Item = Result<Item, Error>> + 'a>;
 
 impl Seal<'_> {
     /// Writes the bundle: body into a file without a name, head signed and the signature verified, then the whole into
     /// a temporary file beside `out`, fsync, and the name, which must still be free. After an error nothing is left.
-    pub fn write(&self, requests: impl Iterator<Item = Result<Request, Error>>) -> Result<PackReport, Error> {
+    pub fn write(&self, items: impl Iterator<Item = Result<Item, Error>>) -> Result<PackReport, Error> {
         let desk = self.desk()?;
         self.must_be_new()?;
         let dir = match self.out.parent() {
@@ -137,18 +160,21 @@ impl Seal<'_> {
         let failed = |cause| Error::Write { path: self.out.to_path_buf(), cause };
         let body = tempfile::tempfile_in(dir).map_err(failed)?;
         let mut body = BodyWriter::new(std::io::BufWriter::new(body));
-        for request in requests {
-            let request = request?;
-            if !desk.profiles.contains(&request.profile) {
+        for item in items {
+            let item = item?;
+            if let Item::Request(request) = &item
+                && !desk.profiles.contains(&request.profile)
+            {
                 return Err(Error::Profile {
-                    request: request.request,
-                    profile: request.profile,
+                    request: request.request.clone(),
+                    profile: request.profile.clone(),
                     desk: desk.id.clone(),
                 });
             }
-            body.push(&Item::Request(request))?;
+            body.push(&item)?;
         }
         let draft = body.finish(self.about()?)?;
+        draft.head.judge_limits(desk)?;
         let signature = sign::sign(self.key, &draft.head_bytes)?;
         let signer = sign::verify(desk, self.key, &draft.head_bytes, &signature)?;
 
@@ -172,7 +198,9 @@ impl Seal<'_> {
             octets,
             desk: desk.id.clone(),
             sequence: self.sequence,
-            requests: draft.head.count,
+            requests: draft.head.items().saturating_sub(draft.head.revocations),
+            revocations: draft.head.revocations,
+            lists: draft.head.lists,
             created: utc(draft.head.created),
             expires: utc(draft.head.expires),
             signer,

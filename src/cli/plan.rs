@@ -5,36 +5,42 @@
 //! plan → artefact, fsync            the same
 //! BundleReceived, Planned → fsync   the plan exists; unsealed until the next login
 //! copies in out/ for the officers   made again by the same command: a plan not signed costs nothing
+//! the same on the medium            as `media::write_out` has it; the copies in out/ are whole
 //! ```
 
+mod bundle;
+mod source;
+
 use std::fs::{self, File};
-use std::io::{BufReader, Seek, SeekFrom};
+use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
 
+use crate::audit::Log;
 use crate::audit::entry::{Body, Entry};
-use crate::audit::note::{self, VerifierKey};
-use crate::audit::{self, Log};
-use crate::bundle;
-use crate::config::Ceremony;
+use crate::config::{Act, Ceremony};
+use crate::digest::{Digest, Tagger};
 use crate::ledger::Ledger;
 use crate::plan::{self, BundleRef, Head, Plan};
 use crate::prepare::{self, Context, Draw};
-use crate::report::terminal::{human_count, progress};
+use crate::report::terminal::human_count;
+
+use bundle::from_bundle;
+use source::Source;
 
 use super::station::Station;
-use super::{Answer, Failure, Globals, failure::Code};
+use super::{Answer, Failure, Globals, carry};
 
 /// Makes a plan.
-#[derive(Args)]
+#[derive(Args, Default)]
 #[command(
     after_help = "A ceremony that makes keys is planned twice: first its keys; once they are on record, run the same\n\
     command again for its certificates.\n\nExamples:\n  \
-    coldroot plan --ceremony root-and-intermediate.toml\n  coldroot plan --bundle /media/stick/monday.bundle"
+    coldroot plan --ceremony root-and-intermediate.toml\n  coldroot plan --bundle /media/stick/monday.bundle\n  \
+    coldroot plan --revoke 5f0a41...c9 --reason key-compromise\n  coldroot plan --crl xmpp-1"
 )]
-#[group(required = true, multiple = false)]
 pub struct PlanArgs {
     /// A ceremony file
     #[arg(long, value_name = "FILE")]
@@ -42,39 +48,61 @@ pub struct PlanArgs {
     /// A bundle from a desk
     #[arg(long, value_name = "FILE")]
     pub bundle: Option<PathBuf>,
+    /// Revoke the certificate with this serial number, in hex; give several. The CRL stands in the same plan
+    #[arg(long, value_name = "SERIAL")]
+    pub revoke: Vec<String>,
+    /// A new CRL of this CA; give several
+    #[arg(long, value_name = "CA")]
+    pub crl: Vec<String>,
+    /// Why those are revoked: unspecified, key-compromise, ca-compromise, affiliation-changed, superseded,
+    /// cessation-of-operation, privilege-withdrawn
+    #[arg(long, value_name = "REASON", requires = "revoke")]
+    pub reason: Option<String>,
+    /// A mounted medium: plan and statement are written there too, for the officers
+    #[arg(long, value_name = "DIR")]
+    pub media: Option<PathBuf>,
 }
 
-/// The largest bundle that is copied in: a million requests of a few kilobytes.
-const MAX_BUNDLE: u64 = 8 << 30;
 /// Octets of the seed that come from the token.
 const SEED: u32 = 32;
 
 pub fn plan(globals: &Globals, args: PlanArgs) -> Result<Answer, Failure> {
     let station = Station::load(globals)?;
+    let source = Source::of(&args)?;
     let (mut log, ledger) = station.open_log()?;
-    if let Some((open, _)) = ledger.open_plan() {
+    let ceremony = source.ceremony(&station, &ledger)?;
+    if let Some((open, state)) = ledger.open_plan() {
         return Err(Failure::refused(
             format!("plan {open} was started and its release is not written"),
-            "finish it first: run `coldroot sign` with it again",
+            match state.void {
+                None => "finish it first: run `coldroot sign` with it again, or end it with `coldroot void`",
+                Some(_) => "it was voided: run `coldroot void` with it again",
+            },
         ));
     }
+    let medium = args.media.as_deref().map(carry::judge).transpose()?;
     let draw = draw(&station)?;
+    // A ceremony has been read; a bundle has not.
+    station.enter_sandbox(&args.bundle.iter().map(PathBuf::as_path).collect::<Vec<_>>(), args.media.as_deref())?;
     let mut file = tempfile::NamedTempFile::new_in(station.out_dir()?).map_err(|e| Failure::io(&station.dir, e))?;
-    let (head, received) = match (&args.ceremony, &args.bundle) {
-        (Some(path), _) => {
-            let ceremony = Ceremony::load(path, &station.hierarchy)?;
-            let mut silent = |_| {};
-            let mut context = context(&station, &ledger, draw, &mut silent);
-            (prepare::ceremony(&mut context, &ceremony, file.as_file_mut())?, None)
+    let (head, received) = match (&ceremony, source) {
+        (None, Source::Bundle(path)) => {
+            from_bundle(&station, &mut log, &ledger, draw, path, (file.as_file_mut(), medium.as_ref()), globals.plain)?
         }
-        (None, Some(path)) => from_bundle(&station, &mut log, &ledger, draw, path, file.as_file_mut(), globals.plain)?,
-        (None, None) => return Err(Failure::usage("name a ceremony or a bundle", "coldroot plan --help")),
+        (ceremony, _) => {
+            let ceremony =
+                ceremony.as_ref().ok_or_else(|| Failure::usage("nothing to plan", "coldroot plan --help"))?;
+            judge_overtaking(&ledger, ceremony)?;
+            let head = from_ceremony(&station, &log, &ledger, draw, ceremony, file.as_file_mut())?;
+            carry::has_room(medium.as_ref(), file.as_file())?;
+            (head, None)
+        }
     };
     let now = station.now();
     file.as_file_mut().seek(SeekFrom::Start(0)).map_err(|e| Failure::io(file.path(), e))?;
     let digest = log.put_artefact_from(file.as_file_mut())?;
-    if let Some((bundle, count)) = received {
-        log.append(&Entry::new(now, Body::BundleReceived { bundle, count }))?;
+    if let Some((bundle, count, revocations)) = received {
+        log.append(&Entry::new(now, Body::BundleReceived { bundle, count, revocations }))?;
     }
     let planned = Body::Planned {
         plan: digest,
@@ -95,11 +123,44 @@ pub fn plan(globals: &Globals, args: PlanArgs) -> Result<Answer, Failure> {
     fs::write(&statement_path, &statement).map_err(|e| Failure::io(&statement_path, e))?;
     // The file that officers get is read back whole: a plan that does not open is no plan.
     Plan::open(&path)?;
-    Ok(answer(&station, &head, &statement, &path, digest))
+    let carried = medium.map(|dir| carry::out(&dir, &path, &statement)).transpose();
+    let on_medium = carried?.and(args.media);
+    Ok(answer(&station, &head, &statement, &path, on_medium.as_deref(), digest))
 }
 
-fn context<'a>(station: &'a Station, ledger: &'a Ledger, draw: Draw, progress: &'a mut dyn FnMut(u64)) -> Context<'a> {
-    Context { hierarchy: &station.hierarchy, ledger, now: station.now(), draw, scratch: &station.dir, progress }
+/// While a bundle waits for its answer, only revocations and CRLs go before it.
+fn judge_overtaking(ledger: &Ledger, ceremony: &Ceremony) -> Result<(), Failure> {
+    let urgent = |act: &Act| matches!(act, Act::Revoke { .. } | Act::Crl { .. } | Act::Step { .. });
+    match ledger.unanswered() {
+        Some((bundle, plan)) if !ceremony.acts.iter().all(urgent) => Err(waiting(bundle, plan)),
+        _ => Ok(()),
+    }
+}
+
+fn waiting(bundle: &BundleRef, plan: Option<Digest>) -> Failure {
+    let plan = plan.map_or(String::new(), |p| format!(" (plan {})", &p.hex()[..8]));
+    Failure::refused(
+        format!("bundle {} of desk `{}` was received and has no answer yet{plan}", bundle.sequence, bundle.desk),
+        "sign its plan, plan it again, or end it with `coldroot void`; only revocations and CRLs may go before it",
+    )
+}
+
+fn context<'a>(
+    station: &'a Station,
+    ledger: &'a Ledger,
+    draw: Draw,
+    tagger: &'a Tagger,
+    progress: &'a mut dyn FnMut(u64),
+) -> Context<'a> {
+    Context {
+        hierarchy: &station.hierarchy,
+        ledger,
+        now: station.now(),
+        draw,
+        tagger,
+        scratch: &station.scratch,
+        progress,
+    }
 }
 
 /// The token's random numbers, from a public session, together with the operating system's.
@@ -113,144 +174,42 @@ fn draw(station: &Station) -> Result<Draw, Failure> {
     Ok(Draw::new(&token, &system))
 }
 
-type Planned = (Head, Option<(BundleRef, u64)>);
-
-fn from_bundle(
+fn from_ceremony(
     station: &Station,
-    log: &mut Log,
+    log: &Log,
     ledger: &Ledger,
     draw: Draw,
-    path: &Path,
+    ceremony: &Ceremony,
     out: &mut File,
-    plain: bool,
-) -> Result<Planned, Failure> {
-    // One bounded copy, hashed as it is copied; the medium is not read again.
-    let inbox = station.dir.join("in");
-    let copy = Copy(copy_in(path, &inbox)?);
-    let copy = &copy.0;
-    let reader = BufReader::new(File::open(copy).map_err(|e| Failure::io(copy, e))?);
-    let unverified = bundle::open(reader)?;
-    let verify = |head: &bundle::Head, head_bytes: &[u8], signature: &str| {
-        let desk = head.judge(&station.hierarchy, station.now())?;
-        crate::approval::verify(bundle::NAMESPACE, head_bytes, signature, &desk.keys).map_err(|e| {
-            let what = format!("the bundle is not signed by desk `{}`: {e}", desk.id);
-            Failure::refused(what, "have the desk pack it again with its own key")
-        })
-    };
-    let (mut bundle, _) = unverified.verify(verify)?;
-    let head = bundle.head().clone();
-    let reference = BundleRef { desk: head.desk.clone(), sequence: head.sequence, digest: bundle.digest() };
-    judge_answer(log, ledger, &head)?;
-    let new = judge_order(ledger, &reference)?;
-    let bar = progress("judging", head.count, plain);
-    let planned = {
-        let mut report = |n| bar.set_position(n);
-        let mut context = context(station, ledger, draw, &mut report);
-        prepare::bundle(&mut context, reference.clone(), bundle.items()?, out)
-    };
-    bar.finish_and_clear();
-    let planned = planned?;
-    let mut whole = File::open(copy).map_err(|e| Failure::io(copy, e))?;
-    log.put_artefact_from(&mut whole)?;
-    Ok((planned, new.then_some((reference, head.count))))
+) -> Result<Head, Failure> {
+    let (tagger, mut silent) = (station.tagger(log)?, |_| {});
+    let mut context = context(station, ledger, draw, &tagger, &mut silent);
+    Ok(prepare::ceremony(&mut context, ceremony, out)?)
 }
 
-/// The release that the bundle answers, and its checkpoint, must be this log's: a directory that was put back to an earlier
-/// state has not got what the desk has seen.
-fn judge_answer(log: &Log, ledger: &Ledger, head: &bundle::Head) -> Result<(), Failure> {
-    let Some(answered) = &head.answers.checkpoint else { return Ok(()) };
-    let key = VerifierKey::parse(&log.genesis()?.verifier_key).map_err(audit::Error::from)?;
-    let seen = note::open(answered, &key).map_err(|e| {
-        let what = format!("the checkpoint that the bundle answers is not of this log: {e}");
-        Failure::refused(what, "the desk must answer the last release of this station")
-    })?;
-    let held = log.sealed_size();
-    let halt = |what: String| Failure {
-        code: Code::Halted,
-        what,
-        hint: Some("restore the newest copy of the audit directory, then run this again".into()),
-    };
-    if seen.size > held || head.answers.release > ledger.release {
-        let (number, last) = (head.answers.release, ledger.release);
-        return Err(halt(format!(
-            "the desk has release {number}, with {} log entries; this directory knows release {last}, with {held}",
-            seen.size
-        )));
-    }
-    match log.root_at(seen.size)? == seen.root {
-        true => Ok(()),
-        false => Err(halt(format!("the desk has seen another log: another root at {} entries", seen.size))),
-    }
-}
+type Planned = (Head, Option<(BundleRef, u64, u64)>);
 
-/// True for a bundle that is new here; false for the last one, planned again because its plan was not carried out.
-fn judge_order(ledger: &Ledger, bundle: &BundleRef) -> Result<bool, Failure> {
-    let answered = ledger.plans.values().any(|state| state.end.is_some() && state.bundle.as_ref() == Some(bundle));
-    let last = ledger.bundles.get(&bundle.desk);
-    if answered {
-        return Err(Failure::refused(
-            format!("bundle {} of desk `{}` was answered already", bundle.sequence, bundle.desk),
-            "its release lies in out/; the desk's next bundle has the next number",
-        ));
-    }
-    match last {
-        Some(last) if last == bundle => Ok(false),
-        Some(last) if last.sequence == bundle.sequence => Err(Failure::refused(
-            format!("another bundle of desk `{}` has the number {}", bundle.desk, bundle.sequence),
-            "two bundles under one number: ask the desk which one is true; the other must get a new number",
-        )),
-        _ => {
-            let expected = last.map_or(1, |l| l.sequence + 1);
-            match bundle.sequence == expected {
-                true => Ok(true),
-                false => Err(Failure::refused(
-                    format!(
-                        "bundle {} of desk `{}` is out of order: number {expected} is expected",
-                        bundle.sequence, bundle.desk
-                    ),
-                    format!("bring bundle {expected} first, or have the desk pack this one with that number"),
-                )),
-            }
-        }
-    }
-}
-
-/// The copy in `in/`: gone when the bundle is refused, and when it lies among the artefacts.
-struct Copy(PathBuf);
-
-impl Drop for Copy {
-    fn drop(&mut self) {
-        // What stays behind is named by its digest, so the next try replaces it.
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-fn copy_in(path: &Path, inbox: &Path) -> Result<PathBuf, Failure> {
-    fs::create_dir_all(inbox).map_err(|e| Failure::io(inbox, e))?;
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let no_name = || Failure::usage(format!("{} names no file", path.display()), "give the bundle's file");
-    let name = path.file_name().and_then(|n| n.to_str()).ok_or_else(no_name)?;
-    let name = crate::media::Name::parse(name)?;
-    let dir = cap_std::fs::Dir::open_ambient_dir(directory, cap_std::ambient_authority())
-        .map_err(|e| Failure::io(directory, e))?;
-    let (_, copy) = crate::media::copy_in(&dir, &name, MAX_BUNDLE, inbox)?;
-    Ok(copy)
-}
-
-fn answer(station: &Station, head: &Head, statement: &str, path: &Path, digest: crate::digest::Digest) -> Answer {
+fn answer(
+    station: &Station,
+    head: &Head,
+    statement: &str,
+    path: &Path,
+    medium: Option<&Path>,
+    digest: Digest,
+) -> Answer {
     let officer = station.hierarchy.persons.iter().find(|p| !p.keys.is_empty()).map_or("ID", |p| p.id.as_str());
     let text = format!(
         "{} to do, {} refused. Officers read and sign this statement:\n\n{statement}\n  \
         read it:  coldroot show {path}\n  next:     coldroot approve {path} --person {officer} --key SSHKEY   (each person of the quorum)\n",
         human_count(head.items),
         human_count(head.refused),
-        path = path.display()
+        path = crate::text::shell(path)
     );
+    let carried =
+        medium.map_or(String::new(), |dir| format!("  written and read back in {} too\n", crate::text::path(dir)));
+    let text = text + &carried;
     let json = json!({
-        "plan": path, "digest": digest.hex(), "kind": head.kind, "items": head.items, "refused": head.refused,
+        "plan": path.to_string_lossy(), "on-medium": medium.map(|dir| dir.to_string_lossy()), "digest": digest.hex(), "kind": head.kind, "items": head.items, "refused": head.refused,
         "sign-from": crate::text::utc(head.sign_from), "sign-until": crate::text::utc(head.sign_until), "statement": statement,
     });
     Answer::new(text, json)

@@ -4,7 +4,9 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
-use crate::{bundle, cbor, config, plan, x509};
+use rustix::fs::{Mode, OFlags, open};
+
+use crate::{bundle, cbor, plan, x509};
 
 use super::Failure;
 
@@ -32,7 +34,7 @@ pub enum Kind {
 pub fn recognise(path: &Path) -> Result<Kind, Failure> {
     let unknown = || {
         Failure::refused(
-            format!("{} is nothing that coldroot knows", path.display()),
+            format!("{} is nothing that coldroot knows", crate::text::path(path)),
             "known are: plan, bundle, release, log, statement, hierarchy, ceremony, certificate, CRL, certificate request",
         )
     };
@@ -68,18 +70,37 @@ pub fn recognise(path: &Path) -> Result<Kind, Failure> {
         return der(bytes).ok_or_else(unknown);
     }
     match text.lines().find_map(|line| line.trim().strip_prefix("format").and_then(|l| l.split('"').nth(1))) {
-        Some(config::FORMAT) => Ok(Kind::Hierarchy(text)),
-        Some(config::CEREMONY_FORMAT) => Ok(Kind::Ceremony(text)),
+        // Of any version: what reads it says which one it reads.
+        Some(format) if format.starts_with("coldroot-hierarchy-") => Ok(Kind::Hierarchy(text)),
+        Some(format) if format.starts_with("coldroot-ceremony-") => Ok(Kind::Ceremony(text)),
         _ => Err(unknown()),
     }
 }
 
-/// Opens a regular file; a device or a pipe would never end.
+/// Opens a regular file; a device or a pipe would never end. It is looked at before it is opened, since opening a device does
+/// something, and again afterwards; opening never waits for a pipe's other end.
 fn open_regular(path: &Path) -> Result<File, Failure> {
-    match fs::metadata(path) {
-        Ok(meta) if meta.is_file() => File::open(path).map_err(|e| Failure::io(path, e)),
-        Ok(_) => Err(Failure::refused(format!("{} is no regular file", path.display()), "give a file or a directory")),
-        Err(e) => Err(Failure::io(path, e)),
+    must_be_regular(path)?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(open(path, flags, Mode::empty()).map_err(|e| Failure::io(path, e.into()))?);
+    let meta = file.metadata().map_err(|e| Failure::io(path, e))?;
+    regular(path, &meta).map(|()| file)
+}
+
+/// Refuses a path at which no regular file is.
+pub fn must_be_regular(path: &Path) -> Result<(), Failure> {
+    let meta = fs::metadata(path)
+        .map_err(|e| Failure::io(path, e).next("list its directory; is the right medium mounted?"))?;
+    regular(path, &meta)
+}
+
+fn regular(path: &Path, meta: &fs::Metadata) -> Result<(), Failure> {
+    match meta.is_file() {
+        true => Ok(()),
+        false => Err(Failure::refused(
+            format!("{} is no regular file", crate::text::path(path)),
+            "give a file or a directory",
+        )),
     }
 }
 
@@ -88,9 +109,10 @@ pub fn read_text(path: &Path, limit: u64) -> Result<String, Failure> {
     let mut text = String::new();
     open_regular(path)?.take(limit + 1).read_to_string(&mut text).map_err(|e| Failure::io(path, e))?;
     match text.len() as u64 > limit {
-        true => {
-            Err(Failure::refused(format!("{} is larger than {limit} octets", path.display()), "give the right file"))
-        }
+        true => Err(Failure::refused(
+            format!("{} is larger than {limit} octets", crate::text::path(path)),
+            "give the right file",
+        )),
         false => Ok(text),
     }
 }

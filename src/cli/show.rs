@@ -1,19 +1,23 @@
 //! `show`: what a file is and what it says, read from its bytes.
 
+mod certificate;
+mod log;
+
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::audit::entry::Body;
-use crate::plan::{Item, Plan, Refusal, statement};
+use crate::plan::{Crl, Item, Plan, Refusal, Revoke, statement};
 use crate::report::terminal::{Table, human_count, pairs};
-use crate::text::{escape, hex, hex_groups, utc};
-use crate::x509::fields::{CertFields, CrlFields, GeneralName};
+use crate::text::{escape, hex, hex_groups, line, page, shell, utc};
+use crate::x509::fields::reason_name;
 use crate::{bundle, config, release, x509};
 
 use super::recognise::{Kind, recognise};
-use super::{Answer, Failure, offline};
+use super::{Answer, Failure};
+use certificate::{certificate_json, certificate_text, crl_text, request};
+use log::log;
 
 /// Shows something.
 #[derive(Args)]
@@ -43,7 +47,7 @@ pub fn show(args: ShowArgs) -> Result<Answer, Failure> {
         (Kind::Bundle, _) => show_bundle(&args.path, rows),
         (Kind::Release, _) => show_release(&args.path, rows),
         (Kind::Log, _) => log(&args.path, rows),
-        (Kind::Statement(text), _) => Ok(Answer::new(text.clone(), json!({ "statement": text }))),
+        (Kind::Statement(text), _) => Ok(Answer::new(page(&text), json!({ "statement": text }))),
         (Kind::Certificate(der), _) => {
             let fields = x509::read_certificate(&der).map_err(|e| Failure::refused(e.to_string(), ""))?;
             Ok(Answer::new(format!("Certificate\n\n{}", certificate_text(&fields)), certificate_json(&fields)))
@@ -57,7 +61,7 @@ pub fn show(args: ShowArgs) -> Result<Answer, Failure> {
         }
         (Kind::Request(der), _) => request(&der),
         (Kind::Hierarchy(text), _) => hierarchy(&text),
-        (Kind::Ceremony(text), _) => Ok(Answer::new(text.clone(), json!({ "ceremony": text }))),
+        (Kind::Ceremony(text), _) => Ok(Answer::new(page(&text), json!({ "ceremony": text }))),
     }
 }
 
@@ -65,7 +69,7 @@ pub fn show(args: ShowArgs) -> Result<Answer, Failure> {
 pub fn agrees(item: &Item) -> Result<(), String> {
     let differs = || "its bytes do not say what its fields say".to_string();
     match item {
-        Item::GenerateKey(_) => Ok(()),
+        Item::GenerateKey(_) | Item::Revoke(_) => Ok(()),
         Item::Certificate(c) => match x509::read_tbs_certificate(&c.tbs) {
             Ok(read) if read == c.fields => Ok(()),
             Ok(_) => Err(differs()),
@@ -79,6 +83,19 @@ pub fn agrees(item: &Item) -> Result<(), String> {
     }
 }
 
+/// Each revocation of a plan stands on the CRL of its CA in the same plan.
+pub fn crls_say_so(revoked: &[Revoke], crls: &[Crl]) -> Result<(), String> {
+    let told = |r: &Revoke| {
+        crls.iter().filter(|crl| crl.ca == r.ca).any(|crl| {
+            crl.fields.revoked.iter().any(|e| (&e.serial, e.reason, e.date) == (&r.serial, r.reason, r.date))
+        })
+    };
+    match revoked.iter().find(|r| !told(r)) {
+        Some(r) => Err(format!("serial {} is revoked, but no CRL of the plan says so", hex(&r.serial))),
+        None => Ok(()),
+    }
+}
+
 fn plan(path: &Path, item: Option<u64>, rows: usize) -> Result<Answer, Failure> {
     let mut plan = Plan::open(path)?;
     if let Some(n) = item {
@@ -87,25 +104,32 @@ fn plan(path: &Path, item: Option<u64>, rows: usize) -> Result<Answer, Failure> 
     let head = plan.head().clone();
     let digest = plan.digest();
     let mut table = Table::new(&["item", "what", "for", "until"]).limit(rows);
+    let (mut revoked, mut crls) = (Vec::new(), Vec::new());
     for n in 0..head.items {
         let item = plan.item(n)?;
         agrees(&item).map_err(|what| Failure::refused(format!("item {n}: {what}"), "do not approve this plan"))?;
         table.row(item_row(n, &item));
+        match item {
+            Item::Revoke(revoke) => revoked.push(revoke),
+            Item::Crl(crl) => crls.push(*crl),
+            _ => {}
+        }
     }
+    crls_say_so(&revoked, &crls).map_err(|what| Failure::refused(what, "do not approve this plan"))?;
     let mut text = format!("{}\n{}", statement(&head, &digest), table.render());
     let refusals = plan.refusals()?;
     if !refusals.is_empty() {
         text.push_str(&format!("\n{}", refusal_list(&refusals, rows)));
     }
-    text.push_str(&format!("\n  one item:  coldroot show {} --item 0\n", path.display()));
+    text.push_str(&format!("\n  one item:  coldroot show {} --item 0\n", shell(path)));
     let json = json!({ "digest": digest.hex(), "head": head_json(&head), "refused": refusals, "statement": statement(&head, &digest) });
     Ok(Answer::new(text, json))
 }
 
 /// Refused requests with their reasons whole: a reason that is cut helps nobody to mend anything.
 pub fn refusal_list(refusals: &[Refusal], rows: usize) -> String {
-    // The reasons were made here and are escaped already.
-    let row = |r: &Refusal| (escape(&r.request), format!("{}: {}", escape(&r.check), r.reason));
+    // A reason that was made here is escaped already; a plan from elsewhere may say anything.
+    let row = |r: &Refusal| (escape(&r.request), format!("{}: {}", escape(&r.check), line(&r.reason)));
     let shown: Vec<(String, String)> = refusals.iter().take(rows).map(row).collect();
     let more = refusals.len() - shown.len();
     let more = if more > 0 { format!("and {} more\n", human_count(more as u64)) } else { String::new() };
@@ -131,10 +155,13 @@ fn item_row(n: u64, item: &Item) -> [String; 4] {
         Item::Certificate(c) => {
             let whom = match &c.subject_ca {
                 Some(ca) => format!("CA {}", escape(ca)),
-                None => names(&c.fields.san).into_iter().next().unwrap_or_default(),
+                None => {
+                    x509::holder_names(&c.fields.subject, &c.fields.san).first().map_or(String::new(), |n| escape(n))
+                }
             };
             [n.to_string(), format!("{} {}", escape(&c.act), escape(&c.profile)), whom, utc(c.fields.not_after)]
         }
+        Item::Revoke(r) => [n.to_string(), format!("revoke, {}", reason_name(r.reason)), hex(&r.serial), String::new()],
         Item::Crl(c) => [
             n.to_string(),
             format!("CRL number {}", c.fields.number),
@@ -169,151 +196,21 @@ fn one_item(item: Item, n: u64) -> Result<Answer, Failure> {
             );
             Ok(Answer::new(text, certificate_json(&c.fields)))
         }
+        Item::Revoke(r) => {
+            let text = pairs(&[
+                ("CA", escape(&r.ca)),
+                ("serial", hex(&r.serial)),
+                ("reason", reason_name(r.reason).to_string()),
+                ("date", utc(r.date)),
+            ]);
+            Ok(Answer::new(format!("Item {n}: a certificate to be revoked\n\n{text}"), r))
+        }
         Item::Crl(c) => {
             let text =
                 format!("Item {n}: a CRL to be signed by CA `{}`\n\n{}", escape(&c.ca), crl_text(&c.fields, ROWS));
             Ok(Answer::new(text, json!({ "ca": c.ca, "number": c.fields.number })))
         }
     }
-}
-
-/// Every field of a certificate, in words.
-pub fn certificate_text(f: &CertFields) -> String {
-    let key = x509::PublicKey::from_spki(&f.spki).map_or_else(|e| e.to_string(), |k| k.kind().to_string());
-    let key = format!("{key}\nSHA-256 {}", hex_groups(&crate::digest::Digest::of(&f.spki).0));
-    let list = |items: &[String]| if items.is_empty() { "none".to_string() } else { items.join("\n") };
-    let policies: Vec<String> = f
-        .policies
-        .iter()
-        .map(|p| p.cps.as_ref().map_or(p.oid.clone(), |cps| format!("{} ({})", p.oid, escape(cps))))
-        .collect();
-    let ca = match &f.ca {
-        None => "no".to_string(),
-        Some(c) => c.path_len.map_or("yes, no path length limit".into(), |n| format!("yes, path length {n}")),
-    };
-    let octets = |o: &Option<crate::cbor::Bytes>| o.as_ref().map_or("none".to_string(), |b| hex(b));
-    pairs(&[
-        ("subject", x509::name_text(&f.subject)),
-        ("issuer", x509::name_text(&f.issuer)),
-        ("serial", hex(&f.serial)),
-        ("valid from", utc(f.not_before)),
-        ("valid until", utc(f.not_after)),
-        ("names", list(&names(&f.san))),
-        ("public key", key),
-        ("signature", f.signature.name().to_string()),
-        ("CA", ca),
-        ("key usage", key_usage(f.key_usage)),
-        ("extended usage", list(&f.eku.iter().map(|oid| eku(oid)).collect::<Vec<_>>())),
-        ("subject key id", octets(&f.ski)),
-        ("authority key id", octets(&f.aki)),
-        ("CRL at", list(&f.crl_urls.iter().map(|u| escape(u)).collect::<Vec<_>>())),
-        ("issuer cert at", list(&f.issuer_urls.iter().map(|u| escape(u)).collect::<Vec<_>>())),
-        ("policies", list(&policies)),
-        ("critical", list(&f.critical.iter().map(|oid| extension(oid)).collect::<Vec<_>>())),
-        ("not understood", list(&f.others)),
-    ])
-}
-
-fn certificate_json(f: &CertFields) -> Value {
-    json!({
-        "subject": x509::name_text(&f.subject), "issuer": x509::name_text(&f.issuer), "serial": hex(&f.serial),
-        "not-before": utc(f.not_before), "not-after": utc(f.not_after), "names": names(&f.san),
-        "ca": f.ca, "key-usage": key_usage(f.key_usage), "extended-key-usage": f.eku,
-        "spki-sha256": crate::digest::Digest::of(&f.spki).hex(), "crl-urls": f.crl_urls, "issuer-urls": f.issuer_urls,
-        "policies": f.policies, "subject-key-id": f.ski.as_ref().map(|b| hex(b)),
-        "authority-key-id": f.aki.as_ref().map(|b| hex(b)), "others": f.others, "signature": f.signature.name(), "critical": f.critical,
-    })
-}
-
-fn crl_text(f: &CrlFields, rows: usize) -> String {
-    let mut text = pairs(&[
-        ("issuer", x509::name_text(&f.issuer)),
-        ("number", f.number.to_string()),
-        ("this update", utc(f.this_update)),
-        ("next update", utc(f.next_update)),
-        ("signature", f.signature.name().to_string()),
-        ("revoked", human_count(f.revoked.len() as u64)),
-    ]);
-    if !f.revoked.is_empty() {
-        let mut table = Table::new(&["serial", "revoked", "reason"]).limit(rows);
-        for r in &f.revoked {
-            table.row([hex(&r.serial), utc(r.date), r.reason.map_or("-".into(), |r| r.to_string())]);
-        }
-        text.push_str(&format!("\n{}", table.render()));
-    }
-    text
-}
-
-/// Subject alternative names for people.
-pub fn names(san: &[GeneralName]) -> Vec<String> {
-    san.iter()
-        .map(|name| match name {
-            GeneralName::Dns(n) => escape(n),
-            GeneralName::Srv(n) => format!("SRV {}", escape(n)),
-            GeneralName::XmppAddr(n) => format!("XMPP {}", escape(n)),
-            GeneralName::Email(n) => format!("mail {}", escape(n)),
-            GeneralName::Uri(n) => format!("URI {}", escape(n)),
-            GeneralName::Ip(b) => format!("IP {}", hex(b)),
-            GeneralName::Other(b) => format!("other {}", hex(b)),
-        })
-        .collect()
-}
-
-fn key_usage(bits: u16) -> String {
-    const NAMES: [&str; 9] = [
-        "digitalSignature",
-        "nonRepudiation",
-        "keyEncipherment",
-        "dataEncipherment",
-        "keyAgreement",
-        "keyCertSign",
-        "cRLSign",
-        "encipherOnly",
-        "decipherOnly",
-    ];
-    let set: Vec<&str> =
-        NAMES.iter().enumerate().filter(|(bit, _)| bits & (1 << bit) != 0).map(|(_, name)| *name).collect();
-    if set.is_empty() { "none".into() } else { set.join(", ") }
-}
-
-fn extension(oid: &str) -> String {
-    let name = match oid {
-        "2.5.29.14" => "subjectKeyIdentifier",
-        "2.5.29.15" => "keyUsage",
-        "2.5.29.17" => "subjectAltName",
-        "2.5.29.19" => "basicConstraints",
-        "2.5.29.30" => "nameConstraints",
-        "2.5.29.35" => "authorityKeyIdentifier",
-        "2.5.29.37" => "extKeyUsage",
-        _ => return escape(oid),
-    };
-    name.into()
-}
-
-fn eku(oid: &str) -> String {
-    match oid {
-        "1.3.6.1.5.5.7.3.1" => "serverAuth".into(),
-        "1.3.6.1.5.5.7.3.2" => "clientAuth".into(),
-        other => escape(other),
-    }
-}
-
-fn request(der: &[u8]) -> Result<Answer, Failure> {
-    let request =
-        x509::Request::parse(der).map_err(|e| Failure::refused(e.to_string(), e.hint().unwrap_or_default()))?;
-    let possession = request.verify_possession().map_or_else(|e| format!("no: {e}"), |()| "yes".into());
-    let key = x509::PublicKey::from_spki(&request.spki).map_or_else(|e| e.to_string(), |k| k.kind().to_string());
-    let wanted = names(request.san.as_deref().unwrap_or_default());
-    let text = pairs(&[
-        ("subject", x509::name_text(&request.subject)),
-        ("names", if wanted.is_empty() { "none".into() } else { wanted.join("\n") }),
-        ("public key", key),
-        ("signed by its key", possession.clone()),
-    ]);
-    Ok(Answer::new(
-        format!("Certificate request\n\n{text}"),
-        json!({ "subject": x509::name_text(&request.subject), "names": wanted, "possession": possession }),
-    ))
 }
 
 fn show_bundle(path: &Path, rows: usize) -> Result<Answer, Failure> {
@@ -323,29 +220,43 @@ fn show_bundle(path: &Path, rows: usize) -> Result<Answer, Failure> {
     // Without a hierarchy there is nobody to compare the signature with: what is shown is a claim, and said to be one.
     let (mut bundle, ()) = unverified.verify(|_, _, _| Ok::<(), Failure>(()))?;
     let head = bundle.head().clone();
-    let mut table = Table::new(&["request", "profile", "names"]).limit(rows);
+    let mut table = Table::new(&["item", "what", "names"]).limit(rows);
     for item in bundle.items()? {
-        let bundle::Item::Request(r) = item?;
-        let names: Vec<String> = r.names.iter().map(|n| escape(n)).collect();
-        table.row([escape(&r.request), escape(&r.profile), names.join(" ")]);
+        let item = item?;
+        let (what, names) = match &item {
+            bundle::Item::Validations(list) => ("validations".into(), list_words(list)),
+            bundle::Item::Request(r) => (escape(&r.profile), r.names.iter().map(|n| escape(n)).collect()),
+            bundle::Item::Revoke(r) => (format!("revoke, {}", reason_name(r.reason)), Vec::new()),
+        };
+        table.row([escape(&item.id()), what, names.join(" ")]);
     }
     let text = format!(
         "Bundle (signature not checked: `coldroot check {} --hierarchy FILE`)\n\n{}\n{}",
-        path.display(),
+        shell(path),
         pairs(&[
             ("desk", format!("{}, number {}", escape(&head.desk), head.sequence)),
             ("for", format!("{} ({})", escape(&head.hierarchy), head.environment)),
             ("made", utc(head.created)),
             ("expires", utc(head.expires)),
-            ("requests", human_count(head.count)),
+            ("requests", human_count(head.items().saturating_sub(head.revocations))),
+            ("lists of validations", human_count(head.lists)),
+            ("revocations", human_count(head.revocations)),
             ("SHA-256", hex_groups(&digest.0)),
         ]),
         table.render()
     );
     Ok(Answer::new(
         text,
-        json!({ "desk": head.desk, "sequence": head.sequence, "count": head.count, "digest": digest.hex() }),
+        json!({ "desk": head.desk, "sequence": head.sequence, "count": head.count, "revocations": head.revocations, "lists": head.lists, "digest": digest.hex() }),
     ))
+}
+
+/// What a validators' list claims; nobody vouches for it here.
+fn list_words(validations: &bundle::Validations) -> Vec<String> {
+    match bundle::List::parse(&validations.list) {
+        Err(e) => vec![e.to_string()],
+        Ok(list) => list.validations.iter().flat_map(|said| said.names.iter().map(|name| escape(name))).collect(),
+    }
 }
 
 fn show_release(path: &Path, rows: usize) -> Result<Answer, Failure> {
@@ -361,6 +272,9 @@ fn show_release(path: &Path, rows: usize) -> Result<Answer, Failure> {
             release::Part::Crl { ca, number, .. } => {
                 table.row([format!("CRL number {number}"), escape(&ca), String::new()])
             }
+            release::Part::Revoked { serial, reason, .. } => {
+                table.row([format!("revoked, {}", reason_name(reason)), hex(&serial), String::new()])
+            }
             release::Part::Refused(r) => table.row(["refused".into(), escape(&r.request), escape(&r.check)]),
             release::Part::Key { key, .. } => table.row(["key made".into(), escape(&key), String::new()]),
         }
@@ -372,11 +286,12 @@ fn show_release(path: &Path, rows: usize) -> Result<Answer, Failure> {
         head.release,
         escape(&head.name),
         head.environment,
-        path.display(),
+        shell(path),
         pairs(&[
             ("plan", hex_groups(&head.plan.0)),
-            ("signed by", format!("operator {}, witness {}", escape(&head.operator), escape(&head.witness))),
-            ("approved by", head.approvals.iter().map(|a| escape(&a.person)).collect::<Vec<_>>().join(", ")),
+            ("operator", escape(&head.operator)),
+            ("witness", escape(&head.witness)),
+            ("approved by", head.approvals.iter().map(|a| escape(&a.person)).collect::<Vec<_>>().join("\n")),
             ("window", format!("{} to {}", utc(head.sign_from), utc(head.sign_until))),
         ]),
         table.render()
@@ -387,58 +302,6 @@ fn show_release(path: &Path, rows: usize) -> Result<Answer, Failure> {
     ))
 }
 
-fn log(path: &Path, rows: usize) -> Result<Answer, Failure> {
-    let log = offline::read_log(path)?;
-    let mut table = Table::new(&["entry", "time", "what", "of"]);
-    let first = log.size().saturating_sub(rows as u64);
-    let mut json = Vec::new();
-    for entry in log.entries(first..log.size()) {
-        let (index, entry, _) = entry?;
-        let (what, of) = body_words(&entry.body);
-        json.push(json!({ "index": index, "time": utc(entry.time), "what": what, "of": of }));
-        table.row([index.to_string(), utc(entry.time), what.into(), of]);
-    }
-    let more = if first > 0 { format!("({first} earlier entries; --all shows them)\n") } else { String::new() };
-    let unsealed = log.size() - log.sealed_size();
-    let text = format!(
-        "Log {}: {} entries, {unsealed} of them not sealed yet\n\n{more}{}",
-        escape(log.origin()),
-        human_count(log.size()),
-        table.render()
-    );
-    Ok(Answer::new(
-        text,
-        json!({ "origin": log.origin(), "size": log.size(), "sealed": log.sealed_size(), "entries": json }),
-    ))
-}
-
-fn body_words(body: &Body) -> (&'static str, String) {
-    match body {
-        Body::Genesis(g) => ("genesis", escape(&g.name)),
-        Body::Open { mark_size, .. } => ("opened", format!("mark at {mark_size}")),
-        Body::PinTry { token } => ("PIN try", escape(token)),
-        Body::Login { token, serial, .. } => ("login", format!("{} serial {}", escape(token), escape(serial))),
-        Body::BundleReceived { bundle, count } => {
-            ("bundle", format!("{} {} ({count} requests)", escape(&bundle.desk), bundle.sequence))
-        }
-        Body::Planned { plan, items, refused, .. } => {
-            ("planned", format!("{} ({items} to do, {refused} refused)", &plan.hex()[..8]))
-        }
-        Body::Start(s) => {
-            ("start", format!("{} by {}, {} watching", &s.plan.hex()[..8], escape(&s.operator), escape(&s.witness)))
-        }
-        Body::KeyGenerated(k) => ("key made", format!("{} {}", escape(&k.key), k.algorithm)),
-        Body::Certificate(c) => {
-            ("certificate", escape(c.request.as_deref().or(c.subject_ca.as_deref()).unwrap_or_default()))
-        }
-        Body::Crl(c) => ("CRL", format!("{} number {}", escape(&c.ca), c.number)),
-        Body::Refused { request, check, .. } => ("refused", format!("{} ({})", escape(request), escape(check))),
-        Body::End(e) => ("end", format!("{} release {}", &e.plan.hex()[..8], e.release)),
-        Body::ReleaseWritten { release, target, .. } => ("written", format!("release {release} as {}", escape(target))),
-        Body::Failure { what } => ("failure", escape(what)),
-    }
-}
-
 fn hierarchy(text: &str) -> Result<Answer, Failure> {
     let h = config::Hierarchy::parse(text)?;
     let mut table = Table::new(&["CA", "issued by", "key", "days", "CRL days"]);
@@ -446,17 +309,24 @@ fn hierarchy(text: &str) -> Result<Answer, Failure> {
         let key = h.key(&ca.key).map_or(String::new(), |k| k.algorithm.to_string());
         table.row([ca.id.clone(), ca.issuer.clone(), key, ca.days.to_string(), ca.crl_days.to_string()]);
     }
+    let mut profiles = Table::new(&["profile", "base", "issued by", "days", "keys"]);
+    for p in h.profiles.iter().filter(|p| !p.base.is_ca()) {
+        let keys: Vec<&str> = p.keys.iter().map(|k| k.name()).collect();
+        let issuer = p.issuer.clone().unwrap_or_default();
+        profiles.row([p.id.clone(), p.base.name().into(), issuer, p.days.to_string(), keys.join(", ")]);
+    }
     let mut people = Table::new(&["person", "roles", "keys"]);
     for p in &h.persons {
         let roles: Vec<&str> = p.roles.iter().map(|r| r.name()).collect();
         people.row([p.id.clone(), roles.join(", "), p.keys.len().to_string()]);
     }
     let text = format!(
-        "Hierarchy {} ({})\n\n{}\n{}\n{}",
+        "Hierarchy {} ({})\n\n{}\n{}\n{}\n{}",
         h.name,
         h.environment,
         pairs(&[("origin", h.origin.clone()), ("SHA-256", hex_groups(&h.digest.0))]),
         table.render(),
+        profiles.render(),
         people.render()
     );
     Ok(Answer::new(

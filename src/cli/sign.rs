@@ -18,19 +18,19 @@ use serde_json::json;
 
 use crate::approval::{Quorate, quorate};
 use crate::audit::Log;
-use crate::audit::entry::{Body, End, Entry, Start};
-use crate::audit::note::VerifierKey;
+use crate::audit::entry::{Approved, Body, End, Entry, Start, Void};
 use crate::cbor::Bytes;
-use crate::config::{Environment, Role};
 use crate::digest::Digest;
-use crate::gate::{self, Gate, recorded};
+use crate::gate::{self, Gate, Proven, recorded};
 use crate::issue::{self, KeyMade, Outcome, Signer};
 use crate::ledger::{Ledger, PlanState};
-use crate::plan::{self, Item, Kind, Plan};
-use crate::release::{self, Trust};
+use crate::plan::{self, Item, Kind, Plan, Refusal};
+use crate::release;
 use crate::report::terminal::{human_count, pairs, progress, rate};
 
-use super::station::{Station, read_signatures, seal};
+use super::approvals::{approvals_on, read_signatures};
+use super::people::{self, People};
+use super::station::{Station, seal};
 use super::{Answer, Failure, Globals, failure::Code};
 
 /// Carries out an approved plan.
@@ -42,71 +42,76 @@ pub struct SignArgs {
     /// The plan
     #[arg(long, value_name = "FILE")]
     pub plan: PathBuf,
-    /// Who operates the station (roster id)
-    #[arg(long, value_name = "ID")]
-    pub operator: String,
-    /// Who watches (roster id, another person)
-    #[arg(long, value_name = "ID")]
-    pub witness: String,
-    /// What the witness reads from another clock; a real hierarchy needs it
-    #[arg(long, value_name = "UTC", value_parser = super::parse_time)]
-    pub witness_time: Option<i64>,
+    #[command(flatten)]
+    pub people: People,
     /// An officer's signature over the plan's statement; give one for each
     #[arg(long, value_name = "FILE")]
     pub approval: Vec<PathBuf>,
+    /// A mounted medium: approvals of this plan are taken from it (PLAN.PERSON.sig), and the release is written there too
+    #[arg(long, value_name = "DIR")]
+    pub media: Option<PathBuf>,
 }
-
-/// The most that the witness's clock and the station's may differ, in seconds.
-const CLOCK_SLACK: i64 = 300;
 
 pub fn sign(globals: &Globals, args: SignArgs) -> Result<Answer, Failure> {
     let station = Station::load(globals)?;
+    super::recognise::must_be_regular(&args.plan)?;
     let mut plan = Plan::open(&args.plan)?;
-    judge_people(&station, &args)?;
+    people::judge(&station, &args.people)?;
     let (mut log, mut ledger) = station.open_log()?;
     let state = judge_plan(&plan, &ledger, &station)?;
-    let signatures = match &state.start {
-        // A resumed run carries the approvals that the start entry names; nobody signs twice.
-        Some((_, start)) => recorded_signatures(&log, start)?,
-        None => read_signatures(&args.approval)?,
-    };
-    let statement = plan::statement(plan.head(), &plan.digest());
-    let quorum = match plan.head().kind {
-        Kind::Keys => &station.hierarchy.quorum_keys,
-        Kind::Certificates => &station.hierarchy.quorum_certificates,
-    };
-    let approved = quorate(&statement, &signatures, &station.hierarchy, quorum)?;
-    if state.released && state.end.is_some() {
-        let release = state.end.as_ref().map_or(ledger.release, |(_, end)| end.release);
-        let release = release::directory_name(release);
+    let end = state.end.as_ref().map(|(_, end)| end.release);
+    if let Some(number) = end.filter(|_| state.released) {
+        let release = release::directory_name(number);
         return Err(Failure::refused(
             "this plan was carried out already",
-            format!("its release is {}/out/{release}", station.dir.display()),
+            format!(
+                "its release is {dir}/out/{release}; is it lost: coldroot --station {dir} release {number}",
+                dir = crate::text::shell(&station.dir)
+            ),
         ));
     }
-
-    let mut run = Run { gate: station.start_gate()?, station: &station, signatures, approved };
+    if let Some(medium) = &args.media {
+        super::release::judge_medium(medium, end.unwrap_or(ledger.release + 1))?;
+    }
+    // Approvals come from media: they are read inside.
+    let gate = station.start_gate()?;
+    let inputs: Vec<&Path> = args.approval.iter().chain([&args.plan]).map(PathBuf::as_path).collect();
+    station.enter_sandbox(&inputs, args.media.as_deref())?;
+    let signatures = match &state.start {
+        // A resumed run carries the approvals that the start entry names; nobody signs twice.
+        Some((_, start)) => recorded_signatures(&log, &start.approvals)?,
+        None => approvals(&station, &args)?,
+    };
+    let statement = plan::statement(plan.head(), &plan.digest());
+    let quorum = station.hierarchy.quorum(plan.head().kind);
+    let approved = quorate(&statement, &signatures, &station.hierarchy, quorum, plan.head().sign_from)?;
+    let mut run = Run { gate, station: &station, signatures, approved };
     let tokens = tokens_of(&mut plan)?;
     let cut = log.cut();
     let mark = station.log_in(&mut log, &mut run.gate, tokens, cut)?;
     let started = Instant::now();
     if state.end.is_none() {
         run.start(&mut log, &mut ledger, &plan, &args, &state)?;
-        run.items(&mut log, &ledger, &mut plan, state.recorded, globals.plain)?;
-        run.refusals(&mut log, &mut plan, state.recorded)?;
+        run.items(&mut log, &ledger, &mut plan, state.done, globals.plain)?;
+        run.refusals(&mut log, &mut plan, state.answered)?;
     }
-    let release = run.end(&mut log, &mut ledger, &mut plan, mark.release)?;
+    let release = run.end(&mut log, &mut ledger, &mut plan, &args.plan, mark.release)?;
     run.gate.close()?;
-    let out = station.out_dir()?;
-    let target = write_release(&out, &mut log, &ledger, &mut plan, release, &station)?;
-    Ok(summary(&station, &plan, &log, release, &target, started))
+    let target = super::release::write(&station, &mut log, &ledger, &plan, release)?;
+    let on_medium = match &args.media {
+        Some(medium) => Some(super::release::to_medium(&station, &mut log, &ledger, release, medium)?),
+        None => None,
+    };
+    Ok(summary(&station, &plan, &log, release, &target, on_medium.as_deref(), started))
 }
 
-struct Run<'s> {
-    gate: Gate,
-    station: &'s Station,
-    signatures: Vec<String>,
-    approved: Quorate,
+/// A plan being ended, one way or the other.
+pub(super) struct Run<'s> {
+    pub gate: Gate,
+    pub station: &'s Station,
+    /// The approvals, armored, and what they come to.
+    pub signatures: Vec<String>,
+    pub approved: Quorate,
 }
 
 impl Run<'_> {
@@ -128,9 +133,9 @@ impl Run<'_> {
                 let start = Start {
                     plan: plan.digest(),
                     approvals: recorded(&self.approved),
-                    operator: args.operator.clone(),
-                    witness: args.witness.clone(),
-                    witness_time: args.witness_time,
+                    operator: args.people.operator.clone(),
+                    witness: args.people.witness.clone(),
+                    witness_time: args.people.witness_time,
                 };
                 let entry = Entry::new(self.station.now(), Body::Start(start));
                 let index = log.append(&entry)?;
@@ -173,38 +178,48 @@ impl Run<'_> {
     }
 
     /// The refused requests, after the items, each with its reason.
-    fn refusals(&mut self, log: &mut Log, plan: &mut Plan, recorded: u64) -> Result<(), Failure> {
-        let from = recorded.saturating_sub(plan.head().items);
-        let digest = plan.digest();
-        for refusal in plan.refusals()?.into_iter().skip(usize::try_from(from).unwrap_or(usize::MAX)) {
-            let body =
-                Body::Refused { plan: digest, request: refusal.request, check: refusal.check, reason: refusal.reason };
-            log.append(&Entry::new(self.station.now(), body))?;
+    fn refusals(&mut self, log: &mut Log, plan: &mut Plan, answered: u64) -> Result<(), Failure> {
+        self.refuse(log, plan.digest(), plan.refusals()?, answered)
+    }
+
+    /// Puts refusals on record, from number `answered` on.
+    pub(super) fn refuse(
+        &mut self,
+        log: &mut Log,
+        plan: Digest,
+        refusals: Vec<Refusal>,
+        answered: u64,
+    ) -> Result<(), Failure> {
+        for Refusal { request, check, reason } in
+            refusals.into_iter().skip(usize::try_from(answered).unwrap_or(usize::MAX))
+        {
+            log.append(&Entry::new(self.station.now(), Body::Refused { plan, request, check, reason }))?;
         }
         log.sync()?;
         Ok(())
     }
 
-    /// The release's containers, the end entry that vouches for them, its checkpoint and mark.
-    fn end(
+    /// The release's containers, the end entry that vouches for them, its checkpoint and mark. A voided plan ends with what
+    /// is on record, and the gate wants to see why.
+    pub(super) fn end(
         &mut self,
         log: &mut Log,
         ledger: &mut Ledger,
         plan: &mut Plan,
+        path: &Path,
         marked_release: u64,
     ) -> Result<u64, Failure> {
         *ledger = super::station::fold(log)?;
         let state = ledger.plans.get(&plan.digest()).cloned();
         let state = state.ok_or_else(|| Failure::refused("the log does not know this plan", "plan again"))?;
-        let (index, entry) = match state.end {
-            Some((index, end)) => (index, log_entry(log, index, Body::End(end))?),
+        let (index, entry) = match &state.end {
+            Some((index, end)) => (*index, log_entry(log, *index, Body::End(end.clone()))?),
             None => {
-                let (at, start) = state
-                    .start
-                    .ok_or_else(|| Failure::refused("the plan was not started", "run `coldroot sign` again"))?;
+                let (at, start) = begun(&state)?;
                 let release = ledger.release + 1;
-                let manifest = release::prepare(&self.station.out_dir()?, plan, ledger, log, (at, &start), release)?;
-                let (done, refused) = (plan.head().items, plan.head().refused);
+                let basis = release::Basis { log, size: log.size(), ledger, plan, start: (at, &start), release };
+                let manifest = release::prepare(&self.station.out_dir()?, &basis)?;
+                let (done, refused) = (state.done, state.answered);
                 let end = Body::End(End { plan: plan.digest(), release, done, refused, manifest });
                 let entry = Entry::new(self.station.now(), end);
                 let index = log.append(&entry)?;
@@ -217,98 +232,42 @@ impl Run<'_> {
             return Err(Failure::refused("the end entry is not one", "run `coldroot check` on the audit directory"));
         };
         if marked_release < *release {
-            let inclusion = log.inclusion_proof(index, log.size())?;
-            self.gate.end_plan(encode(&entry)?, index, inclusion)?;
+            let end = proven(log, index, &entry)?;
+            match state.void {
+                None => self.gate.end_plan(end.entry.into_vec(), end.index, end.inclusion)?,
+                Some((index, void)) => {
+                    let void = proven(log, index, &log_entry(log, index, Body::Void(void))?)?;
+                    self.gate.void_plan(path, &self.signatures, void, end)?;
+                }
+            }
         }
         Ok(*release)
     }
 }
 
-/// Writes the release unless it lies there, and records that it was read back.
-fn write_release(
-    out: &Path,
-    log: &mut Log,
-    ledger: &Ledger,
-    plan: &mut Plan,
-    release: u64,
-    station: &Station,
-) -> Result<PathBuf, Failure> {
-    let target = out.join(release::directory_name(release));
-    let state = ledger.plans.get(&plan.digest());
-    let (Some((at, start)), Some((_, end))) = (state.and_then(|s| s.start.clone()), state.and_then(|s| s.end.clone()))
-    else {
-        return Err(Failure::refused("the plan has not ended", "run `coldroot sign` again"));
-    };
-    if target.exists() {
-        // Stopped between the name and the receipt: nothing says that it was read back, so all of it is checked.
-        let halt = |why: String| Failure {
-            code: Code::Halted,
-            what: format!("{} is not the release on record: {why}", target.display()),
-            hint: Some(format!("move {} away and run the same command again", target.display())),
-        };
-        let verifier_key = VerifierKey::parse(&log.genesis()?.verifier_key).map_err(crate::audit::Error::from)?;
-        let trust =
-            Trust { verifier_key: &verifier_key, hierarchy: Some(&station.hierarchy), root: None, now: station.now() };
-        let checked = release::check(&target, &trust).map_err(|e| halt(e.to_string()))?;
-        if checked.manifest() != end.manifest {
-            return Err(halt("its manifest differs".into()));
-        }
-    } else {
-        // After a cut the staged containers may be gone or torn: made again, they must be what the end entry vouches for.
-        let manifest = release::prepare(out, plan, ledger, log, (at, &start), release)?;
-        if manifest != end.manifest {
-            return Err(Failure {
-                code: Code::Halted,
-                what: "the release made again is not the one on record".into(),
-                hint: Some("keep the audit directory as it is and report this".into()),
-            });
-        }
-        release::write(out, log, ledger, release)?;
+/// Where a plan begins on record, and with whom: at its start, or at its void if it was never started.
+pub(super) fn begun(state: &PlanState) -> Result<(u64, Start), Failure> {
+    if let Some(start) = &state.start {
+        return Ok(start.clone());
     }
-    let receipt = Body::ReleaseWritten { release, manifest: end.manifest, target: release::directory_name(release) };
-    log.append(&Entry::new(station.now(), receipt))?;
-    log.sync()?;
-    Ok(target)
+    let (index, void) =
+        state.void.clone().ok_or_else(|| Failure::refused("the plan was not started", "run `coldroot sign` again"))?;
+    let Void { plan, approvals, operator, witness, witness_time, .. } = void;
+    Ok((index, Start { plan, approvals, operator, witness, witness_time }))
 }
 
-fn judge_people(station: &Station, args: &SignArgs) -> Result<(), Failure> {
-    for (id, role) in [(&args.operator, Role::Operator), (&args.witness, Role::Witness)] {
-        let shown = crate::text::escape(id);
-        let able = || {
-            station
-                .hierarchy
-                .persons
-                .iter()
-                .filter(|p| p.roles.contains(&role))
-                .map(|p| p.id.as_str())
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
-        if !station.hierarchy.person(id).is_some_and(|p| p.roles.contains(&role)) {
-            return Err(Failure::refused(
-                format!("`{shown}` is not a person with the role {}", role.name()),
-                format!("name one of: {}", able()),
-            ));
-        }
+fn proven(log: &Log, index: u64, entry: &Entry) -> Result<Proven, Failure> {
+    let inclusion = log.inclusion_proof(index, log.size())?;
+    Ok(Proven { entry: Bytes::from(encode(entry)?), index, inclusion })
+}
+
+/// Those that were named, and those on the medium.
+fn approvals(station: &Station, args: &SignArgs) -> Result<Vec<String>, Failure> {
+    let mut paths = args.approval.clone();
+    if let Some(medium) = &args.media {
+        paths.extend(approvals_on(medium, &args.plan)?);
     }
-    if args.operator == args.witness {
-        return Err(Failure::refused("operator and witness are the same person", "name two persons"));
-    }
-    match (args.witness_time, station.hierarchy.environment) {
-        (None, Environment::Real) => Err(Failure::refused(
-            "the witness's time is missing",
-            "--witness-time 2026-11-22T00:00:00Z, read from another clock",
-        )),
-        (Some(time), _) if (time - station.now()).abs() > CLOCK_SLACK => Err(Failure::refused(
-            format!(
-                "the witness reads {}, the station's clock says {}",
-                crate::text::utc(time),
-                crate::text::utc(station.now())
-            ),
-            "find out which clock is wrong before anything is dated by it",
-        )),
-        _ => Ok(()),
-    }
+    read_signatures(&paths, &station.dir.join("in"))
 }
 
 fn judge_plan(plan: &Plan, ledger: &Ledger, station: &Station) -> Result<PlanState, Failure> {
@@ -323,8 +282,15 @@ fn judge_plan(plan: &Plan, ledger: &Ledger, station: &Station) -> Result<PlanSta
     {
         return Err(Failure::refused(
             format!("plan {open} was started and its release is not written"),
-            "finish that one first: `coldroot sign` with it",
+            "finish that one first: `coldroot sign` with it, or `coldroot void`",
         ));
+    }
+    if state.void.is_some() {
+        let hint = match state.released {
+            false => "end it: run `coldroot void` with it again",
+            true => "its release answers what it did not do; plan anew",
+        };
+        return Err(Failure::refused("this plan was voided", hint));
     }
     let head = plan.head();
     if state.end.is_none() && head.release_before != ledger.release {
@@ -342,19 +308,17 @@ fn judge_plan(plan: &Plan, ledger: &Ledger, station: &Station) -> Result<PlanSta
             match (now < head.sign_from, state.start.is_some()) {
                 (true, _) => "compare the station's clock with another one, or wait for the window",
                 (false, false) => "run `coldroot plan` again",
-                // An act that ends a started plan by a quorum does not exist yet.
-                (false, true) => {
-                    "the plan was started and cannot go on: keep audit/ and its copies; this version has no act that voids it"
-                }
+                (false, true) => "end it with a quorum: `coldroot void` with this plan; what is on record stays issued",
             },
         ));
     }
     Ok(state.clone())
 }
 
-fn recorded_signatures(log: &Log, start: &Start) -> Result<Vec<String>, Failure> {
+/// The approvals on record.
+pub(super) fn recorded_signatures(log: &Log, approvals: &[Approved]) -> Result<Vec<String>, Failure> {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    start.approvals.iter().map(|a| Ok(text(log.artefact(&a.signature)?))).collect()
+    approvals.iter().map(|a| Ok(text(log.artefact(&a.signature)?))).collect()
 }
 
 /// The tokens whose keys the plan needs.
@@ -365,6 +329,7 @@ fn tokens_of(plan: &mut Plan) -> Result<Vec<String>, Failure> {
             Item::GenerateKey(key) => key.token,
             Item::Certificate(c) => c.signer.token,
             Item::Crl(c) => c.signer.token,
+            Item::Revoke(_) => continue,
         };
         if !tokens.contains(&token) {
             tokens.push(token);
@@ -374,7 +339,7 @@ fn tokens_of(plan: &mut Plan) -> Result<Vec<String>, Failure> {
 }
 
 /// Reads the entry at `index` back, with the time it was written.
-fn log_entry(log: &Log, index: u64, body: Body) -> Result<Entry, Failure> {
+pub(super) fn log_entry(log: &Log, index: u64, body: Body) -> Result<Entry, Failure> {
     match log.entries(index..index + 1).next() {
         Some(entry) => match entry? {
             (_, entry, _) if entry.body == body => Ok(entry),
@@ -397,6 +362,7 @@ impl Signer for GateSigner<'_> {
     fn carry_out(&mut self, items: Vec<u64>) -> Result<Vec<Outcome>, gate::Error> {
         let outcomes = self.0.carry_out(items)?;
         let convert = |outcome| match outcome {
+            gate::Outcome::Noted => Outcome::Noted,
             gate::Outcome::Signature(value) => Outcome::Signature(value.into_vec()),
             gate::Outcome::Key(k) => Outcome::Key(KeyMade {
                 label: k.label,
@@ -411,26 +377,35 @@ impl Signer for GateSigner<'_> {
     }
 }
 
-fn summary(station: &Station, plan: &Plan, log: &Log, release: u64, target: &Path, started: Instant) -> Answer {
+fn summary(
+    station: &Station,
+    plan: &Plan,
+    log: &Log,
+    release: u64,
+    target: &Path,
+    on_medium: Option<&Path>,
+    started: Instant,
+) -> Answer {
     let head = plan.head();
     let root = log.root().map_or(Digest::default(), |root| root);
     let what = if head.kind == Kind::Keys { "keys made" } else { "signed" };
+    let written = crate::text::path(target);
     let speed = rate(head.items, started.elapsed());
     let text = format!(
-        "Release {release} is written and read back.\n\n{}\n  next: coldroot check {} --verifier-key \"$(cat {}/verifier-key)\" --hierarchy {}/hierarchy.toml\n",
+        "Release {release} is written and read back.\n\n{}\n  next: coldroot check {} --verifier-key \"$(cat {})\" --hierarchy {}\n",
         pairs(&[
             (what, format!("{} ({speed})", human_count(head.items))),
             ("refused", human_count(head.refused)),
-            ("release", target.display().to_string()),
+            ("release", on_medium.map_or(String::new(), |path| format!("{} and ", crate::text::path(path))) + &written),
             ("log", format!("{} entries, root {}", human_count(log.size()), crate::text::hex_groups(&root.0))),
         ]),
-        target.display(),
-        station.dir.display(),
-        station.dir.display(),
+        crate::text::shell(target),
+        crate::text::shell(station.dir.join("verifier-key")),
+        crate::text::shell(station.dir.join("hierarchy.toml")),
     );
     let json = json!({
         "release": release, "done": head.items, "refused": head.refused,
-        "directory": target, "log-size": log.size(), "log-root": root.hex(),
+        "directory": target.to_string_lossy(), "on-medium": on_medium.map(|path| path.to_string_lossy()), "log-size": log.size(), "log-root": root.hex(),
     });
     Answer::new(text, json)
 }

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use crate::audit::entry::{Body, Entry};
 use crate::audit::mark::{Mark, Standing};
 use crate::audit::{Log, Sealer};
-use crate::config::{Environment, Hierarchy};
+use crate::config::{self, Environment, Guard, Hierarchy};
+use crate::digest::Tagger;
 use crate::gate::{Gate, PinSource};
 use crate::ledger::Ledger;
+use crate::sandbox;
 
 use super::{Failure, Globals, clock, failure::Code};
 
@@ -19,10 +21,13 @@ const MAX_FAILURE: usize = 2_000;
 /// An opened station directory.
 pub struct Station {
     pub dir: PathBuf,
+    /// For files without a name: `out/`, since the sandbox lets nothing be written beside `hierarchy.toml`.
+    pub scratch: PathBuf,
     pub hierarchy: Hierarchy,
     pub hierarchy_text: String,
     now: Option<i64>,
     pins: BTreeMap<String, PinSource>,
+    last: bool,
 }
 
 impl Station {
@@ -30,15 +35,27 @@ impl Station {
         let path = globals.station.join("hierarchy.toml");
         let hierarchy = Hierarchy::load(&path).map_err(|e| {
             let hint = e.hint();
-            let failure = Failure { code: Code::Usage, what: format!("{}: {e}", path.display()), hint: None };
-            Failure { hint, ..failure }
+            let what = match e {
+                config::Error::Field { .. } => format!("{}: {e}", crate::text::path(&path)),
+                // The others name the file themselves.
+                _ => e.to_string(),
+            };
+            Failure { code: Code::Usage, what, hint }
         })?;
         if globals.now.is_some() && hierarchy.environment == Environment::Real {
             return Err(Failure::usage("--now belongs to rehearsals", "leave it out; the station's clock counts"));
         }
         let hierarchy_text = fs::read_to_string(&path).map_err(|e| Failure::io(&path, e))?;
         let pins = pin_sources(&globals.pin_fd, &hierarchy)?;
-        Ok(Station { dir: globals.station.clone(), hierarchy, hierarchy_text, now: globals.now, pins })
+        Ok(Station {
+            dir: globals.station.clone(),
+            scratch: globals.station.join("out"),
+            hierarchy,
+            hierarchy_text,
+            now: globals.now,
+            pins,
+            last: globals.last,
+        })
     }
 
     pub fn now(&self) -> i64 {
@@ -59,8 +76,8 @@ impl Station {
     /// Opens the log for writing and folds it.
     pub fn open_log(&self) -> Result<(Log, Ledger), Failure> {
         if !self.audit_dir().join("tail").exists() && !self.audit_dir().join("checkpoint").exists() {
-            let what = format!("{} holds no audit log yet", self.dir.display());
-            return Err(Failure::refused(what, format!("coldroot --station {} init", self.dir.display())));
+            let what = format!("{} holds no audit log yet", crate::text::path(&self.dir));
+            return Err(Failure::refused(what, format!("coldroot --station {} init", crate::text::shell(&self.dir))));
         }
         let log = Log::open(&self.audit_dir())?;
         let ledger = fold(&log)?;
@@ -73,7 +90,7 @@ impl Station {
             )),
             None => Err(Failure::refused(
                 "the log has no genesis entry",
-                format!("coldroot --station {} init", self.dir.display()),
+                format!("coldroot --station {} init", crate::text::shell(&self.dir)),
             )),
         }
     }
@@ -95,8 +112,47 @@ impl Station {
         }
     }
 
+    /// What makes the tags of requesters; its key is an artefact that never leaves the station.
+    pub fn tagger(&self, log: &Log) -> Result<Tagger, Failure> {
+        let key = log.artefact(&log.genesis()?.requesters)?;
+        let key: [u8; 32] = key.as_slice().try_into().map_err(|_| Failure {
+            code: Code::Halted,
+            what: "the key of the requesters' tags has not 32 octets".into(),
+            hint: Some("restore the newest copy of the audit directory".into()),
+        })?;
+        Ok(Tagger::new(&key))
+    }
+
     pub fn start_gate(&self) -> Result<Gate, Failure> {
         Ok(Gate::start(&self.dir, self.now, self.pins.clone())?)
+    }
+
+    /// Drops what the rest of the run does not need: it writes below `audit/`, `in/` and `out/`, and reads the station and
+    /// the directories of `inputs`, and to the medium if there is one. The gate must have been started before, or be of no more use.
+    pub fn enter_sandbox(&self, inputs: &[&Path], medium: Option<&Path>) -> Result<(), Failure> {
+        if !self.last {
+            return Ok(());
+        }
+        let (inbox, out) = (self.dir.join("in"), self.out_dir()?);
+        fs::create_dir_all(&inbox).map_err(|e| Failure::io(&inbox, e))?;
+        // What is judged in a private directory is judged there too, and not below /tmp.
+        let _ = tempfile::env::override_temp_dir(&out);
+        let audit = self.audit_dir();
+        let mut write = vec![audit.as_path(), &inbox, &out];
+        write.extend(medium);
+        let mut read = vec![self.dir.as_path()];
+        read.extend(inputs.iter().map(|path| match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        }));
+        match sandbox::enter(&read, &write) {
+            Ok(()) => Ok(()),
+            Err(e) if self.hierarchy.sandbox == Guard::IfAvailable => {
+                eprintln!("coldroot: no sandbox: {e}; a real hierarchy would refuse to go on");
+                Ok(())
+            }
+            Err(e) => Err(Failure { code: Code::Refused, what: format!("no sandbox: {e}"), hint: e.hint() }),
+        }
     }
 
     /// Logs in to these tokens, each try on record before it is made, compares the log with the mark, and seals what was
@@ -108,7 +164,10 @@ impl Station {
         let Some(mark) = gate.mark()? else {
             return Err(Failure::refused(
                 "the token carries no mark of this log",
-                format!("insert this station's token, or finish `coldroot --station {} init`", self.dir.display()),
+                format!(
+                    "insert this station's token, or finish `coldroot --station {} init`",
+                    crate::text::shell(&self.dir)
+                ),
             ));
         };
         let mark = Mark::decode(&mark).map_err(|e| Failure {
@@ -205,22 +264,6 @@ pub fn fold(log: &Log) -> Result<Ledger, Failure> {
         ledger.add(index, &entry)?;
     }
     Ok(ledger)
-}
-
-/// Reads armored signatures.
-pub fn read_signatures(paths: &[PathBuf]) -> Result<Vec<String>, Failure> {
-    paths.iter().map(|path| read_small(path)).collect()
-}
-
-fn read_small(path: &Path) -> Result<String, Failure> {
-    let length = fs::metadata(path).map_err(|e| Failure::io(path, e))?.len();
-    if length > crate::approval::MAX_SIGNATURE as u64 {
-        return Err(Failure::refused(
-            format!("{} is no SSH signature: it is too large", path.display()),
-            "give the .sig file",
-        ));
-    }
-    fs::read_to_string(path).map_err(|e| Failure::io(path, e))
 }
 
 fn pin_sources(given: &[String], hierarchy: &Hierarchy) -> Result<BTreeMap<String, PinSource>, Failure> {

@@ -3,7 +3,7 @@
 use crate::algorithm::KeyAlgorithm;
 use crate::x509::fields::Policy;
 
-use super::hierarchy::{Base, Ca, DnType, Environment, Profile};
+use super::hierarchy::{Base, Ca, DnType, Environment, KeyReuse, Profile};
 use super::line::{id, plain_line, show};
 use super::{Error, field, raw};
 
@@ -97,22 +97,40 @@ fn urls(urls: &[String], at: &str) -> Result<(), Error> {
 
 pub(super) fn profile(p: raw::Profile, at: &str) -> Result<Profile, Error> {
     id(&p.id, at)?;
-    let base = Base::parse(&p.base)
-        .ok_or_else(|| field(format!("{at}.base"), "must be `root`, `intermediate` or `xmpp-server`"))?;
-    let leaf = base == Base::XmppServer;
+    let base = Base::parse(&p.base).ok_or_else(|| {
+        field(format!("{at}.base"), "must be `root`, `intermediate`, `xmpp-server`, `tls-server` or `device`")
+    })?;
+    let leaf = !base.is_ca();
     if leaf && p.path_len.is_some() {
         return Err(field(format!("{at}.path-len"), "belongs to CA profiles"));
     }
-    if !leaf && (p.xmpp_addr.is_some() || p.days.is_some() || p.keys.is_some()) {
-        return Err(field(at, "xmpp-addr, days and keys belong to end-entity profiles; a CA has its own days and key"));
+    let key_reuse = match p.key_reuse.as_deref() {
+        None | Some("same-requester") => KeyReuse::SameRequester,
+        Some("never") => KeyReuse::Never,
+        Some(_) => return Err(field(format!("{at}.key-reuse"), "must be `same-requester` or `never`")),
+    };
+    if !leaf && (p.validators.is_some() || p.validation_days.is_some()) {
+        return Err(field(at, "validators and validation-days belong to end-entity profiles"));
     }
+    let validation_days = p.validation_days.unwrap_or(200);
+    if validation_days == 0 || validation_days > 3_650 {
+        return Err(field(format!("{at}.validation-days"), "must be 1 to 3650"));
+    }
+    if !leaf && (p.xmpp_addr.is_some() || p.days.is_some() || p.keys.is_some() || p.key_reuse.is_some()) {
+        return Err(field(
+            at,
+            "xmpp-addr, days, keys and key-reuse belong to end-entity profiles; a CA has its own days and key",
+        ));
+    }
+    names_fields(&p, base, at)?;
     if p.path_len.is_some_and(|length| length > 255) {
         return Err(field(format!("{at}.path-len"), "must be 0 to 255, or be left out"));
     }
     if p.keys.as_ref().is_some_and(Vec::is_empty) {
         return Err(field(format!("{at}.keys"), "is empty, so every request would be refused"));
     }
-    let days = p.days.unwrap_or(90);
+    // A device is visited rarely; a server can be given a new certificate by a machine.
+    let days = p.days.unwrap_or(if base == Base::Device { 365 } else { 90 });
     if days == 0 || days > 3_650 {
         return Err(field(format!("{at}.days"), "must be 1 to 3650"));
     }
@@ -128,9 +146,31 @@ pub(super) fn profile(p: raw::Profile, at: &str) -> Result<Profile, Error> {
         window_hours,
         path_len: p.path_len,
         xmpp_addr: p.xmpp_addr.unwrap_or(false),
+        wildcards: p.wildcards.unwrap_or(base.is_server()),
+        ip: p.ip.unwrap_or(false),
+        common_name: p.common_name.unwrap_or(true),
         policies: policies(p.policies, &format!("{at}.policies"))?,
         keys: p.keys.unwrap_or(LEAF_KEYS.to_vec()),
+        key_reuse,
+        validators: p.validators.unwrap_or(0),
+        validation_days,
     })
+}
+
+/// The fields about names, each with the bases that know such names.
+fn names_fields(p: &raw::Profile, base: Base, at: &str) -> Result<(), Error> {
+    let servers = "belongs to profiles based on `xmpp-server` or `tls-server`";
+    for (name, stands, fits, message) in [
+        ("xmpp-addr", p.xmpp_addr, base == Base::XmppServer, "belongs to profiles based on `xmpp-server`"),
+        ("ip", p.ip, base == Base::TlsServer, "belongs to profiles based on `tls-server`"),
+        ("wildcards", p.wildcards, base.is_server(), servers),
+        ("common-name", p.common_name, base.is_server(), servers),
+    ] {
+        if stands.is_some() && !fits {
+            return Err(field(format!("{at}.{name}"), message));
+        }
+    }
+    Ok(())
 }
 
 fn policies(raw: Vec<raw::Policy>, at: &str) -> Result<Vec<Policy>, Error> {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::x509::fields::{REASONS, reason_code};
+
 use super::hierarchy::Hierarchy;
 use super::line::{plain, plain_line};
 use super::parse::read_text;
@@ -30,6 +32,9 @@ pub enum Act {
     Intermediate { ca: String },
     /// Issues a full CRL of this CA.
     Crl { ca: String },
+    /// Revokes a certificate that this CA issued; the CA's next CRL stands in the same plan. `serial` is the content octets
+    /// of the INTEGER, `reason` the reasonCode.
+    Revoke { ca: String, serial: Vec<u8>, reason: Option<u8> },
     /// Something people do; the machine shows the text.
     Step { text: String },
 }
@@ -47,26 +52,43 @@ impl Ceremony {
             return Err(field("format", format!("this program reads `{FORMAT}`")));
         }
         plain_line("title", &raw.title, 128)?;
-        let mut acts: Vec<Act> = Vec::new();
-        for (i, act) in raw.act.into_iter().enumerate() {
-            let act = judge(act, &format!("act[{i}]"), hierarchy)?;
-            if !matches!(act, Act::Step { .. }) && acts.contains(&act) {
+        let acts = raw.act.into_iter().enumerate();
+        let acts = acts.map(|(i, act)| judge(act, &format!("act[{i}]"), hierarchy)).collect::<Result<Vec<_>, _>>()?;
+        Ceremony::of(&raw.title, acts, hierarchy)
+    }
+
+    /// A ceremony that no file holds: each act stands once, and its CAs are declared.
+    pub fn of(title: &str, acts: Vec<Act>, hierarchy: &Hierarchy) -> Result<Ceremony, Error> {
+        for (i, act) in acts.iter().enumerate() {
+            let ca = match act {
+                Act::Crl { ca } | Act::Revoke { ca, .. } | Act::Root { ca } | Act::Intermediate { ca } => Some(ca),
+                Act::GenerateKey { .. } | Act::Step { .. } => None,
+            };
+            if ca.is_some_and(|ca| hierarchy.ca(ca).is_none()) {
+                return Err(field(format!("act[{i}].ca"), "names a CA that the hierarchy does not declare"));
+            }
+            if !matches!(act, Act::Step { .. }) && acts.iter().take(i).any(|other| other == act) {
                 return Err(field(format!("act[{i}]"), "stands twice in this ceremony"));
             }
-            acts.push(act);
         }
         if acts.is_empty() {
             return Err(field("act", "a ceremony has at least one act"));
         }
-        Ok(Ceremony { title: raw.title, acts })
+        Ok(Ceremony { title: title.into(), acts })
     }
 }
 
 fn judge(act: raw::Act, at: &str, hierarchy: &Hierarchy) -> Result<Act, Error> {
-    let raw::Act { kind, key, ca, text } = act;
-    let only = |wanted: &str| {
-        let given = [("key", key.is_some()), ("ca", ca.is_some()), ("text", text.is_some())];
-        match given.iter().find(|(name, given)| *given != (*name == wanted)) {
+    let raw::Act { kind, key, ca, serial, reason, text } = act;
+    let only = |wanted: &[&str]| {
+        let given = [
+            ("key", key.is_some()),
+            ("ca", ca.is_some()),
+            ("serial", serial.is_some()),
+            ("reason", reason.is_some()),
+            ("text", text.is_some()),
+        ];
+        match given.iter().find(|(name, given)| *given != wanted.contains(name)) {
             Some((name, true)) => Err(field(format!("{at}.{name}"), format!("does not belong to `{kind}`"))),
             Some((name, false)) => Err(field(format!("{at}.{name}"), format!("`{kind}` needs it"))),
             None => Ok(()),
@@ -81,7 +103,7 @@ fn judge(act: raw::Act, at: &str, hierarchy: &Hierarchy) -> Result<Act, Error> {
     };
     match kind.as_str() {
         "generate-key" => {
-            only("key")?;
+            only(&["key"])?;
             let key = key.clone().unwrap_or_default();
             match hierarchy.key(&key) {
                 Some(_) => Ok(Act::GenerateKey { key }),
@@ -89,7 +111,7 @@ fn judge(act: raw::Act, at: &str, hierarchy: &Hierarchy) -> Result<Act, Error> {
             }
         }
         "root" | "intermediate" => {
-            only("ca")?;
+            only(&["ca"])?;
             let ca = known_ca(&ca)?;
             let is_root = hierarchy.ca(&ca).is_some_and(|c| c.is_root());
             match (kind.as_str(), is_root) {
@@ -100,11 +122,23 @@ fn judge(act: raw::Act, at: &str, hierarchy: &Hierarchy) -> Result<Act, Error> {
             }
         }
         "crl" => {
-            only("ca")?;
+            only(&["ca"])?;
             Ok(Act::Crl { ca: known_ca(&ca)? })
         }
+        "revoke" => {
+            only(&["ca", "serial", "reason"])?;
+            let serial = revoked_serial(serial.as_deref().unwrap_or_default()).ok_or_else(|| {
+                field(format!("{at}.serial"), "is no serial number in hex, such as 01f3c9 or 01:f3:c9")
+            })?;
+            let reason = reason.clone().unwrap_or_default();
+            let reason = reason_code(&reason).ok_or_else(|| {
+                let known: Vec<&str> = REASONS.iter().map(|(_, name)| *name).collect();
+                field(format!("{at}.reason"), format!("must be unspecified, {}", known.join(", ")))
+            })?;
+            Ok(Act::Revoke { ca: known_ca(&ca)?, serial, reason })
+        }
         "step" => {
-            only("text")?;
+            only(&["text"])?;
             let text = text.clone().unwrap_or_default();
             if text.is_empty() || text.len() > MAX_STEP {
                 return Err(field(format!("{at}.text"), format!("must have 1 to {MAX_STEP} octets")));
@@ -112,6 +146,15 @@ fn judge(act: raw::Act, at: &str, hierarchy: &Hierarchy) -> Result<Act, Error> {
             text.lines().try_for_each(|line| plain(&format!("{at}.text"), line))?;
             Ok(Act::Step { text })
         }
-        _ => Err(field(format!("{at}.kind"), "must be generate-key, root, intermediate, crl or step")),
+        _ => Err(field(format!("{at}.kind"), "must be generate-key, root, intermediate, revoke, crl or step")),
     }
+}
+
+/// A serial number as tools print it, in hex with or without colons: its content octets, of which there are 1 to 20
+/// (RFC 5280 §4.1.2.2).
+pub fn revoked_serial(text: &str) -> Option<Vec<u8>> {
+    let digits: String = text.chars().filter(|c| *c != ':').collect();
+    let octets = data_encoding::HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?;
+    let lawful = (1..=20).contains(&octets.len()) && octets.first().is_some_and(|first| *first < 0x80);
+    lawful.then_some(octets)
 }

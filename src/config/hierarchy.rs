@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::algorithm::KeyAlgorithm;
 use crate::digest::Digest;
+use crate::plan::Kind;
 use crate::x509::fields::Policy;
 
 /// The first line of every hierarchy file: `format = "coldroot-hierarchy-v0"`.
@@ -22,11 +23,16 @@ pub struct Hierarchy {
     pub origin: String,
     pub audit_token: String,
     pub audit_key_label: String,
+    /// Landlock and seccomp around the process that parses hostile input.
+    pub sandbox: Guard,
+    /// Pages that hold a PIN never reach the swap.
+    pub locked_pages: Guard,
     pub quorum_init: Quorum,
     pub quorum_keys: Quorum,
     pub quorum_certificates: Quorum,
     pub persons: Vec<Person>,
     pub desks: Vec<Desk>,
+    pub validators: Vec<Validator>,
     pub tokens: Vec<Token>,
     pub keys: Vec<Key>,
     pub cas: Vec<Ca>,
@@ -50,6 +56,15 @@ impl fmt::Display for Environment {
             Environment::Rehearsal => "rehearsal",
         })
     }
+}
+
+/// What a run does where the operating system cannot give a protection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Refuses: the default of a real hierarchy.
+    Required,
+    /// Warns: the default of a rehearsal.
+    IfAvailable,
 }
 
 /// How many persons of each role must approve.
@@ -84,8 +99,19 @@ pub struct Person {
     pub id: String,
     pub name: String,
     pub roles: BTreeSet<Role>,
-    /// OpenSSH public keys, one line each; no key belongs to two persons or desks.
+    /// OpenSSH public keys, one line each; no key belongs to two persons, desks or validators.
     pub keys: Vec<String>,
+    /// The first second at which the person no longer counts, since the epoch.
+    pub expires: Option<i64>,
+    /// Whether the keys, which are FIDO keys then, must say that they verified their user.
+    pub user_verification: bool,
+}
+
+impl Person {
+    /// Since when the person no longer counts, if so at this time.
+    pub fn expired(&self, at: i64) -> Option<i64> {
+        self.expires.filter(|expires| *expires <= at)
+    }
 }
 
 /// The online side that packs bundles.
@@ -95,6 +121,23 @@ pub struct Desk {
     pub keys: Vec<String>,
     /// The profiles it may ask for.
     pub profiles: BTreeSet<String>,
+    /// Every name that it asks for is one of these or below one; none: any name.
+    pub suffixes: Vec<String>,
+    /// Requests and revocations of one bundle, and of 24 hours; `None`: as many as the format takes.
+    pub max_items: Option<u64>,
+    pub max_items_per_day: Option<u64>,
+    /// Revocations among them.
+    pub max_revocations: u64,
+    pub max_revocations_per_day: Option<u64>,
+}
+
+/// Who says which names belong to whom. No validator has a key of a desk.
+#[derive(Clone, Debug)]
+pub struct Validator {
+    pub id: String,
+    pub keys: Vec<String>,
+    /// The first second at which its lists no longer count, since the epoch.
+    pub expires: Option<i64>,
 }
 
 /// A PKCS#11 token, found by label and serial, never by slot.
@@ -105,6 +148,9 @@ pub struct Token {
     pub label: String,
     /// `None` only in a draft, before `coldroot token init` has printed it.
     pub serial: Option<String>,
+    /// What a `uri` says of them besides; the token must say the same.
+    pub manufacturer: Option<String>,
+    pub model: Option<String>,
     /// The whole environment of the worker that loads the module.
     pub env: BTreeMap<String, String>,
     /// Rehearsals only; relative to the station.
@@ -112,6 +158,8 @@ pub struct Token {
     pub so_pin_file: Option<PathBuf>,
     /// Parallel sessions for signing.
     pub sessions: u32,
+    /// How long any one answer of the token may take, in seconds; `None`: as long as its kind takes as a rule.
+    pub deadline: Option<u32>,
 }
 
 /// A CA key in a token.
@@ -239,9 +287,28 @@ pub struct Profile {
     pub path_len: Option<u32>,
     /// Whether requested xmppAddr names are put in (they crash the TLS stream of ejabberd 23.01).
     pub xmpp_addr: bool,
+    /// Whether validated wildcard names are put in; servers only.
+    pub wildcards: bool,
+    /// Whether validated IP addresses are put in; `tls-server` only.
+    pub ip: bool,
+    /// Whether the first domain name is the subject's commonName too; otherwise the subject of a server is empty.
+    pub common_name: bool,
     pub policies: Vec<Policy>,
     /// The kinds of requested keys that are accepted.
     pub keys: Vec<KeyAlgorithm>,
+    pub key_reuse: KeyReuse,
+    /// How many validators must vouch for each name; 0: the desk's table is enough.
+    pub validators: u32,
+    /// How old a validation may be, in days.
+    pub validation_days: u32,
+}
+
+/// Whether a key that was certified may be certified again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyReuse {
+    Never,
+    /// For the same requester and the same names: a renewal.
+    SameRequester,
 }
 
 /// The built-in profile that a declared one starts from.
@@ -249,20 +316,38 @@ pub struct Profile {
 pub enum Base {
     Root,
     Intermediate,
+    /// A server of XMPP (RFC 6120 §13.7.1.2.1), which is a client of others as well.
     XmppServer,
+    /// A server of any protocol under TLS (RFC 9525).
+    TlsServer,
+    /// A device or a service's client, known by an id.
+    Device,
 }
 
 impl Base {
+    const ALL: [Base; 5] = [Base::Root, Base::Intermediate, Base::XmppServer, Base::TlsServer, Base::Device];
+
     pub fn name(self) -> &'static str {
         match self {
             Base::Root => "root",
             Base::Intermediate => "intermediate",
             Base::XmppServer => "xmpp-server",
+            Base::TlsServer => "tls-server",
+            Base::Device => "device",
         }
     }
 
+    pub fn is_ca(self) -> bool {
+        matches!(self, Base::Root | Base::Intermediate)
+    }
+
+    /// Whether its certificates are for domain names.
+    pub fn is_server(self) -> bool {
+        matches!(self, Base::XmppServer | Base::TlsServer)
+    }
+
     pub(super) fn parse(name: &str) -> Option<Base> {
-        [Base::Root, Base::Intermediate, Base::XmppServer].into_iter().find(|base| base.name() == name)
+        Base::ALL.into_iter().find(|base| base.name() == name)
     }
 }
 
@@ -281,6 +366,14 @@ impl Hierarchy {
 
     pub fn profile(&self, id: &str) -> Option<&Profile> {
         self.profiles.iter().find(|p| p.id == id)
+    }
+
+    /// Who approves a plan of this kind.
+    pub fn quorum(&self, kind: Kind) -> &Quorum {
+        match kind {
+            Kind::Keys => &self.quorum_keys,
+            Kind::Certificates => &self.quorum_certificates,
+        }
     }
 
     pub fn person(&self, id: &str) -> Option<&Person> {

@@ -8,9 +8,11 @@ mod line;
 mod parse;
 mod raw;
 mod references;
+mod uri;
 
-pub use ceremony::{Act, Ceremony, FORMAT as CEREMONY_FORMAT};
+pub use ceremony::{Act, Ceremony, FORMAT as CEREMONY_FORMAT, revoked_serial};
 pub use hierarchy::*;
+pub use uri::TokenUri;
 
 /// Why a hierarchy or ceremony file is not usable.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +30,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Read { .. } => Some("name the station with --station DIR".into()),
-            Error::TooLarge { .. } => None,
+            Error::TooLarge { .. } => Some("give the right file".into()),
             Error::Field { .. } => {
                 Some("ceremony-scripts/hierarchy.example.toml explains each field and its values".into())
             }
@@ -42,7 +44,10 @@ pub(crate) fn field(path: impl Into<String>, message: impl Into<String>) -> Erro
 
 /// Parses TOML strictly; the error names the path of the field (`ca[1].subject`).
 pub(crate) fn from_toml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Error> {
-    let deserializer = toml::Deserializer::parse(text).map_err(|e| field("(file)", e.message()))?;
+    // What is no TOML has no path yet: its line says where it is.
+    let line =
+        |e: &toml::de::Error| 1 + text.bytes().take(e.span().map_or(0, |s| s.start)).filter(|c| *c == b'\n').count();
+    let deserializer = toml::Deserializer::parse(text).map_err(|e| field(format!("line {}", line(&e)), e.message()))?;
     serde_path_to_error::deserialize(deserializer)
         .map_err(|e| field(e.path().to_string(), e.inner().message().to_string()))
 }

@@ -10,9 +10,11 @@ use ssh_key::{Algorithm, EcdsaCurve, PublicKey};
 use crate::algorithm::KeyAlgorithm;
 use crate::digest::Digest;
 
-use super::hierarchy::{Backup, Desk, Environment, FORMAT, Hierarchy, Key, MAX_FILE, Person, Quorum, Role, Token};
+use super::hierarchy::{
+    Backup, Desk, Environment, FORMAT, Guard, Hierarchy, Key, MAX_FILE, Person, Quorum, Role, Token, Validator,
+};
 use super::line::{ascii_line, id, plain, plain_line, show};
-use super::{Error, authority, field, from_toml, raw};
+use super::{Error, TokenUri, authority, field, from_toml, raw};
 
 impl Hierarchy {
     /// Reads and judges a hierarchy file.
@@ -40,6 +42,7 @@ impl Hierarchy {
         let mut holders = Holders::default();
         let persons = each("person", raw.person, |p, at| person(p, &at, &mut holders))?;
         let desks = each("desk", raw.desk, |d, at| desk(d, &at, &mut holders))?;
+        let validators = each("validator", raw.validator, |v, at| validator(v, &at, &mut holders))?;
         let default = Quorum::from([(Role::Officer, 2)]);
         let hierarchy = Hierarchy {
             name: raw.name,
@@ -47,11 +50,14 @@ impl Hierarchy {
             origin: raw.origin,
             audit_token: raw.audit.token,
             audit_key_label: raw.audit.key_label,
+            sandbox: guard("station.sandbox", raw.station.sandbox, environment)?,
+            locked_pages: guard("station.locked-pages", raw.station.locked_pages, environment)?,
             quorum_init: quorum("quorum.init", raw.quorum.init, &default, &persons)?,
             quorum_keys: quorum("quorum.keys", raw.quorum.keys, &default, &persons)?,
             quorum_certificates: quorum("quorum.certificates", raw.quorum.certificates, &default, &persons)?,
             persons,
             desks,
+            validators,
             tokens: each("token", raw.token, |t, at| token(t, &at, environment))?,
             keys: each("key", raw.key, |k, at| key(k, &at))?,
             cas: each("ca", raw.ca, |c, at| authority::ca(c, &at, environment))?,
@@ -63,9 +69,17 @@ impl Hierarchy {
     }
 }
 
+fn guard(at: &str, raw: Option<String>, environment: Environment) -> Result<Guard, Error> {
+    match (raw.as_deref(), environment) {
+        (Some("required"), _) | (None, Environment::Real) => Ok(Guard::Required),
+        (Some("if-available"), _) | (None, Environment::Rehearsal) => Ok(Guard::IfAvailable),
+        (Some(_), _) => Err(field(at, "must be `required` or `if-available`")),
+    }
+}
+
 /// Reads a bounded text file.
 pub(super) fn read_text(path: &Path) -> Result<String, Error> {
-    let shown = path.display().to_string();
+    let shown = crate::text::path(path);
     let read = |cause| Error::Read { path: shown.clone(), cause };
     if std::fs::metadata(path).map_err(read)?.len() > MAX_FILE {
         return Err(Error::TooLarge { path: shown, limit: MAX_FILE });
@@ -102,7 +116,10 @@ impl Holders {
                 return Err(field(at, format!("is of the kind {}; taken are {kinds}", show(key.algorithm().as_str()))));
             }
             if let Some((_, holder)) = self.0.iter().find(|(other, _)| other == key.key_data()) {
-                return Err(field(at, format!("is the key of `{holder}` too; each person and desk has its own")));
+                return Err(field(
+                    at,
+                    format!("is the key of `{holder}` too; each person, desk and validator has its own"),
+                ));
             }
             self.0.push((key.key_data().clone(), at));
         }
@@ -127,7 +144,25 @@ fn person(p: raw::Person, at: &str, holders: &mut Holders) -> Result<Person, Err
         })?;
         roles.insert(role);
     }
-    Ok(Person { id: p.id, name: p.name, roles, keys })
+    let user_verification = p.user_verification.unwrap_or(false);
+    let in_file = |line: &String| !PublicKey::from_openssh(line).is_ok_and(|key| fido(&key));
+    if let Some(i) = keys.iter().position(in_file).filter(|_| user_verification) {
+        return Err(field(format!("{at}.keys[{i}]"), "is no FIDO key, so it never says that it verified its user"));
+    }
+    let expires = expiry(p.expires, at)?;
+    Ok(Person { id: p.id, name: p.name, roles, keys, expires, user_verification })
+}
+
+fn fido(key: &PublicKey) -> bool {
+    matches!(key.algorithm(), Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256)
+}
+
+/// The first second behind the last day (UTC), since the epoch.
+fn expiry(date: Option<String>, at: &str) -> Result<Option<i64>, Error> {
+    let Some(date) = date else { return Ok(None) };
+    let begin = crate::text::parse_utc(&format!("{date}T00:00:00Z"));
+    let begin = begin.ok_or_else(|| field(format!("{at}.expires"), "must be the last day, such as \"2027-06-30\""))?;
+    Ok(Some(begin + 86_400))
 }
 
 fn desk(d: raw::Desk, at: &str, holders: &mut Holders) -> Result<Desk, Error> {
@@ -136,7 +171,52 @@ fn desk(d: raw::Desk, at: &str, holders: &mut Holders) -> Result<Desk, Error> {
         return Err(field(format!("{at}.keys"), "is empty; a desk signs its bundles"));
     }
     holders.add(&d.keys, at)?;
-    Ok(Desk { id: d.id, keys: d.keys, profiles: d.profiles.into_iter().collect() })
+    let suffixes = match d.suffixes {
+        Some(suffixes) if suffixes.is_empty() => {
+            return Err(field(format!("{at}.suffixes"), "is empty, so every request would be refused"));
+        }
+        suffixes => suffixes.unwrap_or_default(),
+    };
+    if let Some(i) = suffixes.iter().position(|suffix| !domain(suffix)) {
+        let message = "is no domain in lower-case A-labels such as example.org, without a dot before or behind it";
+        return Err(field(format!("{at}.suffixes[{i}]"), message));
+    }
+    for (name, limit) in [("max-items", d.max_items), ("max-items-per-day", d.max_items_per_day)] {
+        if limit == Some(0) {
+            return Err(field(format!("{at}.{name}"), "is 0, so every bundle would be refused"));
+        }
+    }
+    Ok(Desk {
+        id: d.id,
+        keys: d.keys,
+        profiles: d.profiles.into_iter().collect(),
+        suffixes,
+        max_items: d.max_items,
+        max_items_per_day: d.max_items_per_day,
+        max_revocations: d.max_revocations.unwrap_or(MAX_REVOCATIONS),
+        max_revocations_per_day: d.max_revocations_per_day,
+    })
+}
+
+/// Revocations of a bundle, where the desk declares no number: a stolen desk key is to revoke no whole population at once.
+const MAX_REVOCATIONS: u64 = 1_000;
+
+/// Labels of lower-case letters, digits and inner hyphens (RFC 1034 §3.5).
+fn domain(text: &str) -> bool {
+    let label = |label: &str| {
+        let lawful = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+        (1..=63).contains(&label.len()) && label.bytes().all(lawful) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+fn validator(v: raw::Validator, at: &str, holders: &mut Holders) -> Result<Validator, Error> {
+    id(&v.id, at)?;
+    if v.keys.is_empty() {
+        return Err(field(format!("{at}.keys"), "is empty; a validator signs its lists"));
+    }
+    holders.add(&v.keys, at)?;
+    Ok(Validator { expires: expiry(v.expires, at)?, id: v.id, keys: v.keys })
 }
 
 fn quorum(at: &str, raw: Option<BTreeMap<String, u32>>, default: &Quorum, persons: &[Person]) -> Result<Quorum, Error> {
@@ -171,11 +251,7 @@ fn token(t: raw::Token, at: &str, environment: Environment) -> Result<Token, Err
     if !Path::new(&t.module).is_absolute() {
         return Err(field(format!("{at}.module"), "must be an absolute path: what is loaded must not depend on where"));
     }
-    ascii_line(&format!("{at}.label"), &t.label, 32)?;
-    if let Some(serial) = &t.serial {
-        // CK_TOKEN_INFO has 16 octets for it (PKCS #11 section 3.2).
-        ascii_line(&format!("{at}.serial"), serial, 16)?;
-    }
+    let named = token_name(&t, at)?;
     for (name, value) in &t.env {
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_graphic() && c != '=') {
             let message = format!("`{}` is no variable's name: printable ASCII without spaces and `=`", show(name));
@@ -197,23 +273,51 @@ fn token(t: raw::Token, at: &str, environment: Environment) -> Result<Token, Err
     if !(1..=64).contains(&sessions) {
         return Err(field(format!("{at}.sessions"), "must be 1 to 64"));
     }
+    let deadline = t.deadline_seconds;
+    if deadline.is_some_and(|seconds| !(1..=3600).contains(&seconds)) {
+        return Err(field(format!("{at}.deadline-seconds"), "must be 1 to 3600"));
+    }
     Ok(Token {
         id: t.id,
         module: t.module.into(),
-        label: t.label,
-        serial: t.serial,
+        label: named.token,
+        serial: named.serial,
+        manufacturer: named.manufacturer,
+        model: named.model,
         env: t.env,
         pin_file: t.pin_file.map(PathBuf::from),
         so_pin_file: t.so_pin_file.map(PathBuf::from),
         sessions,
+        deadline,
     })
+}
+
+/// A token is named by label and serial, or by a URI that says both.
+fn token_name(t: &raw::Token, at: &str) -> Result<TokenUri, Error> {
+    match (&t.label, &t.serial, &t.uri) {
+        (None, None, Some(uri)) => TokenUri::parse(&format!("{at}.uri"), uri),
+        (_, _, Some(_)) => {
+            Err(field(format!("{at}.uri"), "stands beside `label` or `serial`; one of the two names it"))
+        }
+        (None, _, None) => {
+            Err(field(format!("{at}.label"), "is missing; a token is named by `label` and `serial`, or by `uri`"))
+        }
+        (Some(label), serial, None) => {
+            ascii_line(&format!("{at}.label"), label, 32)?;
+            if let Some(serial) = serial {
+                // CK_TOKEN_INFO has 16 octets for it (PKCS #11 section 3.2).
+                ascii_line(&format!("{at}.serial"), serial, 16)?;
+            }
+            Ok(TokenUri { token: label.clone(), serial: serial.clone(), ..TokenUri::default() })
+        }
+    }
 }
 
 fn key(k: raw::Key, at: &str) -> Result<Key, Error> {
     id(&k.id, at)?;
     ascii_line(&format!("{at}.label"), &k.label, 64)?;
-    if matches!(k.algorithm, KeyAlgorithm::Rsa2048 | KeyAlgorithm::Ed25519) {
-        let message = "a CA key is ecdsa-p256, ecdsa-p384, rsa-3072 or rsa-4096";
+    if k.algorithm == KeyAlgorithm::Rsa2048 {
+        let message = "a CA key is ecdsa-p256, ecdsa-p384, ecdsa-p521, ed25519, rsa-3072 or rsa-4096";
         return Err(field(format!("{at}.algorithm"), message));
     }
     let backup = match k.backup.as_str() {

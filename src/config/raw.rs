@@ -15,11 +15,15 @@ pub struct Hierarchy {
     pub origin: String,
     pub audit: Audit,
     #[serde(default)]
+    pub station: Station,
+    #[serde(default)]
     pub quorum: Quorums,
     #[serde(default)]
     pub person: Vec<Person>,
     #[serde(default)]
     pub desk: Vec<Desk>,
+    #[serde(default)]
+    pub validator: Vec<Validator>,
     #[serde(default)]
     pub token: Vec<Token>,
     #[serde(default)]
@@ -39,6 +43,13 @@ pub struct Audit {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Station {
+    pub sandbox: Option<String>,
+    pub locked_pages: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Quorums {
     pub init: Option<BTreeMap<String, u32>>,
     pub keys: Option<BTreeMap<String, u32>>,
@@ -52,6 +63,8 @@ pub struct Person {
     pub name: String,
     pub roles: Vec<String>,
     pub keys: Option<Vec<String>>,
+    pub expires: Option<String>,
+    pub user_verification: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -60,6 +73,19 @@ pub struct Desk {
     pub id: String,
     pub keys: Vec<String>,
     pub profiles: Vec<String>,
+    pub suffixes: Option<Vec<String>>,
+    pub max_items: Option<u64>,
+    pub max_items_per_day: Option<u64>,
+    pub max_revocations: Option<u64>,
+    pub max_revocations_per_day: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Validator {
+    pub id: String,
+    pub keys: Vec<String>,
+    pub expires: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -67,13 +93,15 @@ pub struct Desk {
 pub struct Token {
     pub id: String,
     pub module: String,
-    pub label: String,
+    pub label: Option<String>,
     pub serial: Option<String>,
+    pub uri: Option<String>,
     #[serde(default)]
     pub env: BTreeMap<String, String>,
     pub pin_file: Option<String>,
     pub so_pin_file: Option<String>,
     pub sessions: Option<u32>,
+    pub deadline_seconds: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -112,9 +140,15 @@ pub struct Profile {
     pub window_hours: Option<u32>,
     pub path_len: Option<u32>,
     pub xmpp_addr: Option<bool>,
+    pub wildcards: Option<bool>,
+    pub ip: Option<bool>,
+    pub common_name: Option<bool>,
     #[serde(default)]
     pub policies: Vec<Policy>,
     pub keys: Option<Vec<KeyAlgorithm>>,
+    pub key_reuse: Option<String>,
+    pub validators: Option<u32>,
+    pub validation_days: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -139,5 +173,7 @@ pub struct Act {
     pub kind: String,
     pub key: Option<String>,
     pub ca: Option<String>,
+    pub serial: Option<String>,
+    pub reason: Option<String>,
     pub text: Option<String>,
 }

@@ -11,6 +11,7 @@ impl Hierarchy {
     pub(super) fn check_references(&self) -> Result<(), Error> {
         unique("person", self.persons.iter().map(|p| p.id.as_str()))?;
         unique("desk", self.desks.iter().map(|d| d.id.as_str()))?;
+        unique("validator", self.validators.iter().map(|v| v.id.as_str()))?;
         unique("token", self.tokens.iter().map(|t| t.id.as_str()))?;
         unique("key", self.keys.iter().map(|k| k.id.as_str()))?;
         unique("ca", self.cas.iter().map(|c| c.id.as_str()))?;
@@ -112,9 +113,14 @@ impl Hierarchy {
 
     fn check_profiles(&self) -> Result<(), Error> {
         for (i, profile) in self.profiles.iter().enumerate() {
+            let declared = self.validators.len();
+            if profile.validators as usize > declared {
+                let message = format!("is {}; the hierarchy declares {declared}", profile.validators);
+                return Err(field(format!("profile[{i}].validators"), message));
+            }
             let at = format!("profile[{i}].issuer");
-            match (&profile.issuer, profile.base) {
-                (Some(issuer), Base::XmppServer) => {
+            match (&profile.issuer, profile.base.is_ca()) {
+                (Some(issuer), false) => {
                     let place = self.cas.iter().position(|c| c.id == *issuer);
                     let Some((place, ca)) = place.and_then(|n| Some((n, self.cas.get(n)?))) else {
                         return Err(unknown(&at, "ca", issuer));
@@ -127,11 +133,11 @@ impl Hierarchy {
                         return Err(field(format!("profile[{i}].days"), message));
                     }
                 }
-                (None, Base::XmppServer) => return Err(field(at, "an end-entity profile names the CA that issues it")),
-                (Some(_), Base::Root | Base::Intermediate) => {
+                (None, false) => return Err(field(at, "an end-entity profile names the CA that issues it")),
+                (Some(_), true) => {
                     return Err(field(at, "the issuer of a CA stands with the CA, not with its profile"));
                 }
-                (None, Base::Root | Base::Intermediate) => {}
+                (None, true) => {}
             }
         }
         Ok(())

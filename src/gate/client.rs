@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::token::ask::TokenFacts;
 use crate::wire;
 
-use super::message::{Outcome, PinSource, Reply, Request};
+use super::message::{Outcome, PinSource, Proven, Reply, Request};
 
 /// Why the gate did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -152,6 +152,12 @@ impl Gate {
 
     pub fn end_plan(&mut self, entry: Vec<u8>, index: u64, inclusion: Vec<Digest>) -> Result<(), Error> {
         reply!(self.ask(&Request::End { entry: Bytes::from(entry), index, inclusion })?, Reply::Ended => ())
+    }
+
+    pub fn void_plan(&mut self, plan: &Path, approvals: &[String], void: Proven, end: Proven) -> Result<(), Error> {
+        let plan = std::path::absolute(plan).map_err(Error::Start)?;
+        let request = Request::Void { plan, approvals: approvals.to_vec(), void, end };
+        reply!(self.ask(&request)?, Reply::Ended => ())
     }
 
     /// Logs out and waits for the process to end.

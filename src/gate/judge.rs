@@ -9,17 +9,17 @@ use crate::audit::entry::{Approved, Body, End, Entry, Start};
 use crate::audit::{mark::Mark, merkle};
 use crate::config::{Backup, Key};
 use crate::digest::Digest;
-use crate::plan::{self, GenerateKey, Item, KeyRef, Kind, Plan};
+use crate::plan::{self, GenerateKey, Item, KeyRef, Plan};
 
 use super::MAX_CHUNK;
-use super::message::{Outcome, Reply};
+use super::message::{Outcome, Proven, Reply};
 use super::refusal::Refusal;
 use super::server::Gate;
 
 /// Messages of one key, with their item numbers; `true`: the hierarchy declares the key extractable.
 type Group = (KeyRef, bool, SignatureAlgorithm, Vec<(u64, Vec<u8>)>);
-/// Keys to be made and messages to be signed, each of them lawful.
-type Judged = (Vec<(u64, GenerateKey)>, Vec<Group>);
+/// Keys to be made, messages to be signed, and what signs nothing: each of them lawful.
+type Judged = (Vec<(u64, GenerateKey)>, Vec<Group>, Vec<u64>);
 
 impl Gate {
     pub(super) fn start(
@@ -36,13 +36,15 @@ impl Gate {
         }
         let plan = Plan::open(path)?;
         let (head, digest) = (plan.head(), plan.digest());
-        self.judge_head(head, digest, &mark)?;
-        let quorum = match head.kind {
-            Kind::Keys => &self.hierarchy.quorum_keys,
-            Kind::Certificates => &self.hierarchy.quorum_certificates,
-        };
-        let quorate = approval::quorate(&plan::statement(head, &digest), approvals, &self.hierarchy, quorum)?;
-        match included(&mark, entry, index, inclusion)? {
+        self.judge_place(head, digest, &mark)?;
+        if head.release_before != mark.release {
+            return Err(out_of_place(head, &mark));
+        }
+        self.judge_window(head)?;
+        let quorum = self.hierarchy.quorum(head.kind);
+        let quorate =
+            approval::quorate(&plan::statement(head, &digest), approvals, &self.hierarchy, quorum, head.sign_from)?;
+        match included(&mark, entry, index, inclusion)?.body {
             Body::Start(Start { plan, approvals, .. }) if plan == digest && approvals == recorded(&quorate) => {}
             _ => return Err(Refusal::bug("the start entry does not name this plan and these approvals")),
         }
@@ -51,8 +53,8 @@ impl Gate {
         Ok(Reply::Started)
     }
 
-    /// Hierarchy, place in the ledger and window: everything a plan is bound to.
-    fn judge_head(&self, head: &plan::Head, digest: Digest, mark: &Mark) -> Result<(), Refusal> {
+    /// What a plan is bound to, besides its window and the release that it follows.
+    fn judge_place(&self, head: &plan::Head, digest: Digest, mark: &Mark) -> Result<(), Refusal> {
         let h = &self.hierarchy;
         let bound = (head.hierarchy, &head.origin, &head.name, head.environment);
         if bound != (h.digest, &h.origin, &h.name, h.environment) {
@@ -62,11 +64,10 @@ impl Gate {
             let what = format!("plan {open} was started and not ended");
             return Err(Refusal::no(what, "finish it first: run `coldroot sign` with that plan"));
         }
-        if head.release_before != mark.release {
-            let (follows, stands) = (head.release_before, mark.release);
-            let what = format!("the plan follows release {follows}, the token's mark stands at release {stands}");
-            return Err(Refusal::no(what, "it was carried out already, or another plan came before it: plan again"));
-        }
+        Ok(())
+    }
+
+    fn judge_window(&self, head: &plan::Head) -> Result<(), Refusal> {
         let now = self.now()?;
         if now < head.sign_from || now > head.sign_until {
             let [now, from, until] = [now, head.sign_from, head.sign_until].map(crate::text::utc);
@@ -85,13 +86,13 @@ impl Gate {
             None => Err(Refusal::bug("no plan is open")),
         };
         self.plan = plan;
-        let (keys, groups) = judged?;
+        let (keys, groups, plain) = judged?;
         for (key, extractable, ..) in &groups {
             let token = self.token(&key.token)?;
             self.belongs(&token, false)?;
             self.workers.find(&token, key, *extractable)?;
         }
-        let mut outcomes: BTreeMap<u64, Outcome> = BTreeMap::new();
+        let mut outcomes: BTreeMap<u64, Outcome> = plain.into_iter().map(|n| (n, Outcome::Noted)).collect();
         for (n, key) in keys {
             let token = self.token(&key.token)?;
             self.belongs(&token, true)?;
@@ -111,7 +112,7 @@ impl Gate {
         if numbers.len() > MAX_CHUNK || !numbers.is_sorted_by(|a, b| a < b) {
             return Err(Refusal::bug("items are asked for in ascending order, each once, at most a chunk of them"));
         }
-        let (mut keys, mut groups): (Vec<_>, Vec<Group>) = (Vec::new(), Vec::new());
+        let (mut keys, mut groups, mut plain): (Vec<_>, Vec<Group>, Vec<u64>) = Default::default();
         for &n in numbers {
             let item = plan.item(n)?;
             let ca = match &item {
@@ -120,18 +121,22 @@ impl Gate {
                     keys.push((n, key.clone()));
                     continue;
                 }
+                Item::Revoke(_) => {
+                    plain.push(n);
+                    continue;
+                }
                 Item::Certificate(c) => &c.ca,
                 Item::Crl(c) => &c.ca,
             };
             let (key, tbs, algorithm) = item.to_sign().ok_or_else(|| Refusal::bug("an item without a TBS"))?;
             let extractable = self.declared(ca, key, algorithm)?.backup == Backup::Wrap;
-            let message = message_for(algorithm, tbs);
+            let message = message_for(algorithm, tbs)?;
             match groups.iter_mut().find(|(known, _, a, _)| known == key && *a == algorithm) {
                 Some((_, _, _, messages)) => messages.push((n, message)),
                 None => groups.push((key.clone(), extractable, algorithm, vec![(n, message)])),
             }
         }
-        Ok((keys, groups))
+        Ok((keys, groups, plain))
     }
 
     fn declared_new(&self, key: &GenerateKey) -> Result<(), Refusal> {
@@ -167,7 +172,7 @@ impl Gate {
         let mark = self.marked()?;
         let open = mark.open_plan.ok_or_else(|| Refusal::bug("no plan is open"))?;
         let next = mark.release + 1;
-        match included(&mark, entry, index, inclusion)? {
+        match included(&mark, entry, index, inclusion)?.body {
             Body::End(End { plan, release, .. }) if plan == open && release == next => {}
             _ => return Err(Refusal::bug("the end entry does not name the open plan and its release")),
         }
@@ -177,25 +182,80 @@ impl Gate {
     }
 }
 
+impl Gate {
+    /// Ends a plan that will not go on: the open one, or one that was never started, whose bundle needs an answer. The
+    /// quorum has signed how many of its items are done; the same step moves the mark past the plan, so that none of the
+    /// rest can be asked for any more. A plan that another one has overtaken never starts, but its bundle waits all the
+    /// same: it may follow an earlier release than the last one.
+    pub(super) fn void(
+        &mut self,
+        path: &Path,
+        approvals: &[String],
+        void: Proven,
+        end: Proven,
+    ) -> Result<Reply, Refusal> {
+        let mark = self.marked()?;
+        let plan = Plan::open(path)?;
+        let (head, digest) = (plan.head(), plan.digest());
+        self.judge_place(head, digest, &mark)?;
+        if head.release_before > mark.release {
+            return Err(out_of_place(head, &mark));
+        }
+        let Entry { time, body: Body::Void(body), .. } = included(&mark, &void.entry, void.index, &void.inclusion)?
+        else {
+            return Err(Refusal::bug("the void entry is none"));
+        };
+        let statement = plan::void_statement(head, &digest, body.done, &body.reason);
+        // The entry's time, not this process's: a void that was interrupted goes on with the approvals it began with.
+        let quorum = self.hierarchy.quorum(head.kind);
+        let quorate = approval::quorate(&statement, approvals, &self.hierarchy, quorum, time)?;
+        if body.plan != digest || body.approvals != recorded(&quorate) {
+            return Err(Refusal::bug("the void entry does not name this plan and these approvals"));
+        }
+        let next = mark.release + 1;
+        match included(&mark, &end.entry, end.index, &end.inclusion)?.body {
+            Body::End(End { plan, release, done, .. }) if plan == digest && release == next && done == body.done => {}
+            _ => {
+                return Err(Refusal::bug(
+                    "the end entry does not name the voided plan, what is done of it, and its release",
+                ));
+            }
+        }
+        self.write_mark(Mark { release: next, open_plan: None, ..mark })?;
+        self.plan = None;
+        Ok(Reply::Ended)
+    }
+}
+
+fn out_of_place(head: &plan::Head, mark: &Mark) -> Refusal {
+    let (follows, stands) = (head.release_before, mark.release);
+    let what = format!("the plan follows release {follows}, the token's mark stands at release {stands}");
+    Refusal::no(what, "it was carried out already, or another plan came before it: plan again")
+}
+
 /// Decodes an entry that stands in the log that the mark knows.
-fn included(mark: &Mark, entry: &[u8], index: u64, inclusion: &[Digest]) -> Result<Body, Refusal> {
+fn included(mark: &Mark, entry: &[u8], index: u64, inclusion: &[Digest]) -> Result<Entry, Refusal> {
     if !merkle::verify_inclusion(&merkle::leaf_hash(entry), index, mark.size, &mark.root, inclusion) {
         return Err(Refusal::bug("the entry does not stand in the last checkpoint"));
     }
-    Entry::decode(entry).map(|entry| entry.body).map_err(|_| Refusal::bug("the entry does not decode"))
+    Entry::decode(entry).map_err(|_| Refusal::bug("the entry does not decode"))
 }
 
 /// What the token signs: the digest for ECDSA and RSA (made here, so that a large TBS need not cross to the token), the
 /// bytes themselves for Ed25519.
-fn message_for(algorithm: SignatureAlgorithm, tbs: &[u8]) -> Vec<u8> {
+fn message_for(algorithm: SignatureAlgorithm, tbs: &[u8]) -> Result<Vec<u8>, Refusal> {
     use aws_lc_rs::digest::{SHA256, SHA384, SHA512, digest};
+    if algorithm.longest_message().is_some_and(|most| tbs.len() > most) {
+        let what = format!("an item has {} octets, too many for one signature by {}", tbs.len(), algorithm.name());
+        return Err(Refusal::no(what, "plan again: a plan with such an item is refused when it is made"));
+    }
     let hash = match algorithm {
         SignatureAlgorithm::EcdsaSha256 | SignatureAlgorithm::RsaSha256 => &SHA256,
         SignatureAlgorithm::EcdsaSha384 | SignatureAlgorithm::RsaSha384 => &SHA384,
         SignatureAlgorithm::EcdsaSha512 | SignatureAlgorithm::RsaSha512 => &SHA512,
-        SignatureAlgorithm::Ed25519 => return tbs.to_vec(),
+        SignatureAlgorithm::Ed25519 => return Ok(tbs.to_vec()),
     };
-    digest(hash, tbs).as_ref().to_vec()
+    Ok(digest(hash, tbs).as_ref().to_vec())
 }
 
 /// The approvals as start and genesis entries record them.
@@ -206,4 +266,19 @@ pub fn recorded(quorate: &Quorate) -> Vec<Approved> {
         signature: Digest::of(a.armored.as_bytes()),
     };
     quorate.approvals().iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_too_long_for_ed25519_is_refused_before_anything_is_asked() {
+        let most = SignatureAlgorithm::Ed25519.longest_message().unwrap();
+        let tbs = vec![0x30; most + 1];
+        assert_eq!(message_for(SignatureAlgorithm::Ed25519, &tbs[..most]).unwrap().len(), most);
+        let refusal = message_for(SignatureAlgorithm::Ed25519, &tbs).unwrap_err();
+        assert!(!refusal.halted && refusal.what.contains("3145729 octets"), "{}", refusal.what);
+        assert_eq!(message_for(SignatureAlgorithm::EcdsaSha512, &tbs).unwrap().len(), 64);
+    }
 }

@@ -35,8 +35,19 @@ pub enum Request {
     Do { items: Vec<u64> },
     /// Closes the plan that the mark names, started by this process or one before: `entry` is the end entry, with its proof.
     End { entry: Bytes, index: u64, inclusion: Vec<Digest> },
+    /// Ends a plan without carrying the rest of it out: `void` and `end` are the two entries.
+    Void { plan: PathBuf, approvals: Vec<String>, void: Proven, end: Proven },
     /// Logs out and ends.
     Bye,
+}
+
+/// An entry with its proof in the tree that the mark knows.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Proven {
+    pub entry: Bytes,
+    pub index: u64,
+    pub inclusion: Vec<Digest>,
 }
 
 /// Where a PIN comes from.
@@ -84,4 +95,6 @@ pub enum Outcome {
     /// The signature over the item's TBS, as X.509 carries it.
     Signature(Bytes),
     Key(KeyFacts),
+    /// Nothing is signed for it.
+    Noted,
 }

@@ -5,9 +5,11 @@ use std::io::Read;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
+use rustix::mm::{MlockAllFlags, mlockall};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use zeroize::Zeroize;
 
-use crate::config::Environment;
+use crate::config::{Environment, Guard};
 use crate::secret::Secret;
 
 use super::message::PinSource;
@@ -29,6 +31,29 @@ pub fn fetch(what: &str, source: &PinSource, file: Option<&Path>, environment: E
             Err(Refusal::no(format!("the {what} is longer than {MAX_PIN} octets"), "check what --pin-fd delivers"))
         }
         _ => Ok(secret),
+    }
+}
+
+/// Keeps every page of this process out of the swap and out of core images, before there is a PIN in one. `on_disk`: the
+/// PIN lies in a file anyway, so nobody is warned.
+pub fn lock_memory(guard: Guard, on_disk: bool) -> Result<(), Refusal> {
+    let flags = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE;
+    let locked =
+        setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).and_then(|()| mlockall(flags));
+    let Err(e) = locked else { return Ok(()) };
+    let what = format!("the pages that hold the PIN cannot be kept out of the swap: {e}");
+    match guard {
+        Guard::Required => Err(Refusal::no(
+            what,
+            "raise the limit of locked memory (`ulimit -l unlimited`, or LimitMEMLOCK= of the service); or, on a machine \
+             without swap, say in the hierarchy, before `init`: [station] locked-pages = \"if-available\"",
+        )),
+        Guard::IfAvailable => {
+            if !on_disk {
+                eprintln!("coldroot: {what}; a real hierarchy would refuse to go on");
+            }
+            Ok(())
+        }
     }
 }
 
@@ -64,7 +89,7 @@ fn from_fd(fd: u32, environment: Environment) -> Result<Secret, Refusal> {
 fn from_file(path: &Path) -> Result<Secret, Refusal> {
     let unreadable = |e: std::io::Error| {
         Refusal::no(
-            format!("cannot read the PIN file {}: {e}", path.display()),
+            format!("cannot read the PIN file {}: {e}", crate::text::path(path)),
             "the hierarchy's pin-file is relative to the station",
         )
     };

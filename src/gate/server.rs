@@ -111,6 +111,7 @@ impl Gate {
             }
             Request::Do { items } => self.carry_out(&items),
             Request::End { entry, index, inclusion } => self.end(&entry, index, &inclusion),
+            Request::Void { plan, approvals, void, end } => self.void(&plan, &approvals, void, end),
             Request::Bye => {
                 self.workers.close();
                 Ok(Reply::Bye)
@@ -175,6 +176,7 @@ impl Gate {
             let hint = "log in once with the vendor's tool, which resets the counter";
             return Err(Refusal::no(format!("the next wrong PIN locks token `{id}`"), hint));
         }
+        pin::lock_memory(self.hierarchy.locked_pages, token.pin_file.is_some())?;
         self.tried.insert(id.into(), hold(&facts)?);
         let source = self.pins.get(id).unwrap_or(&PinSource::Prompt);
         let file = token.pin_file.as_ref().map(|f| self.station.join(f));
@@ -231,7 +233,8 @@ impl Gate {
             return Err(Refusal::no("this token already carries the mark of a log", hint));
         }
         let statement = plan::init_statement(&self.hierarchy);
-        approval::quorate(&statement, approvals, &self.hierarchy, &self.hierarchy.quorum_init)?;
+        let now = self.now()?;
+        approval::quorate(&statement, approvals, &self.hierarchy, &self.hierarchy.quorum_init, now)?;
         let label = self.hierarchy.audit_key_label.clone();
         let (key, adopted) = match self.workers.keys_by_label(&token, &label)?.as_slice() {
             [] => {

@@ -8,13 +8,19 @@ use crate::cbor::Bytes;
 use crate::config::{Backup, Token};
 use crate::plan::{GenerateKey, KeyRef};
 use crate::secret::Secret;
-use crate::token::ask::{Answer, Ask, Class, KeyFacts, Signature, ToSign, TokenFacts};
-use crate::token::client::{self, Worker};
+use crate::token::ask::{Answer, Ask, Class, Failure, KeyFacts, Signature, ToSign, TokenFacts};
+use crate::token::{
+    self,
+    client::{self, Worker},
+};
 
 use super::refusal::Refusal;
 
-/// How often a question is asked again, each time of a new worker.
-const RETRIES: u32 = 2;
+/// How often a question is asked, each time of a new worker.
+const TRIES: u32 = 3;
+/// Octets of messages in one question to a worker: the longest message there is
+/// ([`SignatureAlgorithm::longest_message`]), which with its frame stays below [`crate::wire::MAX_FRAME`].
+const MOST_OCTETS: usize = 3 << 20;
 
 /// The one answer that fits the question.
 macro_rules! answer {
@@ -39,9 +45,15 @@ struct Slot {
     pin: Option<Secret>,
     /// Keys found by this worker, by token label and CKA_ID.
     found: Vec<KeyFacts>,
+    /// Why this worker is of no more use; the next question goes to a new one.
+    spent: Option<String>,
 }
 
 impl Slot {
+    fn new(worker: Worker, facts: TokenFacts) -> Slot {
+        Slot { worker, facts, pin: None, found: Vec::new(), spent: None }
+    }
+
     fn login(&mut self, token: &Token, pin: Secret) -> Result<(), Refusal> {
         answer!(self.worker.login(&pin).map_err(silent(token))?, Answer::LoggedIn => ())?;
         self.pin = Some(pin);
@@ -64,7 +76,7 @@ impl Workers {
             return Ok(slot.facts.clone());
         }
         let (worker, facts) = self.launch(token)?;
-        self.slots.insert(token.id.clone(), Slot { worker, facts: facts.clone(), pin: None, found: Vec::new() });
+        self.slots.insert(token.id.clone(), Slot::new(worker, facts.clone()));
         Ok(facts)
     }
 
@@ -112,8 +124,23 @@ impl Workers {
         algorithm: SignatureAlgorithm,
         messages: &[(u64, Vec<u8>)],
     ) -> Result<Vec<Signature>, Refusal> {
-        let mut tries = 0;
-        loop {
+        let mut signatures = Vec::with_capacity(messages.len());
+        for part in parts(messages) {
+            signatures.extend(self.sign_part(token, key, extractable, algorithm, part)?);
+        }
+        Ok(signatures)
+    }
+
+    /// One question's worth of messages.
+    fn sign_part(
+        &mut self,
+        token: &Token,
+        key: &KeyRef,
+        extractable: bool,
+        algorithm: SignatureAlgorithm,
+        messages: &[(u64, Vec<u8>)],
+    ) -> Result<Vec<Signature>, Refusal> {
+        for _ in 0..TRIES {
             let facts = self.find(token, key, extractable)?;
             let ask = Ask::Sign {
                 handle: facts.handle,
@@ -132,10 +159,10 @@ impl Workers {
                     };
                 }
                 Some(other) => return Err(unexpected(other)),
-                None if tries < RETRIES => tries += 1,
-                None => return Err(gave_up(token)),
+                None => {}
             }
         }
+        Err(self.gave_up(token))
     }
 
     /// Ends every worker in order: logout, finalize.
@@ -185,33 +212,43 @@ impl Workers {
     /// Asks until there is an answer that is not the worker's or the device's failure.
     fn ask(&mut self, token: &Token, ask: &Ask) -> Result<Answer, Refusal> {
         self.open(token)?;
-        for _ in 0..=RETRIES {
+        for _ in 0..TRIES {
             if let Some(answer) = self.once(token, ask)? {
                 return Ok(answer);
             }
         }
-        Err(gave_up(token))
+        Err(self.gave_up(token))
     }
 
-    /// One try. `None`: the worker was lost and a new one stands ready.
+    /// One try. `None`: the worker is spent, and the slot knows why.
     fn once(&mut self, token: &Token, ask: &Ask) -> Result<Option<Answer>, Refusal> {
-        let slot = self.slots.get_mut(&token.id).ok_or_else(|| Refusal::bug("no such worker"))?;
-        match slot.worker.ask(ask) {
-            Ok(Answer::Failed(f)) if f.class == Class::Device => {
-                eprintln!("coldroot: token `{}`: {}; starting a new worker", token.id, f.what)
-            }
-            Ok(Answer::Failed(f)) => return Err(failed(f.class, f.what)),
-            Ok(answer) => return Ok(Some(answer)),
-            Err(e) => eprintln!("coldroot: token `{}`: {e}; starting a new worker", token.id),
+        let lost = || Refusal::bug("no such worker");
+        if let Some(why) = &self.slots.get(&token.id).ok_or_else(lost)?.spent {
+            eprintln!("coldroot: token `{}`: {why}; starting a new worker", token.id);
+            self.restart(token)?;
         }
-        self.restart(token)?;
+        let slot = self.slots.get_mut(&token.id).ok_or_else(lost)?;
+        let why = match slot.worker.ask(ask) {
+            Ok(Answer::Failed(f)) if f.class == Class::Device => f.what,
+            Ok(answer @ Answer::Failed(_)) => return Err(unexpected(answer)),
+            Ok(answer) => return Ok(Some(answer)),
+            Err(e) => e.to_string(),
+        };
+        // Handles belong to one worker.
+        slot.found.clear();
+        slot.spent = Some(why);
         Ok(None)
+    }
+
+    fn gave_up(&self, token: &Token) -> Refusal {
+        let why = self.slots.get(&token.id).and_then(|slot| slot.spent.as_deref()).unwrap_or("no answer");
+        Refusal::halt(format!("token `{}` failed {TRIES} times in a row, each time with a new worker: {why}", token.id))
     }
 
     fn restart(&mut self, token: &Token) -> Result<(), Refusal> {
         let pin = self.slots.remove(&token.id).and_then(|slot| slot.pin);
         let (worker, facts) = self.launch(token)?;
-        let mut slot = Slot { worker, facts, pin: None, found: Vec::new() };
+        let mut slot = Slot::new(worker, facts);
         if let Some(pin) = pin {
             // The same PIN was right a moment ago; if the token says otherwise now, it is not asked again.
             slot.login(token, pin)?;
@@ -222,13 +259,14 @@ impl Workers {
 
     fn launch(&self, token: &Token) -> Result<(Worker, TokenFacts), Refusal> {
         let serial = token.serial.clone().ok_or_else(|| {
-            let hint = "`coldroot token init` prints it for a new token; write it into hierarchy.toml";
+            let hint = "`coldroot token init` and `token list` print it; write it into hierarchy.toml";
             Refusal::no(format!("the hierarchy gives no serial for token `{}`", token.id), hint)
         })?;
         let mut worker = self.start(token)?;
         let ask =
             Ask::Open { module: token.module.clone(), label: token.label.clone(), serial, sessions: token.sessions };
         let facts = answer!(worker.ask(&ask).map_err(silent(token))?, Answer::Opened(facts) => facts)?;
+        judge_maker(token, &facts)?;
         Ok((worker, facts))
     }
 
@@ -246,32 +284,76 @@ impl Workers {
 
     fn start(&self, token: &Token) -> Result<Worker, Refusal> {
         let failed = |e| Refusal::halt(format!("cannot start a worker for token `{}`: {e}", token.id));
-        Worker::start(&self.exe, &["worker"], &token.env).map_err(failed)
+        let worker = Worker::start(&self.exe, &["worker"], &token.env).map_err(failed)?;
+        Ok(worker.with_deadline(token.deadline))
     }
+}
+
+/// Cuts messages into parts that fit a frame each. Digests always fit; whole messages of Ed25519 add up.
+fn parts(mut messages: &[(u64, Vec<u8>)]) -> Vec<&[(u64, Vec<u8>)]> {
+    let mut parts = Vec::new();
+    while !messages.is_empty() {
+        let mut octets = 0usize;
+        let fit = messages.iter().take_while(|(_, message)| {
+            octets = octets.saturating_add(message.len());
+            octets <= MOST_OCTETS
+        });
+        // One that fits nowhere goes alone: the worker refuses it.
+        let (part, rest) = messages.split_at_checked(fit.count().max(1)).unwrap_or((messages, &[]));
+        parts.push(part);
+        messages = rest;
+    }
+    parts
+}
+
+/// Label and serial have found the token; a `uri` may know who made it too.
+fn judge_maker(token: &Token, facts: &TokenFacts) -> Result<(), Refusal> {
+    let said = [("manufacturer", &token.manufacturer, &facts.manufacturer), ("model", &token.model, &facts.model)];
+    for (what, declared, found) in said {
+        if declared.as_ref().is_some_and(|declared| declared != found) {
+            let (found, id) = (crate::text::escape(found), &token.id);
+            let what =
+                format!("token `{id}` gives its {what} as `{found}`, which is not what the hierarchy's uri says");
+            return Err(Refusal::no(what, "`coldroot token list` prints the URI of each token; insert the right one"));
+        }
+    }
+    Ok(())
 }
 
 fn silent(token: &Token) -> impl FnOnce(client::Error) -> Refusal {
     move |e| Refusal::halt(format!("token `{}` does not answer: {e}", token.id))
 }
 
-fn gave_up(token: &Token) -> Refusal {
-    Refusal::halt(format!("token `{}` failed {} times in a row, each time with a new worker", token.id, RETRIES + 1))
-}
-
 fn unexpected(answer: Answer) -> Refusal {
     match answer {
-        Answer::Failed(f) => failed(f.class, f.what),
+        Answer::Failed(f) => failed(f),
         _ => Refusal::halt("the worker answered another question than it was asked"),
     }
 }
 
-fn failed(class: Class, what: String) -> Refusal {
-    match class {
-        Class::Refused => Refusal { what, hint: None, halted: false },
-        Class::Pin => Refusal::no(
-            what,
-            "it was tried once and is not tried again by itself; check how many tries the token has left, then run the command again",
-        ),
-        Class::Device | Class::Protocol => Refusal::halt(what),
+fn failed(failure: Failure) -> Refusal {
+    let hint = token::hint(&failure).map(String::from);
+    let halted = matches!(failure.class, Class::Device | Class::Protocol);
+    Refusal { what: failure.what, hint, halted }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_cut_into_frames_in_order() {
+        let of = |lengths: &[usize]| (0u64..).zip(lengths).map(|(n, l)| (n, vec![0; *l])).collect::<Vec<_>>();
+        let cut = |lengths: &[usize]| parts(&of(lengths)).iter().map(|part| part.len()).collect::<Vec<_>>();
+        assert_eq!(cut(&[]), Vec::<usize>::new());
+        assert_eq!(cut(&[32; 1024]), [1024]);
+        assert_eq!(cut(&[MOST_OCTETS]), [1]);
+        assert_eq!(cut(&[MOST_OCTETS - 1, 1, 1]), [2, 1]);
+        assert_eq!(cut(&[1, MOST_OCTETS, MOST_OCTETS + 1, 1, 1]), [1, 1, 1, 2]);
+        assert_eq!(SignatureAlgorithm::Ed25519.longest_message(), Some(MOST_OCTETS));
+        // What CBOR adds to a chunk of messages fits as well.
+        let chunk: Vec<ToSign> = (0..1024).map(|item| ToSign { item, message: vec![0; 3 << 10].into() }).collect();
+        let ask = Ask::Sign { handle: u64::MAX, algorithm: SignatureAlgorithm::Ed25519, messages: chunk };
+        assert!(crate::cbor::to_vec(&ask).unwrap().len() < crate::wire::MAX_FRAME as usize);
     }
 }

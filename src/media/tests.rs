@@ -163,44 +163,64 @@ fn nothing_is_written_over_and_a_failure_leaves_nothing() {
     assert_eq!(std::fs::read(p.medium.path().join("old")).unwrap(), b"old");
 }
 
-/// A small file system of its own; taken down when dropped.
-struct Mounted(tempfile::TempDir);
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.path()).status();
+#[test]
+fn p07_a_name_that_another_case_or_a_second_name_shadows_is_refused() {
+    let p = place();
+    let at = |name: &str| p.medium.path().join(name);
+    for name in ["bundle", "Bundle", "linked"] {
+        std::fs::write(at(name), name).unwrap();
     }
-}
-
-/// Needs the right to mount; without it the test says so on stderr and is not counted as evidence.
-fn mount(options: &str) -> Option<Mounted> {
-    let dir = tempfile::tempdir().unwrap();
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", options, "none"]).arg(dir.path()).output();
-    match mounted {
-        Ok(output) if output.status.success() => Some(Mounted(dir)),
-        _ => {
-            eprintln!("not run: this test must be allowed to mount a tmpfs");
-            None
-        }
-    }
+    std::fs::hard_link(at("linked"), p.station.path().with_extension("second")).unwrap();
+    let copy = |n: &str| copy_in(&p.dir, &name(n), 100, p.station.path()).unwrap_err();
+    assert!(matches!(copy("bundle"), Error::Alike { other, .. } if other == "Bundle"));
+    assert!(matches!(copy("linked"), Error::Linked { .. }));
+    std::fs::remove_file(p.station.path().with_extension("second")).unwrap();
+    assert!(copy_in(&p.dir, &name("linked"), 100, p.station.path()).is_ok());
+    // The long s is an s to those who fold cases.
+    std::fs::write(at("\u{17f}mall"), "").unwrap();
+    std::fs::write(at("Small"), "").unwrap();
+    assert!(copy_in(&p.dir, &name("Small"), 100, p.station.path()).is_ok(), "lower case of the long s is itself");
+    std::fs::write(at("\u{212a}ey"), "").unwrap();
+    std::fs::write(at("key"), "").unwrap();
+    assert!(matches!(copy("key"), Error::Alike { .. }), "the Kelvin sign is a k");
 }
 
 #[test]
-fn a_full_medium_leaves_nothing_that_looks_finished() {
-    let Some(small) = mount("size=64k") else { return };
-    let dir = Dir::open_ambient_dir(small.0.path(), ambient_authority()).unwrap();
-    let large = vec![1; 100_000];
-    let files = [(name("first"), Source::Octets(b"fits")), (name("second"), Source::Octets(&large))];
-    let error = write_out(&dir, &files).unwrap_err();
-    assert!(matches!(&error, Error::Full { name } if name == "second"), "{error}");
-    assert!(listing(small.0.path()).is_empty());
-    assert!(write_out(&dir, &files[..1]).is_ok());
+fn p07_a_set_is_copied_exactly_or_not_at_all() {
+    let p = place();
+    for name in ["a", "b"] {
+        std::fs::write(p.medium.path().join(name), "same").unwrap();
+    }
+    let set = [(name("a"), 10), (name("b"), 10)];
+    copy_set(&p.dir, &set, p.station.path()).unwrap();
+    assert_eq!(listing(p.station.path()), ["a", "b"]);
+    let empty = tempfile::tempdir().unwrap();
+    let refused = |set: &[(Name, u64)]| copy_set(&p.dir, set, empty.path()).unwrap_err();
+    assert!(matches!(refused(&set[..1]), Error::Extra { name } if name == "b"));
+    assert!(
+        matches!(refused(&[set[0].clone(), set[1].clone(), (name("c"), 1)]), Error::Missing { name } if name == "c")
+    );
+    assert!(matches!(refused(&[set[0].clone(), (name("b"), 3)]), Error::TooLarge { length: 4, limit: 3, .. }));
+    assert!(listing(empty.path()).is_empty());
 }
 
 #[test]
-fn a_read_only_medium_is_called_so() {
-    let Some(sealed) = mount("ro") else { return };
-    let dir = Dir::open_ambient_dir(sealed.0.path(), ambient_authority()).unwrap();
-    let error = write_out(&dir, &[(name("note"), Source::Octets(b"text"))]).unwrap_err();
-    assert!(matches!(error, Error::ReadOnly), "{error}");
+fn a_directory_is_written_whole_compared_and_taken_away_again_after_a_failure() {
+    let p = place();
+    let source = p.station.path().join("source");
+    std::fs::write(&source, "octets").unwrap();
+    let files = [(name("one"), Source::File(&source)), (name("last"), Source::Octets(b"x"))];
+    write_out_in(&p.dir, &name("made"), &files).unwrap();
+    let made = p.dir.open_dir("made").unwrap();
+    compare(&made, &files).unwrap();
+    assert!(matches!(write_out_in(&p.dir, &name("made"), &files).unwrap_err(), Error::Exists { .. }));
+    std::fs::write(&source, "Octets").unwrap();
+    assert!(matches!(compare(&made, &files).unwrap_err(), Error::Other { name } if name == "one"));
+    assert!(matches!(compare(&made, &files[1..]).unwrap_err(), Error::Extra { name } if name == "one"));
+    std::fs::remove_file(p.medium.path().join("made/one")).unwrap();
+    assert!(matches!(compare(&made, &files).unwrap_err(), Error::Missing { name } if name == "one"));
+    // The same name twice is found only when the directory is there.
+    let twice = [files[1].clone(), files[1].clone()];
+    assert!(matches!(write_out_in(&p.dir, &name("other"), &twice).unwrap_err(), Error::Twice { .. }));
+    assert_eq!(listing(p.medium.path()), ["made"]);
 }

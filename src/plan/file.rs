@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::cbor::{self, FrameError};
 use crate::digest::{Digest, Hasher};
+use crate::x509::fields::reason_name;
 
 use super::{Count, Error, Head, Item, Kind, MAGIC, MAX_FRAME, MAX_ITEMS, Refusal};
 
@@ -27,7 +28,12 @@ struct Slot {
 impl Plan {
     /// Reads and checks the whole file.
     pub fn open(path: &Path) -> Result<Plan, Error> {
-        let file = File::open(path)?;
+        let open = |cause| Error::Open { path: path.display().to_string(), cause };
+        // Looked at before it is opened: opening a pipe would wait for its other end.
+        if !std::fs::metadata(path).map_err(open)?.is_file() {
+            return Err(open(io::Error::other("it is no regular file")));
+        }
+        let file = File::open(path).map_err(open)?;
         let mut reader = Counting { inner: BufReader::new(&file), hasher: Hasher::default(), read: 0 };
         let magic = cbor::magic(MAGIC);
         let mut first = vec![0; magic.len()];
@@ -123,8 +129,12 @@ impl PlanWriter {
     pub fn item(&mut self, item: &Item) -> Result<(), Error> {
         let at = 1 + self.item_count;
         let bytes = cbor::to_vec(item).map_err(|cause| Error::Damaged { part: at, cause })?;
-        if bytes.len() as u64 > MAX_FRAME || self.item_count >= MAX_ITEMS {
-            return Err(Error::Contradiction(format!("item {} is larger than a plan can hold", self.item_count)));
+        let octets = bytes.len() as u64;
+        if octets > MAX_FRAME {
+            return Err(Error::TooLarge { item: self.item_count, octets });
+        }
+        if self.item_count >= MAX_ITEMS {
+            return Err(Error::Contradiction(format!("more than {MAX_ITEMS} items")));
         }
         self.tally.add(item, self.kind)?;
         cbor::write_frame(&mut self.items, &bytes)?;
@@ -174,10 +184,11 @@ impl Tally {
         let (act, ca, detail) = match (item, kind) {
             (Item::GenerateKey(k), Kind::Keys) => ("generate-key", &k.key, k.algorithm.name().to_string()),
             (Item::Certificate(c), Kind::Certificates) => (c.act.as_str(), &c.ca, c.profile.clone()),
+            (Item::Revoke(r), Kind::Certificates) => ("revoke", &r.ca, reason_name(r.reason).to_string()),
             (Item::Crl(c), Kind::Certificates) => ("crl", &c.ca, format!("number-{}", c.fields.number)),
             _ => return Err(Error::Contradiction("keys and certificates stand in different plans".into())),
         };
-        if !matches!(act, "generate-key" | "root" | "intermediate" | "batch" | "crl") {
+        if !matches!(act, "generate-key" | "root" | "intermediate" | "batch" | "revoke" | "crl") {
             return Err(Error::Contradiction("an act has no such name".into()));
         }
         if let Some(count) = self.counts.iter_mut().find(|c| c.act == act && &c.ca == ca && c.detail == detail) {

@@ -56,11 +56,11 @@ pub struct BundleRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Count {
-    /// `generate-key`, `root`, `intermediate`, `batch` or `crl`.
+    /// `generate-key`, `root`, `intermediate`, `batch`, `revoke` or `crl`.
     pub act: String,
     /// The signing CA; for `generate-key` the key's id.
     pub ca: String,
-    /// The profile; for `generate-key` the algorithm, for `crl` the CRL number.
+    /// The profile; for `generate-key` the algorithm, for `revoke` the reason, for `crl` the CRL number.
     pub detail: String,
     pub count: u64,
 }
@@ -71,6 +71,7 @@ pub struct Count {
 pub enum Item {
     GenerateKey(GenerateKey),
     Certificate(Box<Certificate>),
+    Revoke(Revoke),
     Crl(Box<Crl>),
 }
 
@@ -114,11 +115,27 @@ pub struct Certificate {
     /// The request's id, for `batch`.
     pub request: Option<String>,
     pub profile: String,
+    /// Who asked, as the log knows requesters: a keyed digest ([`crate::digest::Tagger`]).
+    pub requester: Option<Digest>,
     pub signer: KeyRef,
     /// The exact bytes to be signed (RFC 5280 §4.1.1.1).
     pub tbs: Bytes,
     /// What the bytes mean, as `policy` decided it; compared with what `x509` reads from them.
     pub fields: CertFields,
+}
+
+/// A certificate to be revoked. Nothing is signed for it alone: it stands on the CRL of its CA in the same plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Revoke {
+    /// The CA that issued it.
+    pub ca: String,
+    /// Content octets of the serial number.
+    pub serial: Bytes,
+    /// reasonCode; `None` for unspecified (RFC 5280 §5.3.1).
+    pub reason: Option<u8>,
+    /// revocationDate, seconds since the epoch.
+    pub date: i64,
 }
 
 /// A CRL to be signed.
@@ -147,7 +164,7 @@ impl Item {
     /// The bytes to be signed and the key that signs them; `None` for acts that sign nothing.
     pub fn to_sign(&self) -> Option<(&KeyRef, &[u8], SignatureAlgorithm)> {
         match self {
-            Item::GenerateKey(_) => None,
+            Item::GenerateKey(_) | Item::Revoke(_) => None,
             Item::Certificate(c) => Some((&c.signer, &c.tbs, c.fields.signature)),
             Item::Crl(c) => Some((&c.signer, &c.tbs, c.fields.signature)),
         }

@@ -10,14 +10,14 @@ mod statement;
 
 pub use file::{Plan, PlanWriter};
 pub use item::*;
-pub use statement::{NAMESPACE, init_statement, statement};
+pub use statement::{NAMESPACE, init_statement, statement, void_statement};
 
 use crate::cbor;
 
 /// The first item of every plan file.
 pub const MAGIC: &str = "coldroot-plan-v0";
-/// The largest head, item or refusal: a TBS of a CRL with some ten thousand entries.
-pub const MAX_FRAME: u64 = 1 << 20;
+/// The largest head, item or refusal: a CRL with some hundred thousand entries.
+pub const MAX_FRAME: u64 = 16 << 20;
 /// The most items one plan may hold.
 pub const MAX_ITEMS: u64 = 2_000_000;
 
@@ -26,12 +26,16 @@ pub const MAX_ITEMS: u64 = 2_000_000;
 pub enum Error {
     #[error("cannot read or write the plan: {0}")]
     Io(#[from] std::io::Error),
+    #[error("{path}: {cause}")]
+    Open { path: String, cause: std::io::Error },
     #[error("not a plan: it does not begin with `{MAGIC}`")]
     Magic,
     #[error("the plan is damaged in part {part} (head, then items, then refusals): {cause}")]
     Damaged { part: u64, cause: cbor::Error },
     #[error("the plan contradicts itself: {0}")]
     Contradiction(String),
+    #[error("item {item} has {octets} octets, more than the {MAX_FRAME} that an item of a plan may have")]
+    TooLarge { item: u64, octets: u64 },
     #[error("item {0} of the plan changed after it was read")]
     Changed(u64),
     #[error("the plan has no item {0}")]
@@ -43,6 +47,10 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Io(_) | Error::NoItem(_) => None,
+            Error::Open { .. } => Some("give the plan's file as `coldroot plan` named it".into()),
+            Error::TooLarge { .. } => Some(
+                "it is a CRL of some 200,000 entries: this version makes neither a longer one nor one in parts".into(),
+            ),
             Error::Magic => Some("`coldroot show FILE` says what the file is".into()),
             _ => Some("take the plan from the station again; its SHA-256 stands in the statement".into()),
         }

@@ -15,13 +15,10 @@ pub fn statement(head: &Head, digest: &Digest) -> String {
         Kind::Keys => "keys",
         Kind::Certificates => "certificates",
     };
-    let bundle = match &head.bundle {
-        Some(b) => format!("desk {} number {} sha256 {}", text::escape(&b.desk), b.sequence, b.digest),
-        None => "none".into(),
-    };
+    let bundle = bundle_line(head);
     let mut lines = fixed_lines([
-        &text::escape(&head.name),
-        &text::escape(&head.origin),
+        &text::quoted(&head.name),
+        &text::quoted(&head.origin),
         &head.environment.to_string(),
         &head.hierarchy.to_string(),
         &format!("{kind} sha256 {digest}"),
@@ -31,10 +28,36 @@ pub fn statement(head: &Head, digest: &Digest) -> String {
         &format!("{} to do, {} refused", head.items, head.refused),
     ]);
     for count in &head.counts {
-        let (act, ca, detail) = (text::escape(&count.act), text::escape(&count.ca), text::escape(&count.detail));
+        let (act, ca, detail) = (text::quoted(&count.act), text::quoted(&count.ca), text::quoted(&count.detail));
         lines.push_str(&format!("act          {act} {ca} {detail} count {}\n", count.count));
     }
     lines
+}
+
+/// The statement that ends a plan without carrying it out: `done` of its items stand in the log and stay issued, the rest
+/// never is. The quorum of the plan's own kind signs it, under the same namespace.
+pub fn void_statement(head: &Head, digest: &Digest, done: u64, reason: &str) -> String {
+    let bundle = bundle_line(head);
+    let mut lines = fixed_lines([
+        &text::quoted(&head.name),
+        &text::quoted(&head.origin),
+        &head.environment.to_string(),
+        &head.hierarchy.to_string(),
+        &format!("void sha256 {digest}"),
+        &format!("release {}", head.release_before),
+        &bundle,
+        "none",
+        &format!("{done} done, {} not issued", head.items.saturating_sub(done)),
+    ]);
+    lines.push_str(&format!("act          void {}\n", text::quoted(reason)));
+    lines
+}
+
+fn bundle_line(head: &Head) -> String {
+    match &head.bundle {
+        Some(b) => format!("desk {} number {} sha256 {}", text::quoted(&b.desk), b.sequence, b.digest),
+        None => "none".into(),
+    }
 }
 
 /// The statement that the roster signs before `init`: the hierarchy itself, since there is no plan yet.

@@ -11,10 +11,16 @@ pub enum Check {
     KeyQuality,
     SignatureAlgorithm,
     ProofOfPossession,
+    CaRequested,
     NamesRequested,
     NameForm,
     NamesValidated,
+    DeskNames,
+    ValidatedBy,
+    ValidationAge,
+    NameHolder,
     CaKeyReuse,
+    CompromisedKey,
     DuplicateKey,
     Profile,
     Serial,
@@ -27,11 +33,12 @@ pub enum Check {
     CrlNumber,
     CrlTimes,
     CrlEntry,
+    Revocation,
 }
 
 impl Check {
     /// All checks, in the order in which a request meets them; then those of CAs and CRLs.
-    pub const ALL: [Check; 23] = [
+    pub const ALL: [Check; 30] = [
         Check::RequestEncoding,
         Check::KeyEncoding,
         Check::KeyType,
@@ -39,10 +46,16 @@ impl Check {
         Check::KeyQuality,
         Check::SignatureAlgorithm,
         Check::ProofOfPossession,
+        Check::CaRequested,
         Check::NamesRequested,
         Check::NameForm,
         Check::NamesValidated,
+        Check::DeskNames,
+        Check::ValidatedBy,
+        Check::ValidationAge,
+        Check::NameHolder,
         Check::CaKeyReuse,
+        Check::CompromisedKey,
         Check::DuplicateKey,
         Check::Profile,
         Check::Serial,
@@ -55,6 +68,7 @@ impl Check {
         Check::CrlNumber,
         Check::CrlTimes,
         Check::CrlEntry,
+        Check::Revocation,
     ];
 
     /// The stable name, and whatever people should know of the check: the question, where it comes from, what to mend.
@@ -102,23 +116,47 @@ impl Check {
                 "RFC 2986 section 3; RFC 4211 section 4",
                 "sign the request with the private half of the key in it, and send the file unchanged",
             ],
+            Check::CaRequested => [
+                "ca-requested",
+                "Does the request ask for the certificate of an end entity, and not of a CA?",
+                "RFC 5280 sections 4.2.1.3 and 4.2.1.9; CA certificates never come from a desk",
+                "leave basicConstraints CA:TRUE, keyCertSign and cRLSign out of the request",
+            ],
             Check::NamesRequested => [
                 "names-requested",
-                "Does the request ask for at least one domain name, and not for too many?",
-                "RFC 6120 section 13.7.1.2",
-                "ask for the domain names in subjectAltName as dNSName",
+                "Does the request ask for at least one name (a device for one id), and not for too many?",
+                "RFC 6120 section 13.7.1.2; RFC 9525; IEEE 802.1AR section 8.6",
+                "ask for domain names in subjectAltName as dNSName, for a device's id in commonName or serialNumber",
             ],
             Check::NameForm => [
                 "name-form",
-                "Is every name asked for a lawful domain name in A-labels, in a form that the profile knows?",
-                "RFC 1034 section 3.5; RFC 5890 section 2.3; RFC 6120 section 13.7.1.2",
-                "write each name as a host name in ASCII (xn--... for international names), a wildcard only as the whole first label",
+                "Is every name asked for lawful, domain names in A-labels, and of a form that the profile knows?",
+                "RFC 1034 section 3.5; RFC 5890 section 2.3; RFC 6120 section 13.7.1.2; RFC 8141",
+                "ask only for names of the profile's forms: host names in ASCII (xn--... for international names), a wildcard only as the whole first label; the operator's manual lists the forms",
             ],
             Check::NamesValidated => [
                 "names-validated",
                 "Is every name asked for among those that the validator found to be the requester's?",
-                "the desk's table of validated names",
+                "the desk's table of names",
                 "have the missing names validated, or leave them out of the request",
+            ],
+            Check::DeskNames => [
+                "desk-names",
+                "Is every name asked for equal to one of the desk's suffixes, or below one?",
+                "the desk's `suffixes`",
+                "ask at the desk that is responsible for the name",
+            ],
+            Check::ValidatedBy => [
+                "validated-by",
+                "Do as many validators as the profile wants vouch for each name, for this requester?",
+                "the profile's `validators`; the validators' lists in the bundle",
+                "have the names validated, and pack the validators' lists with the bundle",
+            ],
+            Check::ValidationAge => [
+                "validation-age",
+                "Are that many of the validations neither too old nor dated in the future?",
+                "the profile's `validation-days`",
+                "have the names validated again",
             ],
             Check::CaKeyReuse => [
                 "ca-key-reuse",
@@ -126,11 +164,23 @@ impl Check {
                 "RFC 5280 section 4.2.1.9; one key serves one purpose",
                 "make a new key for this request",
             ],
+            Check::NameHolder => [
+                "name-holder",
+                "Does nobody else hold a valid certificate with one of these names?",
+                "the ledger; the batch",
+                "have the holder's certificate revoked, wait until it expires, or have a validator say that the name has changed hands",
+            ],
+            Check::CompromisedKey => [
+                "compromised-key",
+                "Was no certificate with this key revoked because the key is compromised?",
+                "CA/Browser Forum Baseline Requirements 6.1.1.3; the ledger",
+                "make a new key; never use the old one again",
+            ],
             Check::DuplicateKey => [
                 "duplicate-key",
-                "Has this key never been certified, and does it stand only once in this batch?",
-                "the ledger; the batch",
-                "make a new key for each certificate",
+                "Is the key new, or does its holder ask again for the same names, and does it stand only once in this batch?",
+                "the profile's `key-reuse`; the ledger; the batch",
+                "make a new key, or renew with the same requester and the same names",
             ],
             Check::Profile => [
                 "profile",
@@ -197,6 +247,12 @@ impl Check {
                 "Does every entry have a lawful serial, a date not after thisUpdate and a lasting reason, and stand once?",
                 "RFC 5280 section 5.3.1",
                 "revoke with one of the reasons 1 to 5, 9 or 10, or with none",
+            ],
+            Check::Revocation => [
+                "revocation",
+                "Is the certificate one that this asker may have revoked: on record, valid, not revoked, and asked for once?",
+                "RFC 5280 section 5.3.1; the ledger; the desk",
+                "compare the serial number with the certificate; the station itself revokes CAs and other desks' certificates",
             ],
         }
     }

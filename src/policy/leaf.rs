@@ -3,18 +3,19 @@
 use super::authority::lifetime;
 use super::check::{Check, Refused};
 use super::issuer::IssuerFacts;
-use super::names;
-use super::seen::Seen;
+use super::names::{self, Names};
+use super::seen::{Requested, Seen};
+use super::vouched::Vouched;
 use crate::algorithm::KeyAlgorithm;
 use crate::cbor::Bytes;
 use crate::config::{Base, Profile};
-use crate::x509::fields::{CertFields, key_usage};
-use crate::x509::{Error, KeyKind, PublicKey, Request};
+use crate::digest::Digest;
+use crate::text;
+use crate::x509::fields::{CertFields, key_usage, names_digest};
+use crate::x509::{Error, KeyKind, PublicKey, Request, holder_names};
 
 const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
 const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
-/// The upper bound of commonName (RFC 5280 appendix A, ub-common-name).
-const MAX_COMMON_NAME: usize = 64;
 
 /// What all requests of a batch share.
 pub struct LeafContext<'a> {
@@ -32,6 +33,14 @@ pub struct RequestRow<'a> {
     pub csr: &'a [u8],
     /// The names that the desk's table gives to the requester.
     pub validated: &'a [String],
+    /// The tag of who asks.
+    pub requester: Digest,
+    /// The desk's suffixes; none: any name.
+    pub suffixes: &'a [String],
+    /// What the validators say.
+    pub vouched: &'a Vouched,
+    /// Names that have changed hands, as a validator says.
+    pub ceded: &'a [String],
 }
 
 /// Judges one request and says what its certificate will be. Nothing of the request but its key and its validated names gets
@@ -43,37 +52,46 @@ pub fn judge_request(
     seen: &mut Seen<'_>,
 ) -> Result<CertFields, Refused> {
     let profile = context.profile;
-    if profile.base != Base::XmppServer {
+    if profile.base.is_ca() {
         return Err(Refused::new(Check::Profile, format!("profile `{}` is none for requests", profile.id)));
     }
     let request = Request::parse(row.csr).map_err(|e| Refused::new(Check::RequestEncoding, e))?;
     let key = judge_key(&request.spki, &profile.keys)?;
     judge_possession(&request)?;
-    let names = names::judge(&request, row.validated, profile.xmpp_addr)?;
-    seen.judge_leaf_key(&key)?;
+    if request.asks_for_ca {
+        return Err(Refused::new(Check::CaRequested, "the request asks for the certificate of a CA"));
+    }
+    let Names { common_name, san } = names::judge(&request, row.validated, profile)?;
+    let subject = common_name.as_deref().map_or_else(|| vec![0x30, 0], subject);
+    let held: Vec<String> = holder_names(&subject, &san).iter().map(|name| name.to_ascii_lowercase()).collect();
+    // A device's id is no name below any domain: which ones a desk may ask for is said by its table and the validators. The same
+    // text as a dNSName is one.
+    judge_suffixes(&holder_names(&[0x30, 0], &san), row.suffixes)?;
+    row.vouched.judge(&held, row.requester, profile, context.sign_from)?;
+    seen.judge_names(&held, row.requester, row.ceded)?;
+    let names = names_digest(&subject, &san);
+    let asked = Requested { key: &key, reuse: profile.key_reuse, requester: row.requester, names };
+    seen.judge_leaf_key(&asked)?;
     seen.judge_serial(&serial)?;
     let issuer = context.issuer;
     let not_after = lifetime(context.sign_from, profile.days, Some(issuer.fields()))?;
-    let subject = names.domains.first().filter(|name| name.len() <= MAX_COMMON_NAME);
     let mut critical = vec!["2.5.29.15".to_owned(), "2.5.29.19".to_owned()];
-    if subject.is_none() {
+    if common_name.is_none() {
         // RFC 5280 §4.2.1.6: an empty subject makes the subjectAltName critical.
         critical.insert(1, "2.5.29.17".to_owned());
     }
-    let encipher = if matches!(key.kind(), KeyKind::Rsa { .. }) { key_usage::KEY_ENCIPHERMENT } else { 0 };
     let fields = CertFields {
         serial: Bytes::from(serial.to_vec()),
         signature: issuer.signature(),
         issuer: issuer.fields().subject.clone(),
         not_before: context.sign_from,
         not_after,
-        subject: Bytes::from(subject.map_or_else(|| vec![0x30, 0], |name| common_name(name))),
+        subject: Bytes::from(subject),
         spki: Bytes::from(key.spki()),
         ca: None,
-        key_usage: key_usage::DIGITAL_SIGNATURE | encipher,
-        // Between servers each side is client and server in turn.
-        eku: vec![SERVER_AUTH.into(), CLIENT_AUTH.into()],
-        san: names.san(),
+        key_usage: usage(profile.base, key.kind()),
+        eku: purposes(profile.base),
+        san,
         ski: Some(key.identifier()),
         aki: Some(issuer.ski().clone()),
         crl_urls: issuer.crl_urls().to_vec(),
@@ -83,7 +101,24 @@ pub fn judge_request(
         others: Vec::new(),
     };
     seen.take(&key, row.id, serial);
+    seen.take_names(&held, row.id, row.requester);
     Ok(fields)
+}
+
+/// Everybody signs; a server with an RSA key also lets old clients encrypt to it (RFC 5246 §7.4.2). A client never needs to.
+fn usage(base: Base, key: KeyKind) -> u16 {
+    let encipher = base.is_server() && matches!(key, KeyKind::Rsa { .. });
+    key_usage::DIGITAL_SIGNATURE | if encipher { key_usage::KEY_ENCIPHERMENT } else { 0 }
+}
+
+fn purposes(base: Base) -> Vec<String> {
+    match base {
+        Base::Root | Base::Intermediate => Vec::new(),
+        // Between servers each side is client and server in turn.
+        Base::XmppServer => vec![SERVER_AUTH.into(), CLIENT_AUTH.into()],
+        Base::TlsServer => vec![SERVER_AUTH.into()],
+        Base::Device => vec![CLIENT_AUTH.into()],
+    }
 }
 
 /// A key whose encoding, kind, size and quality the profile accepts.
@@ -91,6 +126,7 @@ fn judge_key(spki: &[u8], accepted: &[KeyAlgorithm]) -> Result<PublicKey, Refuse
     let names = || accepted.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
     let key = PublicKey::from_spki(spki).map_err(|e| match e {
         Error::KeyAlgorithm { .. } => Refused::new(Check::KeyType, format!("{e} (accepted: {})", names())),
+        Error::TooLarge { .. } => Refused::new(Check::KeySize, format!("{e} (accepted: {})", names())),
         other => Refused::new(Check::KeyEncoding, other),
     })?;
     if !key.algorithm().is_some_and(|kind| accepted.contains(&kind)) {
@@ -119,6 +155,22 @@ pub(super) fn judge_quality(key: &PublicKey) -> Result<(), Refused> {
     }
 }
 
+/// Names that the desk may ask for: with suffixes domain names alone, so that an address or a URI is no way around them.
+fn judge_suffixes(names: &[String], suffixes: &[String]) -> Result<(), Refused> {
+    let below =
+        |name: &str, suffix: &str| name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    let domain = |name: &str| name.bytes().all(|c| c.is_ascii_alphanumeric() || b"-.*".contains(&c));
+    let ours = |name: &str| domain(name) && suffixes.iter().any(|suffix| below(name, suffix));
+    match names.iter().find(|name| !suffixes.is_empty() && !ours(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let wrong =
+                format!("the desk may not ask for `{}`, only below {}", text::escape(name), suffixes.join(", "));
+            Err(Refused::new(Check::DeskNames, wrong))
+        }
+    }
+}
+
 fn judge_possession(request: &Request) -> Result<(), Refused> {
     request.verify_possession().map_err(|e| match e {
         Error::SignatureAlgorithm { .. } | Error::AlgorithmOfKey { .. } => Refused::new(Check::SignatureAlgorithm, e),
@@ -126,8 +178,8 @@ fn judge_possession(request: &Request) -> Result<(), Refused> {
     })
 }
 
-/// A Name of one commonName in UTF8String. `MAX_COMMON_NAME` keeps every length in one octet.
-fn common_name(name: &str) -> Vec<u8> {
+/// A Name of one commonName in UTF8String. [`names::MAX_COMMON_NAME`] keeps every length in one octet.
+fn subject(name: &str) -> Vec<u8> {
     let wrap = |tag: u8, content: &[u8]| {
         let length = u8::try_from(content.len()).unwrap_or(u8::MAX);
         [&[tag, length], content].concat()

@@ -5,17 +5,22 @@
 
 mod authority;
 mod check;
+mod device;
 mod issuer;
 mod leaf;
 mod names;
+mod revocation;
 mod seen;
+mod vouched;
 
 pub use authority::{CaContext, CrlContext, ca_fields, crl_fields};
 pub use check::{Check, Refused};
 pub use issuer::IssuerFacts;
 pub use leaf::{LeafContext, RequestRow, judge_request};
 pub use names::MAX_NAMES;
-pub use seen::{Known, Seen};
+pub use revocation::{Asker, IssuedFacts, judge_revocation};
+pub use seen::{KeyFacts, Known, NameFacts, Requested, Seen};
+pub use vouched::{TooMany, Validation, Vouched};
 
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,17 @@
 //! Each check refuses what it is named for, and a good request passes them all.
 
+mod keys;
+mod names;
+
 use std::collections::HashMap;
 
 use super::*;
 use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
 use crate::cbor::Bytes;
-use crate::config::{Base, Ca, DnType, Profile};
+use crate::config::{Base, Ca, DnType, KeyReuse, Profile};
 use crate::digest::Digest;
 use crate::x509::fields::{CertFields, GeneralName, Policy, Revoked, key_usage};
-use crate::x509::forge::{Csr, Key, cn, dns, openssl, srv, tlv, xmpp_addr};
+use crate::x509::forge::{Csr, Key, cn, dns, extension, extension_request, openssl, san, seq, srv, tlv, xmpp_addr};
 use crate::{tbs, x509};
 
 const FROM: i64 = 1_795_305_600;
@@ -16,18 +19,32 @@ const DAY: i64 = 86_400;
 
 #[derive(Default)]
 struct Ledger {
-    keys: HashMap<Digest, String>,
+    keys: HashMap<Digest, KeyFacts>,
+    names: HashMap<String, Digest>,
     serials: Vec<[u8; 17]>,
 }
 
 impl Known for Ledger {
-    fn key_known(&self, spki_digest: &Digest) -> Option<String> {
+    fn key(&self, spki_digest: &Digest) -> Option<KeyFacts> {
         self.keys.get(spki_digest).cloned()
+    }
+
+    fn name(&self, name: &str) -> Option<NameFacts> {
+        self.names.get(name).map(|tag| NameFacts { request: "old-7".into(), requester: Some(*tag) })
     }
 
     fn serial_known(&self, serial: &[u8]) -> bool {
         self.serials.iter().any(|known| known == serial)
     }
+}
+
+/// Who asks in these tests.
+const ASKER: Digest = Digest([7; 32]);
+
+fn row<'a>(id: &'a str, csr: &'a [u8], validated: &'a [String]) -> RequestRow<'a> {
+    static NOBODY: std::sync::OnceLock<Vouched> = std::sync::OnceLock::new();
+    let vouched = NOBODY.get_or_init(Vouched::default);
+    RequestRow { id, csr, validated, requester: ASKER, suffixes: &[], vouched, ceded: &[] }
 }
 
 fn serial(n: u8) -> [u8; 17] {
@@ -59,8 +76,14 @@ fn profile(base: Base, path_len: Option<u32>) -> Profile {
         window_hours: 24,
         path_len,
         xmpp_addr: false,
+        wildcards: true,
+        ip: false,
+        common_name: true,
         policies: vec![Policy { oid: "2.999.1".into(), cps: None }],
         keys: vec![KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048],
+        key_reuse: KeyReuse::SameRequester,
+        validators: 0,
+        validation_days: 200,
     }
 }
 
@@ -117,7 +140,7 @@ impl World {
         let mut seen = Seen::new(&self.ledger, [("issuing", issuing.as_slice()), ("root", root.as_slice())]);
         let validated: Vec<String> = validated.iter().map(|name| name.to_string()).collect();
         let context = LeafContext { profile, issuer: &issuer, sign_from: FROM };
-        judge_request(&context, &RequestRow { id: "r-1", csr, validated: &validated }, serial(9), &mut seen)
+        judge_request(&context, &row("r-1", csr, &validated), serial(9), &mut seen)
     }
 
     fn judge(&self, csr: &[u8], validated: &[&str]) -> Result<CertFields, Refused> {
@@ -293,8 +316,7 @@ fn keys_and_signatures_are_refused_by_their_defect() {
     assert_eq!(world.refused(&Csr { spki: off_curve, ..good() }.sign(&key), &[]), Check::KeyEncoding);
     let edwards = Key::ed25519();
     assert_eq!(world.refused(&request(&edwards, &[dns("a.example")]), &["a.example"]), Check::KeyType);
-    let dsa =
-        crate::x509::forge::seq(&[tlv(0x30, b"\x06\x07\x2a\x86\x48\xce\x38\x04\x01"), tlv(0x03, b"\0\x02\x01\x05")]);
+    let dsa = seq(&[tlv(0x30, b"\x06\x07\x2a\x86\x48\xce\x38\x04\x01"), tlv(0x03, b"\0\x02\x01\x05")]);
     assert_eq!(world.refused(&Csr { spki: dsa, ..good() }.sign(&key), &[]), Check::KeyType);
 
     let dir = tempfile::tempdir().unwrap();
@@ -305,7 +327,23 @@ fn keys_and_signatures_are_refused_by_their_defect() {
         std::fs::read(dir.path().join("r.der")).unwrap()
     };
     assert_eq!(world.refused(&make("-newkey rsa:1024 -sha256"), &["a.example"]), Check::KeySize);
-    assert_eq!(world.refused(&make("-newkey rsa:2048 -sha1"), &["a.example"]), Check::SignatureAlgorithm);
+    for weak in ["-newkey rsa:2048 -sha1", "-newkey rsa:2048 -md5", "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -sha1"]
+    {
+        assert_eq!(world.refused(&make(weak), &["a.example"]), Check::SignatureAlgorithm, "{weak}");
+    }
+    // GOST R 34.10-2012, as its requests name it.
+    let gost = tlv(0x30, b"\x06\x08\x2a\x85\x03\x07\x01\x01\x01\x01");
+    let gost = seq(&[gost, tlv(0x03, &[&[0], tlv(0x04, &[7; 64]).as_slice()].concat())]);
+    assert_eq!(world.refused(&Csr { spki: gost, ..good() }.sign(&key), &[]), Check::KeyType);
+    let version = Csr { version: b"\x02\x01\x62".to_vec(), ..good() };
+    assert_eq!(world.refused(&version.sign(&key), &[]), Check::RequestEncoding);
+    // A request to be a CA is refused, whichever way it is put.
+    let ca = extension(b"\x55\x1d\x13", b"\x30\x03\x01\x01\xff");
+    let usage = extension(b"\x55\x1d\x0f", b"\x03\x02\x01\x06");
+    for asked in [ca, usage] {
+        let asking = Csr { attributes: vec![extension_request(&[asked, san(&[dns("a.example")])])], ..good() };
+        assert_eq!(world.refused(&asking.sign(&key), &["a.example"]), Check::CaRequested);
+    }
     assert_eq!(
         world.refused(&make("-newkey rsa:2048 -pkeyopt rsa_keygen_pubexp:3 -sha256"), &["a.example"]),
         Check::KeyQuality
@@ -330,8 +368,7 @@ fn no_key_is_certified_twice_and_no_serial_used_twice() {
     let context = LeafContext { profile: &leaf, issuer: &issuer, sign_from: FROM };
     let mut seen = Seen::new(&world.ledger, []);
     let validated = vec!["a.example".to_owned(), "b.example".to_owned()];
-    let mut judge =
-        |id, csr: &[u8], n| judge_request(&context, &RequestRow { id, csr, validated: &validated }, n, &mut seen);
+    let mut judge = |id, csr: &[u8], n| judge_request(&context, &row(id, csr, &validated), n, &mut seen);
     assert!(judge("first", &csr, serial(1)).is_ok());
     let twice = judge("second", &again, serial(2)).unwrap_err();
     assert_eq!(twice.check, Check::DuplicateKey);
@@ -347,13 +384,76 @@ fn no_key_is_certified_twice_and_no_serial_used_twice() {
     assert!(judge("third", &other, serial(3)).is_ok());
 
     let known = x509::PublicKey::from_spki(&key.spki()).unwrap().digest();
-    world.ledger.keys.insert(known, "old-7".into());
-    let refused = world.judge(&csr, &["a.example"]).unwrap_err();
-    assert_eq!(refused.check, Check::DuplicateKey);
-    assert!(refused.reason.contains("`old-7`"));
+    let fields = world.judge(&csr, &["a.example"]).unwrap();
+    let names = x509::fields::names_digest(&fields.subject, &fields.san);
+    let holder = KeyFacts { whose: "request old-7".into(), requester: Some(ASKER), names, compromised: false };
+    let mut on_record = |holder: KeyFacts, reuse| {
+        world.ledger.keys.insert(known, holder);
+        world.judge_by(&Profile { key_reuse: reuse, ..profile(Base::XmppServer, None) }, &csr, &["a.example"])
+    };
+    // The same requester renews with the same names, unless the profile forbids it.
+    assert!(on_record(holder.clone(), KeyReuse::SameRequester).is_ok());
+    let refused = on_record(holder.clone(), KeyReuse::Never).unwrap_err();
+    assert!(refused.check == Check::DuplicateKey && refused.reason.contains("`request old-7`"));
+    let stranger = KeyFacts { requester: Some(Digest([8; 32])), ..holder.clone() };
+    assert_eq!(on_record(stranger, KeyReuse::SameRequester).unwrap_err().check, Check::DuplicateKey);
+    let renamed = KeyFacts { names: Digest([9; 32]), ..holder.clone() };
+    assert_eq!(on_record(renamed, KeyReuse::SameRequester).unwrap_err().check, Check::DuplicateKey);
+    let stolen = KeyFacts { compromised: true, ..holder };
+    assert_eq!(on_record(stolen, KeyReuse::SameRequester).unwrap_err().check, Check::CompromisedKey);
     world.ledger.keys.clear();
     world.ledger.serials.push(serial(9));
     assert_eq!(world.refused(&csr, &["a.example"]), Check::Serial);
+}
+
+#[test]
+fn names_stay_with_their_holder() {
+    let mut world = World::new();
+    let csr = request(&Key::p256(), &[dns("a.example")]);
+    world.ledger.names.insert("a.example".into(), ASKER);
+    assert!(world.judge(&csr, &["a.example"]).is_ok());
+    world.ledger.names.insert("a.example".into(), Digest([8; 32]));
+    assert_eq!(world.refused(&csr, &["a.example"]), Check::NameHolder);
+
+    // A validator says that it has changed hands; and two requesters of one batch cannot both have it.
+    let (issuer, leaf) = (world.issuer(), profile(Base::XmppServer, None));
+    let context = LeafContext { profile: &leaf, issuer: &issuer, sign_from: FROM };
+    let mut seen = Seen::new(&world.ledger, []);
+    let names = vec!["a.example".to_owned()];
+    let ceded = RequestRow { ceded: &names, ..row("first", &csr, &names) };
+    assert!(judge_request(&context, &ceded, serial(1), &mut seen).is_ok());
+    let other = request(&Key::p256(), &[dns("a.example")]);
+    let second = RequestRow { requester: Digest([9; 32]), ceded: &names, ..row("second", &other, &names) };
+    let refused = judge_request(&context, &second, serial(2), &mut seen).unwrap_err();
+    assert!(refused.check == Check::NameHolder && refused.reason.contains("`first`"), "{refused}");
+}
+
+#[test]
+fn revocations_are_the_askers_to_ask_for() {
+    let facts = IssuedFacts { ca: "issuing", desk: Some("desk-1"), not_after: FROM, of_ca: false, revoked: None };
+    let judge = |asker, reason, facts: &IssuedFacts, planned| {
+        judge_revocation(asker, reason, Some(facts), planned, FROM).map_err(|refused| refused.reason)
+    };
+    let (desk, station) = (Asker::Desk("desk-1"), Asker::Station);
+    for reason in [None, Some(1), Some(3), Some(4), Some(5), Some(9)] {
+        assert_eq!(judge(desk, reason, &facts, false), Ok(()));
+    }
+    assert_eq!(judge(station, Some(1), &facts, false), Ok(()));
+    let says = |result: Result<(), String>, text: &str| {
+        let reason = result.unwrap_err();
+        assert!(reason.contains(text), "{reason}");
+    };
+    says(judge_revocation(desk, None, None, false, FROM).map_err(|r| r.reason), "issued no certificate");
+    says(judge(Asker::Desk("desk-2"), None, &facts, false), "another desk");
+    says(judge(desk, Some(2), &facts, false), "`ca-compromise` is no reason");
+    says(judge(desk, None, &facts, true), "twice");
+    says(judge(desk, None, &IssuedFacts { not_after: FROM - 1, ..facts }, false), "expired");
+    let facts = IssuedFacts { ca: "issuing", desk: Some("desk-1"), not_after: FROM, of_ca: false, revoked: Some(FROM) };
+    says(judge(desk, None, &facts, false), "was revoked");
+    let of_ca = IssuedFacts { desk: None, of_ca: true, revoked: None, ..facts };
+    says(judge(desk, None, &of_ca, false), "no desk");
+    assert_eq!(judge(station, Some(2), &of_ca, false), Ok(()));
+    says(judge(station, Some(1), &of_ca, false), "of a CA");
 }
 
 #[test]

@@ -8,8 +8,8 @@ use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256,
-    RSA_PKCS1_SHA512, RsaKeyPair,
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING, EcdsaKeyPair,
+    Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RsaKeyPair,
 };
 
 use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
@@ -20,12 +20,14 @@ use crate::ledger::Ledger;
 use crate::plan::{Item, KeyRef, Plan};
 use crate::{tbs, x509};
 
-use super::{Context, Draw, Error, key_ref};
+use super::issuers::key_ref;
+use super::{Context, Draw, Error, authority};
 
 /// A key pair in this process, for the dry run alone.
 enum ThrowAway {
     Ecdsa(EcdsaKeyPair),
     Rsa(RsaKeyPair),
+    Ed25519(Ed25519KeyPair),
 }
 
 /// Plans and signs the certificates of a ceremony with throw-away keys in place of those not made yet, verifies every
@@ -51,10 +53,11 @@ pub fn certificates(context: &mut Context, ceremony: &Ceremony) -> Result<Option
         ledger: &blank,
         now: context.now,
         draw: Draw::new(&context.draw.next(), b"dry run"),
+        tagger: context.tagger,
         scratch: context.scratch,
         progress: &mut silent,
     };
-    match super::certificates(&mut dry, &rehearsed, keys, None, file.as_file_mut()) {
+    match authority::certificates(&mut dry, &rehearsed, keys, None, file.as_file_mut()) {
         Ok(_) => {}
         Err(Error::Nothing(_)) => return Ok(None),
         Err(e) => return Err(e),
@@ -86,7 +89,8 @@ fn with_recorded_cas(context: &Context, ceremony: &Ceremony) -> Ceremony {
             }
         }
     }
-    acts.extend(ceremony.acts.iter().cloned());
+    // What is on record cannot be revoked in a ledger that is blank.
+    acts.extend(ceremony.acts.iter().filter(|act| !matches!(act, Act::Revoke { .. })).cloned());
     Ceremony { title: ceremony.title.clone(), acts }
 }
 
@@ -105,7 +109,7 @@ fn chain<'a>(context: &Context<'a>, id: &str) -> Vec<&'a Ca> {
 fn used_keys(context: &Context, ceremony: &Ceremony) -> BTreeSet<String> {
     let cas = ceremony.acts.iter().filter_map(|act| match act {
         Act::Root { ca } | Act::Intermediate { ca } | Act::Crl { ca } => Some(ca),
-        Act::GenerateKey { .. } | Act::Step { .. } => None,
+        Act::GenerateKey { .. } | Act::Revoke { .. } | Act::Step { .. } => None,
     });
     cas.flat_map(|ca| chain(context, ca)).map(|ca| ca.key.clone()).collect()
 }
@@ -124,7 +128,7 @@ fn verify(item: &Item, der: Vec<u8>, cas: &mut BTreeMap<String, Vec<u8>>) -> Res
             let issuer = cas.get(&c.ca).cloned().unwrap_or_default();
             x509::verify_crl(&der, &issuer).map_err(|e| wrong(&c.ca, e))?;
         }
-        Item::GenerateKey(_) => {}
+        Item::GenerateKey(_) | Item::Revoke(_) => {}
     }
     Ok(())
 }
@@ -133,10 +137,11 @@ fn generate(algorithm: KeyAlgorithm) -> Result<ThrowAway, Error> {
     let pair = match algorithm {
         KeyAlgorithm::EcdsaP256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map(ThrowAway::Ecdsa).ok(),
         KeyAlgorithm::EcdsaP384 => EcdsaKeyPair::generate(&ECDSA_P384_SHA384_ASN1_SIGNING).map(ThrowAway::Ecdsa).ok(),
+        KeyAlgorithm::EcdsaP521 => EcdsaKeyPair::generate(&ECDSA_P521_SHA512_ASN1_SIGNING).map(ThrowAway::Ecdsa).ok(),
         KeyAlgorithm::Rsa2048 => RsaKeyPair::generate(KeySize::Rsa2048).map(ThrowAway::Rsa).ok(),
         KeyAlgorithm::Rsa3072 => RsaKeyPair::generate(KeySize::Rsa3072).map(ThrowAway::Rsa).ok(),
         KeyAlgorithm::Rsa4096 => RsaKeyPair::generate(KeySize::Rsa4096).map(ThrowAway::Rsa).ok(),
-        KeyAlgorithm::Ed25519 => None,
+        KeyAlgorithm::Ed25519 => Ed25519KeyPair::generate().map(ThrowAway::Ed25519).ok(),
     };
     pair.ok_or(Error::DryRunKey)
 }
@@ -146,6 +151,7 @@ impl ThrowAway {
         let der = match self {
             ThrowAway::Ecdsa(pair) => AsDer::<PublicKeyX509Der>::as_der(pair.public_key()),
             ThrowAway::Rsa(pair) => AsDer::<PublicKeyX509Der>::as_der(pair.public_key()),
+            ThrowAway::Ed25519(pair) => AsDer::<PublicKeyX509Der>::as_der(pair.public_key()),
         };
         der.map(|d| d.as_ref().to_vec()).map_err(|_| Error::DryRunKey)
     }
@@ -163,6 +169,7 @@ impl ThrowAway {
                 pair.sign(padding, &random, message, &mut signature).map_err(|_| Error::DryRunKey)?;
                 Ok(signature)
             }
+            ThrowAway::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
         }
     }
 }

@@ -2,13 +2,14 @@
 //! the signatures on record, and the bytes that were signed.
 
 use crate::approval;
-use crate::audit::entry::{Body, Start};
+use crate::audit::entry::{Approved, Body, CertificateIssued, CrlIssued, KeyGenerated, Revoked, Start, Void};
 use crate::audit::{View, artefact};
 use crate::config::Hierarchy;
+use crate::digest::Digest;
 use crate::plan::{self, Plan};
 use crate::x509;
 
-use super::{Error, Kind, Release};
+use super::{Error, Release};
 
 /// Checks plan, quorum and signed bytes of a release against its log and the reader's hierarchy.
 pub fn check(release: &Release, log: &View, hierarchy: &Hierarchy) -> Result<(), Error> {
@@ -19,18 +20,34 @@ pub fn check(release: &Release, log: &View, hierarchy: &Hierarchy) -> Result<(),
     if plan.digest() != release.head.plan {
         return Err(failed("approvals", "the plan on record has another digest".into()));
     }
-    let start = start(release, log)?.ok_or_else(|| missing("the start of this release's plan"))?;
-    let mut signatures = Vec::new();
-    for approved in &start.approvals {
-        let armored = log.artefact(&approved.signature).map_err(|_| missing("an approval"))?;
-        signatures.push(String::from_utf8_lossy(&armored).into_owned());
+    let ends = Ends::of(&plan.digest(), log)?;
+    if ends.start.is_none() && ends.void.is_none() {
+        return Err(missing("the start of this release's plan"));
     }
-    let quorum = match plan.head().kind {
-        Kind::Keys => &hierarchy.quorum_keys,
-        Kind::Certificates => &hierarchy.quorum_certificates,
+    let approvals = |approved: &[Approved]| -> Result<Vec<String>, Error> {
+        let armored = |a: &Approved| log.artefact(&a.signature).map_err(|_| missing("an approval"));
+        approved.iter().map(|a| Ok(String::from_utf8_lossy(&armored(a)?).into_owned())).collect()
     };
-    let statement = plan::statement(plan.head(), &plan.digest());
-    approval::quorate(&statement, &signatures, hierarchy, quorum).map_err(|e| failed("approvals", e.to_string()))?;
+    let quorum = hierarchy.quorum(plan.head().kind);
+    let judge = |statement: &str, approved: &[Approved], at: i64| {
+        let judged = approval::quorate(statement, &approvals(approved)?, hierarchy, quorum, at);
+        judged.map(drop).map_err(|e| failed("approvals", e.to_string()))
+    };
+    if let Some(start) = &ends.start {
+        judge(&plan::statement(plan.head(), &plan.digest()), &start.approvals, plan.head().sign_from)?;
+    }
+    let expected = match &ends.void {
+        None => plan.head().items,
+        Some((time, void)) => {
+            let statement = plan::void_statement(plan.head(), &plan.digest(), void.done, &void.reason);
+            judge(&statement, &void.approvals, *time)?;
+            void.done
+        }
+    };
+    if ends.done != expected || release.head.void != ends.void.map(|(_, void)| void.reason) {
+        let what = format!("{} items of the plan are on record, {expected} were approved to be", ends.done);
+        return Err(failed("approvals", what));
+    }
     for entry in log.entries(0..log.size()) {
         let (_, entry, _) = entry?;
         let (item, der) = match entry.body {
@@ -47,13 +64,35 @@ pub fn check(release: &Release, log: &View, hierarchy: &Hierarchy) -> Result<(),
     Ok(())
 }
 
-fn start(release: &Release, log: &View) -> Result<Option<Start>, Error> {
-    for entry in log.entries(0..log.size()) {
-        if let (_, crate::audit::entry::Entry { body: Body::Start(start), .. }, _) = entry?
-            && start.plan == release.head.plan
-        {
-            return Ok(Some(start));
+/// How a plan began and ended, by the log.
+#[derive(Default)]
+struct Ends {
+    start: Option<Start>,
+    /// When it was voided, and how.
+    void: Option<(i64, Void)>,
+    /// Items on record.
+    done: u64,
+}
+
+impl Ends {
+    fn of(plan: &Digest, log: &View) -> Result<Ends, Error> {
+        let mut ends = Ends::default();
+        for entry in log.entries(0..log.size()) {
+            let (_, entry, _) = entry?;
+            match entry.body {
+                Body::Start(start) if start.plan == *plan => ends.start = Some(start),
+                Body::Void(void) if void.plan == *plan => ends.void = Some((entry.time, void)),
+                Body::KeyGenerated(KeyGenerated { plan: of, .. })
+                | Body::Certificate(CertificateIssued { plan: of, .. })
+                | Body::Revoked(Revoked { plan: of, .. })
+                | Body::Crl(CrlIssued { plan: of, .. })
+                    if of == *plan =>
+                {
+                    ends.done += 1;
+                }
+                _ => {}
+            }
         }
+        Ok(ends)
     }
-    Ok(None)
 }

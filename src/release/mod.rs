@@ -1,7 +1,7 @@
 //! The release: what leaves the station after a plan.
 //!
 //! A release is a directory of four files. It is derived from the plan and the log alone, so it can be made again, byte for
-//! byte, as long as the log holds its end entry.
+//! byte, from the audit directory: the end entry says what it holds, the receipt under which checkpoint it left.
 //!
 //! | file | content |
 //! | --- | --- |
@@ -11,6 +11,8 @@
 //! | `manifest.cbor` | magic, [`Manifest`]: size and SHA-256 of `release.cbor`; its digest stands in the end entry |
 
 mod approved;
+mod crls;
+mod log_at;
 mod read;
 mod unpack;
 mod write;
@@ -25,7 +27,7 @@ use crate::plan::{BundleRef, Kind, Refusal};
 
 pub use read::{Checked, Findings, Release, Trust, check};
 pub use unpack::{Layout, unpack};
-pub use write::{prepare, write};
+pub use write::{Basis, Made, copy_out, make, prepare};
 
 pub const RELEASE_MAGIC: &str = "coldroot-release-v0";
 pub const LOG_MAGIC: &str = "coldroot-release-log-v0";
@@ -58,8 +60,11 @@ pub struct Head {
     pub operator: String,
     pub witness: String,
     pub approvals: Vec<Approved>,
+    /// Items and refusals on record.
     pub items: u64,
     pub refused: u64,
+    /// Why the rest of the plan was voided.
+    pub void: Option<String>,
 }
 
 /// One thing in a release. Stored: a change needs a new version.
@@ -80,6 +85,14 @@ pub enum Part {
         profile: String,
         index: u64,
         der: Bytes,
+    },
+    /// A certificate revoked by this plan; its CA's CRL says so, unless the plan was voided before it was made.
+    Revoked {
+        ca: String,
+        serial: Bytes,
+        reason: Option<u8>,
+        date: i64,
+        index: u64,
     },
     /// The newest CRL of a CA.
     Crl {
@@ -126,6 +139,8 @@ pub enum Error {
     Damaged { path: String, cause: String },
     #[error("{0} exists already")]
     Exists(String),
+    #[error("release {0} made again is not the one on record")]
+    NotOnRecord(u64),
     #[error(transparent)]
     Log(#[from] crate::audit::Error),
     #[error(transparent)]
@@ -143,6 +158,9 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Exists(_) => Some("nothing is overwritten; name a new place".into()),
+            Error::NotOnRecord(_) => Some("keep the audit directory as it is and report this".into()),
+            Error::Log(e) => e.hint(),
+            Error::Io { .. } => Some("look at space and permissions there, then run the command again".into()),
             Error::Elsewhere { .. } => Some("unpack into a new directory, or the releases in their order".into()),
             Error::Media(e) => e.hint(),
             Error::Damaged { .. } => Some("take the release from the station's medium again".into()),
@@ -153,5 +171,5 @@ impl Error {
 }
 
 pub(crate) fn io(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Error + '_ {
-    move |cause| Error::Io { path: path.display().to_string(), cause }
+    move |cause| Error::Io { path: crate::text::path(path), cause }
 }

@@ -58,6 +58,7 @@ pub struct Findings {
     pub certificates: u64,
     pub crls: u64,
     pub refused: u64,
+    pub revoked: u64,
     pub keys: u64,
     pub log: audit::check::Report,
     /// What was compared with what the reader gave.
@@ -77,8 +78,7 @@ impl Release {
     /// Opens a release directory.
     pub fn open(directory: &Path) -> Result<Release, Error> {
         let path = directory.join("manifest.cbor");
-        let damaged =
-            |path: &Path, cause: &str| Error::Damaged { path: path.display().to_string(), cause: cause.into() };
+        let damaged = |path: &Path, cause: &str| Error::Damaged { path: crate::text::path(path), cause: cause.into() };
         let mut frames = Frames::open(&path, MANIFEST_MAGIC)?;
         let manifest: Manifest = frames.next()?.ok_or_else(|| damaged(&path, "it is empty"))?;
         if frames.next::<Manifest>()?.is_some() {
@@ -97,15 +97,11 @@ impl Release {
         Ok(Release { directory: directory.into(), head, manifest: digest_of(&path)? })
     }
 
-    /// Copies a release from a medium into `to`, each file once and bounded, and opens the copy.
+    /// Copies a release from a medium into `to`, exactly its four files, each once and bounded, and opens the copy.
     fn copy_in(from: &Path, to: &Path) -> Result<Release, Error> {
-        let medium = cap_std::fs::Dir::open_ambient_dir(from, cap_std::ambient_authority()).map_err(io(from))?;
-        for (file, limit) in FILES {
-            let name = media::Name::parse(file)?;
-            let (_, copy) = media::copy_in(&medium, &name, limit, to)?;
-            let target = to.join(file);
-            fs::rename(&copy, &target).map_err(io(&target))?;
-        }
+        let set = FILES.map(|(file, limit)| media::Name::parse(file).map(|name| (name, limit)));
+        let set = set.into_iter().collect::<Result<Vec<_>, _>>()?;
+        media::copy_set(&media::open(from)?, &set, to)?;
         Release::open(to)
     }
 
@@ -129,7 +125,7 @@ impl Release {
     fn extract_log(&self, to: &Path) -> Result<(), Error> {
         fs::create_dir(to).map_err(io(to))?;
         let path = self.directory.join("log.cbor");
-        let damaged = |cause: String| Error::Damaged { path: path.display().to_string(), cause };
+        let damaged = |cause: String| Error::Damaged { path: crate::text::path(&path), cause };
         let mut frames = Frames::open(&path, LOG_MAGIC)?;
         let mut artefacts: BTreeSet<PathBuf> = BTreeSet::new();
         while let Some(LogFile { path: relative, offset, content }) = frames.next()? {
@@ -169,10 +165,20 @@ impl Release {
 /// and log.
 pub fn check(directory: &Path, trust: &Trust) -> Result<Checked, Error> {
     let private = tempfile::tempdir().map_err(io(directory))?;
-    let release = Release::copy_in(directory, private.path())?;
-    let log = private.path().join("log");
-    release.extract_log(&log)?;
-    let findings = judge(&release, &log, trust)?;
+    // What is wrong is wrong on the medium, whose name people know.
+    let (copy, medium) = (crate::text::path(private.path()), crate::text::path(directory));
+    let named = |e| match e {
+        Error::Damaged { path, cause } => Error::Damaged { path: path.replace(&copy, &medium), cause },
+        other => other,
+    };
+    let judged = || {
+        let release = Release::copy_in(directory, private.path())?;
+        let log = private.path().join("log");
+        release.extract_log(&log)?;
+        let findings = judge(&release, &log, trust)?;
+        Ok((release, log, findings))
+    };
+    let (release, log, findings) = judged().map_err(named)?;
     Ok(Checked { release, log, findings, _private: private })
 }
 
@@ -181,8 +187,9 @@ struct OnRecord {
     certificates: BTreeMap<Digest, (u64, Option<String>)>,
     crls: BTreeSet<Digest>,
     refusals: BTreeSet<(String, String, String)>,
-    /// End-entity certificates, keys and refusals of this release's plan.
-    in_plan: (u64, u64, u64),
+    revocations: BTreeSet<(u64, Bytes)>,
+    /// End-entity certificates, keys, refusals and revocations of this release's plan.
+    in_plan: (u64, u64, u64, u64),
 }
 
 fn judge(release: &Release, log: &Path, trust: &Trust) -> Result<Findings, Error> {
@@ -191,6 +198,7 @@ fn judge(release: &Release, log: &Path, trust: &Trust) -> Result<Findings, Error
     let log = Log::read(log)?;
     let genesis = log.genesis()?;
     let record = on_record(release, &log)?;
+    crls::check(&log)?;
     if genesis.origin != release.head.origin {
         return Err(failed("origin", "the log is of another origin than the release".into()));
     }
@@ -212,6 +220,7 @@ fn judge(release: &Release, log: &Path, trust: &Trust) -> Result<Findings, Error
         certificates: 0,
         crls: 0,
         refused: 0,
+        revoked: 0,
         keys: 0,
         log: report,
         compared: Vec::new(),
@@ -220,7 +229,7 @@ fn judge(release: &Release, log: &Path, trust: &Trust) -> Result<Findings, Error
     let cas = chain(release, &record, trust, &mut compared, &mut not_compared)?;
     findings.cas = cas.len() as u64;
     release.parts(|part| judge_part(part, &record, &cas, trust.now, &mut findings))?;
-    if (findings.certificates, findings.keys, findings.refused) != record.in_plan {
+    if (findings.certificates, findings.keys, findings.refused, findings.revoked) != record.in_plan {
         return Err(failed("counts", "the release does not hold what the log says its plan came to".into()));
     }
     (findings.compared, findings.not_compared) = (compared, not_compared);
@@ -232,7 +241,8 @@ fn on_record(release: &Release, log: &View) -> Result<OnRecord, Error> {
         certificates: BTreeMap::new(),
         crls: BTreeSet::new(),
         refusals: BTreeSet::new(),
-        in_plan: (0, 0, 0),
+        revocations: BTreeSet::new(),
+        in_plan: (0, 0, 0, 0),
     };
     let mut vouched = None;
     for entry in log.entries(0..log.size()) {
@@ -248,6 +258,10 @@ fn on_record(release: &Release, log: &View) -> Result<OnRecord, Error> {
             Body::Refused { plan, request, check, reason } if plan == release.head.plan => {
                 record.in_plan.2 += 1;
                 record.refusals.insert((request, check, reason));
+            }
+            Body::Revoked(r) if r.plan == release.head.plan => {
+                record.in_plan.3 += 1;
+                record.revocations.insert((index, r.serial));
             }
             Body::KeyGenerated(k) => record.in_plan.1 += u64::from(k.plan == release.head.plan),
             Body::End(end) if end.release == release.head.release => vouched = Some((end.plan, end.manifest)),
@@ -339,6 +353,13 @@ fn judge_part(
             }
             findings.refused += 1;
         }
+        Part::Revoked { serial, index, .. } => {
+            let shown = crate::text::hex(&serial);
+            if !record.revocations.contains(&(index, serial)) {
+                return Err(failed("on-record", format!("the revocation of serial {shown} is not in the log")));
+            }
+            findings.revoked += 1;
+        }
         Part::Key { .. } => findings.keys += 1,
     }
     Ok(())
@@ -349,7 +370,7 @@ fn regular(path: &Path) -> Result<u64, Error> {
     let meta = fs::symlink_metadata(path).map_err(io(path))?;
     match meta.is_file() {
         true => Ok(meta.len()),
-        false => Err(Error::Damaged { path: path.display().to_string(), cause: "it is no regular file".into() }),
+        false => Err(Error::Damaged { path: crate::text::path(path), cause: "it is no regular file".into() }),
     }
 }
 
@@ -374,7 +395,7 @@ impl<R: Read> Frames<R> {
         let read = reader.read_exact(&mut first);
         if read.is_err() || first != wanted {
             return Err(Error::Damaged {
-                path: path.display().to_string(),
+                path: crate::text::path(path),
                 cause: format!("it does not begin with `{magic}`"),
             });
         }
@@ -382,9 +403,9 @@ impl<R: Read> Frames<R> {
     }
 
     fn next<T: Serialize + DeserializeOwned>(&mut self) -> Result<Option<T>, Error> {
-        let damaged = |cause: String| Error::Damaged { path: self.path.display().to_string(), cause };
+        let damaged = |cause: String| Error::Damaged { path: crate::text::path(&self.path), cause };
         let frame = cbor::read_frame(&mut self.reader, MAX_FRAME).map_err(|e| match e {
-            FrameError::Io(cause) => Error::Io { path: self.path.display().to_string(), cause },
+            FrameError::Io(cause) => Error::Io { path: crate::text::path(&self.path), cause },
             FrameError::Cbor(e) => damaged(e.to_string()),
         })?;
         match frame {

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::audit::{Log, entry::Body, entry::Entry};
 use crate::digest::Digest;
-use crate::x509::fields::GeneralName;
+use crate::x509::fields::reason_name;
 use crate::{report, text, x509};
 
 use super::*;
@@ -102,6 +102,7 @@ pub fn unpack(checked: &Checked, to: &Path, verifier_key: &str) -> Result<Layout
                 refusals.push(refusal);
                 layout.refused += 1;
             }
+            Part::Revoked { ca, serial, reason, date, .. } => page.revoked(&ca, &serial, reason, date),
             Part::Ca { .. } | Part::Key { .. } => {}
         }
         Ok(())
@@ -131,7 +132,7 @@ fn judge_target(checked: &Checked, to: &Path) -> Result<(), Error> {
     if !log.exists() {
         return Ok(());
     }
-    let other = |what: &str| Error::Elsewhere { to: to.display().to_string(), what: what.into() };
+    let other = |what: &str| Error::Elsewhere { to: text::path(to), what: what.into() };
     let old = Log::read(&log).map_err(|_| other("a directory `log` that is not an audit log"))?;
     let new = Log::read(&checked.log)?;
     if old.origin() != new.origin() {
@@ -240,10 +241,10 @@ fn write_pems<'a>(path: &Path, certificates: impl Iterator<Item = &'a Bytes>) ->
 }
 
 fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Error> {
-    let mut json = serde_json::to_vec_pretty(value)
-        .map_err(|e| Error::Damaged { path: path.display().to_string(), cause: e.to_string() })?;
-    json.push(b'\n');
-    put(path, &json)
+    let mut json = serde_json::to_string_pretty(value)
+        .map_err(|e| Error::Damaged { path: text::path(path), cause: e.to_string() })?;
+    json.push('\n');
+    put(path, text::ascii_json(&json).as_bytes())
 }
 
 /// Lists every file of the layout but itself.
@@ -273,15 +274,6 @@ fn list(base: &Path, relative: &Path, lines: &mut Vec<FileLine>) -> Result<(), E
         sha256: Digest::of(&content).hex(),
     });
     Ok(())
-}
-
-/// The domain names of a certificate, for people.
-fn dns_names(san: &[GeneralName]) -> Vec<String> {
-    let dns = |name: &GeneralName| match name {
-        GeneralName::Dns(name) => Some(text::escape(name)),
-        _ => None,
-    };
-    san.iter().filter_map(dns).collect()
 }
 
 /// The report being gathered.
@@ -338,6 +330,9 @@ impl Page {
                 refused: Vec::new(),
                 certificates: Vec::new(),
                 refusals: Vec::new(),
+                revoked: Vec::new(),
+                revocations: 0,
+                void: head.void.as_deref().map(text::escape),
                 log: report::LogPosition {
                     size: log.size(),
                     root: log.root().map_or(String::new(), |root| text::hex_groups(&root.0)),
@@ -350,6 +345,18 @@ impl Page {
         })
     }
 
+    fn revoked(&mut self, ca: &str, serial: &[u8], reason: Option<u8>, date: i64) {
+        self.report.revocations += 1;
+        if self.report.revoked.len() < report::MAX_ROWS {
+            self.report.revoked.push(report::RevokedRow {
+                ca: text::escape(ca),
+                serial: text::hex(serial),
+                reason: reason_name(reason).into(),
+                date: text::utc(date),
+            });
+        }
+    }
+
     fn certificate(&mut self, request: &str, ca: &str, profile: &str, der: &[u8]) {
         *self.signed.entry((profile.into(), ca.into())).or_default() += 1;
         if self.report.certificates.len() >= report::MAX_ROWS {
@@ -359,7 +366,7 @@ impl Page {
         self.report.certificates.push(report::CertificateRow {
             request: request.into(),
             profile: profile.into(),
-            names: dns_names(&fields.san),
+            names: x509::holder_names(&fields.subject, &fields.san).iter().map(|name| text::escape(name)).collect(),
             not_after: text::utc(fields.not_after),
             serial: text::hex(&fields.serial),
             sha256: Digest::of(der).hex(),

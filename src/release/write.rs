@@ -1,38 +1,51 @@
-//! Making a release.
+//! Making a release, for the first time or again: the same way.
 //!
 //! ```text
 //! prepare   OUT/release-N.part/{release,manifest}.cbor, fsynced     a cut leaves a .part directory, which the next run replaces
 //! (end entry with the manifest's digest → fsync → MARK → checkpoint)
-//! write     log.cbor and checkpoint beside them, fsynced
-//!           rename release-N.part → release-N, fsync of OUT           only now does a release exist under its name
+//! (the checkpoint's note → artefact, fsync)                         an artefact that no entry names
+//! make      the same two files again, which must be those on record, log.cbor and checkpoint beside them, fsynced
+//! settle    rename release-N.part → release-N, fsync of both and of OUT   only now does a release exist under its name
 //!           read everything back past the page cache and compare
-//! (receipt entry)
+//! (receipt entry: manifest, checkpoint, target)
 //! ```
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use cap_std::fs::Dir;
 use serde::Serialize;
 
-use crate::audit::entry::{Body, Start};
-use crate::audit::{Log, artefact, tiles};
+use crate::audit::entry::{Body, Entry, Start};
+use crate::audit::note::{self, VerifierKey};
+use crate::audit::{self, View, artefact};
 use crate::cbor;
 use crate::digest::Digest;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, PlanState};
+use crate::media::{self, Name, Source};
 use crate::plan::{Head as PlanHead, Plan};
 
+use super::log_at::tiles;
 use super::*;
 
+/// The files of a release in the order in which they get their names: without a manifest it is none.
+const ORDER: [&str; 4] = ["release.cbor", "log.cbor", "checkpoint", "manifest.cbor"];
+
+/// What a release is derived from: the log up to `size`, and the ledger folded from that.
+pub struct Basis<'a> {
+    pub log: &'a View,
+    pub size: u64,
+    pub ledger: &'a Ledger,
+    pub plan: &'a Plan,
+    /// Index and content of the plan's start entry.
+    pub start: (u64, &'a Start),
+    pub release: u64,
+}
+
 /// Writes the containers that the end entry vouches for into a staging directory of `out`; returns the manifest's digest.
-pub fn prepare(
-    out: &Path,
-    plan: &mut Plan,
-    ledger: &Ledger,
-    log: &Log,
-    start: (u64, &Start),
-    release: u64,
-) -> Result<Digest, Error> {
+pub fn prepare(out: &Path, basis: &Basis) -> Result<Digest, Error> {
+    let Basis { log, ledger, plan, release, .. } = *basis;
     let staging = staging(out, release);
     if staging.exists() {
         fs::remove_dir_all(&staging).map_err(io(&staging))?;
@@ -41,13 +54,14 @@ pub fn prepare(
     let path = staging.join("release.cbor");
     let mut file = Container::create(&path, RELEASE_MAGIC)?;
     let head = plan.head().clone();
-    file.frame(&release_head(&head, plan.digest(), start.1, release))?;
+    let state = ledger.plans.get(&plan.digest());
+    file.frame(&release_head(&head, plan.digest(), basis.start.1, release, state))?;
     for (ca, (index, der)) in &ledger.cas {
         let parent = ledger.issuers.get(ca).unwrap_or(ca).clone();
         file.frame(&Part::Ca { ca: ca.clone(), parent, index: *index, der: der.clone() })?;
     }
     let mine = plan.digest();
-    for entry in log.entries(start.0..log.size()) {
+    for entry in log.entries(basis.start.0..basis.size) {
         let (index, entry, _) = entry?;
         match entry.body {
             Body::Certificate(c) if c.plan == mine => {
@@ -56,6 +70,9 @@ pub fn prepare(
                 }
             }
             Body::KeyGenerated(k) if k.plan == mine => file.frame(&Part::Key { key: k.key, spki: k.spki, index })?,
+            Body::Revoked(r) if r.plan == mine => {
+                file.frame(&Part::Revoked { ca: r.ca, serial: r.serial, reason: r.reason, date: r.date, index })?;
+            }
             Body::Refused { plan, request, check, reason } if plan == mine => {
                 file.frame(&Part::Refused(Refusal { request, check, reason }))?;
             }
@@ -76,62 +93,123 @@ pub fn prepare(
     Ok(Digest::of(&fs::read(&path).map_err(io(&path))?))
 }
 
-/// Adds the log to what [`prepare`] made, gives the directory its name, and reads it back. Returns its path.
-pub fn write(out: &Path, log: &Log, ledger: &Ledger, release: u64) -> Result<PathBuf, Error> {
-    let (staging, target) = (staging(out, release), out.join(directory_name(release)));
-    if target.exists() {
-        return Err(Error::Exists(target.display().to_string()));
-    }
-    let path = staging.join("log.cbor");
-    let mut file = Container::create(&path, LOG_MAGIC)?;
-    for relative in tiles::paths_between(0, log.sealed_size()) {
-        file.log_file(relative, log.dir())?;
-    }
-    for digest in public_artefacts(log, ledger)? {
-        log.verify_artefact(&digest)?;
-        file.log_file(artefact::path(&digest), log.dir())?;
-    }
-    file.finish()?;
-    let path = staging.join("checkpoint");
-    let mut note = File::create_new(&path).map_err(io(&path))?;
-    note.write_all(log.checkpoint_text().unwrap_or_default().as_bytes()).map_err(io(&path))?;
-    note.sync_all().map_err(io(&path))?;
-    let written: Vec<(&str, Digest)> = ["release.cbor", "manifest.cbor", "log.cbor", "checkpoint"]
-        .into_iter()
-        .map(|name| Ok((name, digest_of(&staging.join(name))?)))
-        .collect::<Result<_, Error>>()?;
-    sync_dir(&staging)?;
-    fs::rename(&staging, &target).map_err(io(&target))?;
-    sync_dir(out)?;
-    for (name, digest) in written {
-        let path = target.join(name);
-        drop_cache(&path)?;
-        if digest_of(&path)? != digest {
-            return Err(Error::Damaged {
-                path: path.display().to_string(),
-                cause: "it does not read back as written".into(),
-            });
-        }
-    }
-    Ok(target)
+/// A whole release in its staging directory, flushed, without its name. Dropped, it is removed.
+pub struct Made {
+    staging: PathBuf,
+    target: PathBuf,
 }
 
-/// The artefacts that a public copy of the log carries: all but bundles, which hold requesters.
-fn public_artefacts(log: &Log, ledger: &Ledger) -> Result<Vec<Digest>, Error> {
+/// Makes all four files of a release in a staging directory of `out`: those that the manifest on record vouches for, and
+/// the log as it is under the checkpoint `note`, whose size is the basis's.
+///
+/// # Errors
+/// Nothing is left in `out` after any of them.
+pub fn make(out: &Path, basis: &Basis, on_record: &Digest, note: &str) -> Result<Made, Error> {
+    let log = basis.log;
+    let key = VerifierKey::parse(&log.genesis()?.verifier_key).map_err(audit::Error::from)?;
+    let sealed = note::open(note, &key).map_err(audit::Error::from)?;
+    if (sealed.size, sealed.root) != (basis.size, log.root_at(basis.size)?) {
+        return Err(audit::Error::RootDiffers { size: sealed.size }.into());
+    }
+    let made = Made { staging: staging(out, basis.release), target: out.join(directory_name(basis.release)) };
+    if prepare(out, basis)? != *on_record {
+        return Err(Error::NotOnRecord(basis.release));
+    }
+    let path = made.staging.join("log.cbor");
+    let mut file = Container::create(&path, LOG_MAGIC)?;
+    for tile in tiles(basis.size) {
+        file.log_file(&tile.path(), &mut tile.content(log)?.as_slice(), &path)?;
+    }
+    for digest in public_artefacts(basis)? {
+        let relative = artefact::path(&digest);
+        file.log_file(&relative, &mut log.artefact_file(&digest)?, &log.dir().join(&relative))?;
+    }
+    file.finish()?;
+    let path = made.staging.join("checkpoint");
+    let mut file = File::create_new(&path).map_err(io(&path))?;
+    file.write_all(note.as_bytes()).and_then(|()| file.sync_all()).map_err(io(&path))?;
+    sync_dir(&made.staging)?;
+    Ok(made)
+}
+
+impl Made {
+    /// Gives the release its name in the directory where it was made, and reads it back. Returns its path.
+    pub fn settle(self) -> Result<PathBuf, Error> {
+        if self.target.symlink_metadata().is_ok() {
+            return Err(Error::Exists(crate::text::path(&self.target)));
+        }
+        let written = self.digests(&self.staging)?;
+        fs::rename(&self.staging, &self.target).map_err(io(&self.target))?;
+        // The directory's own entry, as a file's: see `media::write_out`.
+        sync_dir(&self.target)?;
+        sync_dir(self.target.parent().unwrap_or(Path::new(".")))?;
+        for name in ORDER {
+            drop_cache(&self.target.join(name))?;
+        }
+        match self.digests(&self.target)? == written {
+            true => Ok(self.target.clone()),
+            false => Err(Error::Damaged {
+                path: crate::text::path(&self.target),
+                cause: "it does not read back as written".into(),
+            }),
+        }
+    }
+
+    /// Where it lies until it has its name.
+    pub fn directory(&self) -> &Path {
+        &self.staging
+    }
+
+    /// Compares the release with what lies at `target`: exactly these files, the same octets.
+    pub fn compare(&self, target: &Path) -> Result<(), Error> {
+        let paths = ORDER.map(|name| self.staging.join(name));
+        Ok(media::compare(&media::open(target)?, &files(&paths)?)?)
+    }
+
+    fn digests(&self, directory: &Path) -> Result<Vec<Digest>, Error> {
+        ORDER.iter().map(|name| digest_of(&directory.join(name))).collect()
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        // What stays behind is called unfinished, and the next run replaces it.
+        let _ = fs::remove_dir_all(&self.staging);
+    }
+}
+
+/// Writes the release that lies whole in `directory` onto a medium, as a new directory whose manifest comes last.
+pub fn copy_out(directory: &Path, medium: &Dir, release: u64) -> Result<(), Error> {
+    let paths = ORDER.map(|name| directory.join(name));
+    media::write_out_in(medium, &Name::parse(&directory_name(release))?, &files(&paths)?)?;
+    Ok(())
+}
+
+fn files(paths: &[PathBuf; 4]) -> Result<Vec<(Name, Source<'_>)>, Error> {
+    ORDER.iter().zip(paths).map(|(name, path)| Ok((Name::parse(name)?, Source::File(path)))).collect()
+}
+
+/// The artefacts that a public copy of the log carries: all but bundles, which hold requesters. The checkpoints of earlier
+/// releases are among them, so that those can be made again from this one.
+fn public_artefacts(basis: &Basis) -> Result<Vec<Digest>, Error> {
     let mut digests = Vec::new();
-    if let Some(genesis) = &ledger.genesis {
+    if let Some(genesis) = &basis.ledger.genesis {
         digests.push(genesis.hierarchy);
         digests.extend(genesis.approvals.iter().map(|a| a.signature));
     }
-    for (plan, state) in &ledger.plans {
-        if let Some((_, start)) = &state.start {
+    for (plan, state) in &basis.ledger.plans {
+        let start = state.start.iter().flat_map(|(_, start)| &start.approvals);
+        let void = state.void.iter().flat_map(|(_, void)| &void.approvals);
+        if state.start.is_some() || state.void.is_some() {
             digests.push(*plan);
-            digests.extend(start.approvals.iter().map(|a| a.signature));
+            digests.extend(start.chain(void).map(|a| a.signature));
         }
     }
-    for entry in log.entries(0..log.size()) {
-        if let (_, crate::audit::entry::Entry { body: Body::Crl(crl), .. }, _) = entry? {
-            digests.push(crl.crl);
+    for entry in basis.log.entries(0..basis.size) {
+        match entry? {
+            (_, Entry { body: Body::Crl(crl), .. }, _) => digests.push(crl.crl),
+            (_, Entry { body: Body::ReleaseWritten { checkpoint, .. }, .. }, _) => digests.push(checkpoint),
+            _ => {}
         }
     }
     digests.sort();
@@ -143,7 +221,7 @@ fn staging(out: &Path, release: u64) -> PathBuf {
     out.join(format!("{}.part", directory_name(release)))
 }
 
-fn release_head(plan: &PlanHead, digest: Digest, start: &Start, release: u64) -> Head {
+fn release_head(plan: &PlanHead, digest: Digest, start: &Start, release: u64, state: Option<&PlanState>) -> Head {
     Head {
         name: plan.name.clone(),
         origin: plan.origin.clone(),
@@ -158,8 +236,9 @@ fn release_head(plan: &PlanHead, digest: Digest, start: &Start, release: u64) ->
         operator: start.operator.clone(),
         witness: start.witness.clone(),
         approvals: start.approvals.clone(),
-        items: plan.items,
-        refused: plan.refused,
+        items: state.map_or(0, |state| state.done),
+        refused: state.map_or(0, |state| state.answered),
+        void: state.and_then(|state| state.void.as_ref()).map(|(_, void)| void.reason.clone()),
     }
 }
 
@@ -201,23 +280,21 @@ impl Container {
 
     fn frame<T: Serialize>(&mut self, value: &T) -> Result<(), Error> {
         let bytes = cbor::to_vec(value)
-            .map_err(|e| Error::Damaged { path: self.path.display().to_string(), cause: e.to_string() })?;
+            .map_err(|e| Error::Damaged { path: crate::text::path(&self.path), cause: e.to_string() })?;
         cbor::write_frame(&mut self.file, &bytes).map_err(io(&self.path))?;
         Ok(())
     }
 
-    /// Adds a file of the log, piece by piece.
-    fn log_file(&mut self, relative: String, log: &Path) -> Result<(), Error> {
-        let path = log.join(&relative);
-        let mut from = File::open(&path).map_err(io(&path))?;
+    /// Adds a file of the log, piece by piece; `path` is where its octets come from.
+    fn log_file(&mut self, relative: &str, from: &mut impl Read, path: &Path) -> Result<(), Error> {
         let mut offset = 0;
         loop {
             let mut content = Vec::new();
-            let read = Read::by_ref(&mut from).take(PIECE as u64).read_to_end(&mut content).map_err(io(&path))?;
+            let read = Read::by_ref(from).take(PIECE as u64).read_to_end(&mut content).map_err(io(path))?;
             if read == 0 && offset > 0 {
                 return Ok(());
             }
-            self.frame(&LogFile { path: relative.clone(), offset, content: Bytes::from(content) })?;
+            self.frame(&LogFile { path: relative.into(), offset, content: Bytes::from(content) })?;
             if read < PIECE {
                 return Ok(());
             }

@@ -41,6 +41,12 @@ pub struct ReleaseReport {
     /// The first of them; more than [`MAX_ROWS`] need not be given.
     pub certificates: Vec<CertificateRow>,
     pub refusals: Vec<RefusalRow>,
+    /// What this release's plan revoked; more than [`MAX_ROWS`] need not be given.
+    pub revoked: Vec<RevokedRow>,
+    /// All of them.
+    pub revocations: u64,
+    /// Why the rest of the plan was voided.
+    pub void: Option<String>,
     pub log: LogPosition,
 }
 
@@ -103,6 +109,15 @@ pub struct RefusalRow {
     pub reason: String,
 }
 
+/// A certificate that was revoked.
+#[derive(Clone, Debug, Serialize)]
+pub struct RevokedRow {
+    pub ca: String,
+    pub serial: String,
+    pub reason: String,
+    pub date: String,
+}
+
 /// Where the log stood when the release was made.
 #[derive(Clone, Debug, Serialize)]
 pub struct LogPosition {
@@ -153,6 +168,7 @@ pub fn render(report: &ReleaseReport) -> Result<String, Error> {
         map.insert("total_signed".into(), signed.into());
         map.insert("total_refused".into(), refused.into());
         map.insert("certificates_left_out".into(), left_out(signed, shown.certificates.len()).into());
+        map.insert("revoked_left_out".into(), left_out(report.revocations, shown.revoked.len()).into());
         map.insert("refusals_left_out".into(), left_out(refused, shown.refusals.len()).into());
     }
     Ok(templates.get_template("release.html")?.render(value(data))?)
@@ -165,10 +181,16 @@ fn value(json: serde_json::Value) -> Value {
         Json::Null => Value::from(()),
         Json::Bool(b) => Value::from(b),
         Json::Number(n) => n.as_u64().map(Value::from).unwrap_or_else(|| Value::from(n.to_string())),
-        Json::String(s) => Value::from(s),
+        Json::String(s) => Value::from(shown(&s)),
         Json::Array(items) => Value::from(items.into_iter().map(value).collect::<Vec<_>>()),
         Json::Object(map) => Value::from(map.into_iter().map(|(k, v)| (k, value(v))).collect::<BTreeMap<_, _>>()),
     }
+}
+
+/// The last guard before the page, as [`crate::text::lines`] before a terminal: what was escaped passes unchanged, and so does the
+/// dash that begins a signature line of the checkpoint (C2SP signed-note).
+fn shown(text: &str) -> String {
+    text.split('\u{2014}').map(crate::text::lines).collect::<Vec<_>>().join("\u{2014}")
 }
 
 #[cfg(test)]
@@ -256,6 +278,14 @@ mod tests {
             refused: tally(refusals.iter().map(|r| (r.check.as_str(), ""))),
             certificates,
             refusals,
+            revoked: vec![RevokedRow {
+                ca: "servers-1".into(),
+                serial: hex_groups(&[9; 17]),
+                reason: "key-compromise".into(),
+                date: "2026-11-22T01:00:00Z".into(),
+            }],
+            revocations: 1,
+            void: None,
             log: LogPosition {
                 size: 1_234,
                 root: digest(0xc3),
@@ -285,7 +315,9 @@ mod tests {
         hostile.refusals[0].request = "\"><img src=x onerror=alert(1)>".into();
         hostile.hierarchy = "</title><script>".into();
         hostile.log.checkpoint = "</pre><b>".into();
+        hostile.operator = "o\u{202e}\u{85}\r".into();
         let page = render(&hostile).unwrap();
+        assert!(page.contains("o\\u{202e}\\u{85}\\u{d}<"));
         assert!(!page.contains("<script") && !page.contains("<img") && !page.contains("</pre><b>"));
         assert!(page.contains("&lt;script&gt;alert(1)&lt;"), "escaped, not dropped");
         assert!(page.contains("\\u{202e}"));

@@ -1,13 +1,15 @@
 //! Every result for people: pages and terminal text. Pure: values in, text out; the caller owns the streams.
 //!
 //! Nothing here reads state or asks for the time, so the same release gives the same page, octet for octet, whenever it is
-//! written again. Untrusted text arrives already escaped by [`crate::text::escape`]; the page escapes for HTML on top of it.
+//! written again. Untrusted text arrives already escaped by [`crate::text::escape`]; the page lets nothing but
+//! printable ASCII and line ends through, and escapes for HTML on top of it.
 
 mod html;
 pub mod terminal;
 
 pub use html::{
-    Approval, CaRow, CertificateRow, Count, CrlRow, LogPosition, MAX_ROWS, RefusalRow, ReleaseReport, render, tally,
+    Approval, CaRow, CertificateRow, Count, CrlRow, LogPosition, MAX_ROWS, RefusalRow, ReleaseReport, RevokedRow,
+    render, tally,
 };
 
 /// Why a page could not be made. Both are faults of the program, not of what it was given.

@@ -10,6 +10,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// Columns that every screen of ours fits in.
 pub const WIDTH: usize = 80;
 
+/// Columns of the longest key: a request's id has no more characters.
+const KEY: usize = 64;
+/// No value is shown with a longer line than this, which the longest path fits in; what is beyond is counted.
+const LONGEST: usize = 4096;
+
 /// A column narrower than this tells nothing, so a table is not squeezed below it.
 const NARROWEST: usize = 8;
 
@@ -95,14 +100,15 @@ pub fn cut(text: &str, width: usize) -> String {
 /// Aligned pairs, one a line; a long value goes on below its own column, broken at spaces. A word longer than the room stays
 /// whole (a path or a digest is there to be copied), so only such a line can be wider than [`WIDTH`].
 pub fn pairs<K: AsRef<str>, V: AsRef<str>>(rows: &[(K, V)]) -> String {
-    let indent = rows.iter().map(|(key, _)| key.as_ref().chars().count()).max().unwrap_or(0) + 2;
+    let keys: Vec<String> = rows.iter().map(|(key, _)| cut(key.as_ref(), KEY)).collect();
+    let indent = keys.iter().map(|key| key.chars().count()).max().unwrap_or(0) + 2;
     let mut out = String::new();
-    for (key, value) in rows {
+    for (key, (_, value)) in keys.iter().zip(rows) {
         let width = WIDTH.saturating_sub(indent);
         // A line end in a value stays one: a list of names is read name by name.
         for (i, line) in value.as_ref().split('\n').flat_map(|line| wrap(line, width)).enumerate() {
-            let head = if i == 0 { key.as_ref() } else { "" };
-            out.push_str(format!("{head:indent$}{line}").trim_end());
+            let head = if i == 0 { key } else { "" };
+            out.push_str(format!("{head:indent$}{}", cut(&line, LONGEST)).trim_end());
             out.push('\n');
         }
     }
@@ -304,6 +310,8 @@ mod tests {
         let digest = "0".repeat(90);
         let text = pairs(&[("sha256", format!("is {digest}"))]);
         assert!(text.lines().any(|line| line.trim() == digest));
+        let endless = pairs(&[("name", "x".repeat(65_536))]);
+        assert!(endless.len() <= 6 + LONGEST + 1 && endless.ends_with("..+61448\n"));
     }
 
     #[test]

@@ -352,9 +352,18 @@ fn openssl_accepts_what_is_assembled() {
     assert!(webpki(leaf_verdict(|_| (), &Key::p256())));
     assert!(webpki(verify_leaf(leaf_der, middle_der, FROM - 1).map(|_| ())));
     assert!(webpki(verify_leaf(leaf_der, middle_der, leaf.not_after + 1).map(|_| ())));
-    // Between servers both purposes are needed.
-    assert!(webpki(leaf_verdict(|f| f.eku.truncate(1), &middle_key)));
-    assert!(webpki(leaf_verdict(|f| f.eku = vec!["1.3.6.1.5.5.7.3.2".into()], &middle_key)));
+    // Each purpose alone is asked of webpki as well; none, or another one, is no profile's.
+    for one in [|f: &mut CertFields| f.eku.truncate(1), |f: &mut CertFields| drop(f.eku.remove(0))] {
+        assert_eq!(leaf_verdict(one, &middle_key), Ok(()));
+        assert!(webpki(leaf_verdict(one, &Key::p256())));
+    }
+    assert_eq!(leaf_verdict(|f| f.eku.clear(), &middle_key), Err(PathFault::Purposes.into()));
+    for other in ["1.3.6.1.5.5.7.3.3", "2.5.29.37.0"] {
+        let mut fields = leaf.clone();
+        fields.eku.push(other.into());
+        let der = sign(certificate(&fields).unwrap(), &middle_key);
+        assert_eq!(verify_leaf(&der, middle_der, at), Err(PathFault::Purposes.into()));
+    }
     assert_eq!(leaf_verdict(|f| f.aki = None, &middle_key), Err(PathFault::KeyIdentifier.into()));
     assert_eq!(leaf_verdict(|f| f.not_after += 20 * 365 * DAY, &middle_key), Err(PathFault::Validity.into()));
     assert_eq!(verify_leaf(middle_der, root_der, at), Err(PathFault::LeafIsCa.into()));

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
 use crate::cbor::Bytes;
+use crate::text::escape;
 
 /// A question. The first is `Open` (or `List`, `InitToken`); `Login` and `InitToken` are followed by raw frames with the PINs.
 #[derive(Debug, Serialize, Deserialize)]
@@ -84,6 +85,14 @@ pub struct TokenFacts {
     pub pin_locked: bool,
 }
 
+impl TokenFacts {
+    /// For messages: label and serial, escaped.
+    pub fn shown(&self) -> String {
+        let state = if self.initialised { "" } else { ", not initialised" };
+        format!("\"{}\" with the serial \"{}\"{state}", escape(&self.label), escape(&self.serial))
+    }
+}
+
 /// A key pair as read back from the token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -124,6 +133,8 @@ pub struct Failure {
 pub enum Class {
     /// Module, token or key is missing, doubled or not as declared: refused.
     Refused,
+    /// The module itself cannot be loaded: refused.
+    Module,
     /// The PIN is wrong, locked or expired; never tried again by itself.
     Pin,
     /// The token or the module is in trouble: another worker may help.

@@ -21,11 +21,12 @@ pub(super) enum Fault {
     #[error("the module {} cannot be loaded: {}", path(module), escape(cause))]
     Module { module: PathBuf, cause: String },
     #[error(
-        "no initialised token has the label \"{}\" and the serial \"{}\" ({seen} tokens seen, {unreadable} unreadable)",
+        "no initialised token has the label \"{}\" and the serial \"{}\" ({})",
         escape(label),
-        escape(serial)
+        escape(serial),
+        seen_tokens(seen, *unreadable)
     )]
-    NoToken { label: String, serial: String, seen: usize, unreadable: usize },
+    NoToken { label: String, serial: String, seen: Vec<String>, unreadable: usize },
     #[error("{count} tokens have the label \"{}\"{}", escape(label), with_serial(serial))]
     ManyTokens { label: String, serial: Option<String>, count: usize },
     #[error("a token with the label \"{}\" is there already", escape(.0))]
@@ -124,6 +125,7 @@ impl Fault {
             | Fault::DataNotKept(_)
             | Fault::SessionLost => Class::Device,
             Fault::Protocol(_) => Class::Protocol,
+            Fault::ModulePath(_) | Fault::Module { .. } => Class::Module,
             _ => Class::Refused,
         }
     }
@@ -205,6 +207,22 @@ fn pin_warning(final_try: bool, locked: bool) -> &'static str {
         (_, true) => " (the token says that one try is left)",
         _ => "",
     }
+}
+
+/// What was seen instead, a few of them.
+fn seen_tokens(seen: &[String], unreadable: usize) -> String {
+    const MOST: usize = 4;
+    let mut text = match seen {
+        [] => "no token is there".to_owned(),
+        some => format!("there are: {}", some.iter().take(MOST).cloned().collect::<Vec<_>>().join("; ")),
+    };
+    if let Some(more @ 1..) = seen.len().checked_sub(MOST) {
+        text.push_str(&format!("; and {more} more"));
+    }
+    if unreadable > 0 {
+        text.push_str(&format!("; {unreadable} cannot be read"));
+    }
+    text
 }
 
 fn with_serial(serial: &Option<String>) -> String {

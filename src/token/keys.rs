@@ -121,7 +121,7 @@ impl Keys {
 
     fn make(&mut self, session: &Session, recipe: &Recipe<'_>) -> Result<KeyFacts> {
         let mechanism = match recipe.algorithm {
-            KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 => Mechanism::EccKeyPairGen,
+            KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 | KeyAlgorithm::EcdsaP521 => Mechanism::EccKeyPairGen,
             KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => Mechanism::RsaPkcsKeyPairGen,
             KeyAlgorithm::Ed25519 => Mechanism::EccEdwardsKeyPairGen,
         };

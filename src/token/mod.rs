@@ -27,9 +27,19 @@ use ask::{Class, Failure};
 /// What a person should do about an answer [`ask::Answer::Failed`]; `None` where only the program can be mended.
 pub fn hint(failure: &Failure) -> Option<&'static str> {
     match failure.class {
-        Class::Refused => Some("compare the hierarchy with `coldroot token list`; nothing was signed"),
-        Class::Pin => Some("make sure of the PIN before the next try: most tokens lock after a few wrong ones"),
-        Class::Device => Some("check the token and its connection, then run the same command again"),
+        Class::Refused => Some(
+            "compare the hierarchy with `coldroot token list`; once the cause is mended, run the same command again",
+        ),
+        Class::Module => {
+            Some("install it, or see to `module` of the [[token]] in hierarchy.toml; then run the same command again")
+        }
+        Class::Pin => Some(
+            "it was tried once and is not tried again by itself; check how many tries the token has left, then run the \
+             command again",
+        ),
+        Class::Device => {
+            Some("see to the token and its connection, then run the same command again: it goes on where it stopped")
+        }
         Class::Protocol => None,
     }
 }

@@ -71,7 +71,7 @@ impl Module {
     /// initialised and from one start to the next. Without a serial the label alone must be unique.
     pub(super) fn find(&self, label: &str, serial: Option<&str>) -> Result<Token> {
         let (tokens, unreadable) = self.tokens()?;
-        let seen = tokens.len();
+        let seen = tokens.iter().map(|token| token.facts.shown()).collect();
         let mut matching: Vec<Token> = tokens
             .into_iter()
             .filter(|token| token.facts.initialised && token.facts.label == label)

@@ -60,6 +60,7 @@ impl Recipe<'_> {
             }
             (None, KeyAlgorithm::EcdsaP256) => template.push(Attribute::EcParams(spki::P256.to_vec())),
             (None, KeyAlgorithm::EcdsaP384) => template.push(Attribute::EcParams(spki::P384.to_vec())),
+            (None, KeyAlgorithm::EcdsaP521) => template.push(Attribute::EcParams(spki::P521.to_vec())),
             (None, _) => template.push(Attribute::EcParams(spki::EDWARDS25519.to_vec())),
         }
         template.extend(self.common());
@@ -153,7 +154,7 @@ impl Want {
 
 pub(super) fn key_type(algorithm: KeyAlgorithm) -> KeyType {
     match algorithm {
-        KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 => KeyType::EC,
+        KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 | KeyAlgorithm::EcdsaP521 => KeyType::EC,
         KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => KeyType::RSA,
         KeyAlgorithm::Ed25519 => KeyType::EC_EDWARDS,
     }
@@ -164,6 +165,6 @@ fn modulus_bits(algorithm: KeyAlgorithm) -> Option<u64> {
         KeyAlgorithm::Rsa2048 => Some(2048),
         KeyAlgorithm::Rsa3072 => Some(3072),
         KeyAlgorithm::Rsa4096 => Some(4096),
-        KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 | KeyAlgorithm::Ed25519 => None,
+        KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 | KeyAlgorithm::EcdsaP521 | KeyAlgorithm::Ed25519 => None,
     }
 }

@@ -8,19 +8,17 @@ use super::fault::{Fault, Misuse, Result};
 use super::spki::rsa_octets;
 use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
 
-/// An Ed25519 message is signed whole inside the token, and modules have frames of 16 KiB.
-const LONGEST_MESSAGE: u64 = 16 << 10;
-
 /// What is given to C_Sign for `message`: the digest (ECDSA), the DigestInfo around it (RSA), the message (Ed25519).
 /// Hashing happens outside the token: modules without CKM_ECDSA_SHA256 are common, and a large CRL need not cross.
 pub(super) fn input(algorithm: SignatureAlgorithm, message: ToSign) -> Result<Vec<u8>> {
     let ToSign { item, message } = message;
     let message = message.into_vec();
     let Some(wanted) = digest_octets(algorithm) else {
-        let length = u64::try_from(message.len()).unwrap_or(u64::MAX);
-        if length > LONGEST_MESSAGE {
-            let what = "the length of a message";
-            return Err(Misuse::Range { what, value: length, least: 0, most: LONGEST_MESSAGE }.into());
+        // The gate refuses a longer one before it asks.
+        let [length, most] = [message.len(), algorithm.longest_message().unwrap_or(0)]
+            .map(|octets| u64::try_from(octets).unwrap_or(u64::MAX));
+        if length > most {
+            return Err(Misuse::Range { what: "the length of a message", value: length, least: 0, most }.into());
         }
         return Ok(message);
     };
@@ -36,7 +34,7 @@ pub(super) fn input(algorithm: SignatureAlgorithm, message: ToSign) -> Result<Ve
 /// The mechanism for one kind of key; always the raw one.
 pub(super) fn mechanism(key: KeyAlgorithm) -> Mechanism<'static> {
     match key {
-        KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 => Mechanism::Ecdsa,
+        KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 | KeyAlgorithm::EcdsaP521 => Mechanism::Ecdsa,
         KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => Mechanism::RsaPkcs,
         KeyAlgorithm::Ed25519 => Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519)),
     }
@@ -48,6 +46,7 @@ pub(super) fn output(key: KeyAlgorithm, item: u64, raw: Vec<u8>) -> Result<Vec<u
     let field = match key {
         KeyAlgorithm::EcdsaP256 => Some(32),
         KeyAlgorithm::EcdsaP384 => Some(48),
+        KeyAlgorithm::EcdsaP521 => Some(66),
         _ => None,
     };
     let wanted = field.map(|octets| 2 * octets).or(rsa_octets(key)).unwrap_or(64);
@@ -116,8 +115,9 @@ mod tests {
                 assert_eq!(input(algorithm, to_sign(length)).unwrap_err().class(), Class::Protocol);
             }
         }
-        assert!(input(SignatureAlgorithm::Ed25519, to_sign(16 << 10)).is_ok());
-        assert!(input(SignatureAlgorithm::Ed25519, to_sign((16 << 10) + 1)).is_err());
+        let most = SignatureAlgorithm::Ed25519.longest_message().unwrap();
+        assert!(input(SignatureAlgorithm::Ed25519, to_sign(most)).is_ok());
+        assert!(input(SignatureAlgorithm::Ed25519, to_sign(most + 1)).is_err());
     }
 
     #[test]
@@ -155,5 +155,8 @@ mod tests {
         assert!(output(KeyAlgorithm::Rsa3072, 1, vec![1; 384]).is_ok());
         assert!(output(KeyAlgorithm::Rsa3072, 1, vec![1; 383]).is_err());
         assert!(output(KeyAlgorithm::Ed25519, 1, vec![1; 64]).is_ok());
+        // r and s of 66 octets: the SEQUENCE around them has a long length.
+        let long = output(KeyAlgorithm::EcdsaP521, 1, vec![1; 132]).unwrap();
+        assert_eq!((long.len(), &long[..5]), (139, &[0x30, 0x81, 136, 0x02, 66][..]));
     }
 }

@@ -6,6 +6,8 @@ use crate::algorithm::KeyAlgorithm;
 pub(super) const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 /// secp384r1 as CKA_EC_PARAMS.
 pub(super) const P384: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22];
+/// secp521r1 as CKA_EC_PARAMS.
+pub(super) const P521: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23];
 /// The curve's name as PrintableString: what most modules take at generation (PKCS #11 v3.0, section 2.3.10).
 pub(super) const EDWARDS25519: &[u8] = b"\x13\x0cedwards25519";
 /// The other two ways to name the curve that modules give back: RFC 8410's id-Ed25519 and the older GNU arc.
@@ -22,6 +24,7 @@ pub(super) fn curve(params: &[u8]) -> Option<KeyAlgorithm> {
     match params {
         P256 => Some(KeyAlgorithm::EcdsaP256),
         P384 => Some(KeyAlgorithm::EcdsaP384),
+        P521 => Some(KeyAlgorithm::EcdsaP521),
         EDWARDS25519 => Some(KeyAlgorithm::Ed25519),
         other => ED25519_OIDS.contains(&other).then_some(KeyAlgorithm::Ed25519),
     }
@@ -47,6 +50,14 @@ pub(super) fn of_point(algorithm: KeyAlgorithm, ec_point: &[u8]) -> Result<Vec<u
             97,
             true,
         ),
+        KeyAlgorithm::EcdsaP521 => (
+            &[
+                0x30, 0x81, 0x9b, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b,
+                0x81, 0x04, 0x00, 0x23, 0x03, 0x81, 0x86, 0x00,
+            ],
+            133,
+            true,
+        ),
         KeyAlgorithm::Ed25519 => (&[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00], 32, false),
         KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => return Err("an RSA key has no point"),
     };
@@ -65,7 +76,8 @@ fn bare_point(ec_point: &[u8], length: u8) -> Option<&[u8]> {
     if ec_point.len() == wanted {
         return Some(ec_point);
     }
-    let bare = ec_point.strip_prefix(&[0x04, length])?;
+    let header: &[u8] = if length < 0x80 { &[0x04, length] } else { &[0x04, 0x81, length] };
+    let bare = ec_point.strip_prefix(header)?;
     (bare.len() == wanted).then_some(bare)
 }
 
@@ -106,7 +118,7 @@ pub(super) fn rsa_octets(algorithm: KeyAlgorithm) -> Option<usize> {
         KeyAlgorithm::Rsa2048 => Some(256),
         KeyAlgorithm::Rsa3072 => Some(384),
         KeyAlgorithm::Rsa4096 => Some(512),
-        KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 | KeyAlgorithm::Ed25519 => None,
+        KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 | KeyAlgorithm::EcdsaP521 | KeyAlgorithm::Ed25519 => None,
     }
 }
 
@@ -138,6 +150,19 @@ mod tests {
             assert!(of_point(algorithm, &wrapped[..wrapped.len() - 1]).is_err());
             assert!(of_point(algorithm, &[]).is_err());
         }
+    }
+
+    #[test]
+    fn the_long_point_of_p521_has_long_lengths() {
+        let mut bare = vec![0x04];
+        bare.resize(133, 0x11);
+        let wrapped = [&[0x04, 0x81, 133], bare.as_slice()].concat();
+        let spki = of_point(KeyAlgorithm::EcdsaP521, &bare).unwrap();
+        assert_eq!(spki, of_point(KeyAlgorithm::EcdsaP521, &wrapped).unwrap());
+        // 30 81 length, and 03 81 length 00 before the point.
+        assert_eq!(usize::from(spki[2]), spki.len() - 3);
+        assert_eq!(usize::from(spki[spki.len() - bare.len() - 2]), bare.len() + 1);
+        assert!(of_point(KeyAlgorithm::EcdsaP521, &[&[0x04, 133], bare.as_slice()].concat()).is_err());
     }
 
     #[test]
@@ -179,6 +204,7 @@ mod tests {
     #[test]
     fn curves_are_known_by_every_name_that_modules_use() {
         assert_eq!(curve(P256), Some(KeyAlgorithm::EcdsaP256));
+        assert_eq!(curve(P521), Some(KeyAlgorithm::EcdsaP521));
         assert_eq!(curve(&[0x06, 0x03, 0x2b, 0x65, 0x70]), Some(KeyAlgorithm::Ed25519));
         assert_eq!(curve(EDWARDS25519), Some(KeyAlgorithm::Ed25519));
         assert_eq!(curve(&[0x06, 0x03, 0x2b, 0x65, 0x71]), None);

@@ -66,6 +66,8 @@ pub enum PathFault {
     Validity,
     #[error("the certificate is a CA's where an end entity's belongs")]
     LeafIsCa,
+    #[error("its purposes are not serverAuth, clientAuth or both")]
+    Purposes,
     #[error("rustls-webpki refuses it for {usage}: {cause}")]
     Webpki { usage: &'static str, cause: String },
 }

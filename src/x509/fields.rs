@@ -1,10 +1,15 @@
 //! The fields of certificates and CRLs as values: what a plan intends and what a reader finds, in one type, so that
 //! "every field is as planned" is one comparison.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
+use super::name::holder_names;
+
 use crate::algorithm::SignatureAlgorithm;
-use crate::cbor::Bytes;
+use crate::cbor::{self, Bytes};
+use crate::digest::{Digest, Hasher};
 
 /// Every field of a certificate that coldroot issues (RFC 5280 §4.1, §4.2). Made twice, by hands that do not share code:
 /// by `policy` from the request and the profile, and by `x509` from the DER. Stored in plans: a change needs a new version.
@@ -72,6 +77,20 @@ pub enum GeneralName {
     Other(Bytes),
 }
 
+/// One digest for the names of a certificate, whatever their order: SHA-256 over the deterministic CBOR of its
+/// subjectAltName, sorted, each once, then of the names of its holder ([`holder_names`]) in the same way: a subject without
+/// alternative names counts as well.
+pub fn names_digest(subject: &[u8], san: &[GeneralName]) -> Digest {
+    let names: BTreeSet<&GeneralName> = san.iter().collect();
+    let holders: BTreeSet<String> =
+        holder_names(subject, san).into_iter().map(|name| name.to_ascii_lowercase()).collect();
+    let mut hasher = Hasher::default();
+    // A name is text or octets, which always encode.
+    names.iter().filter_map(|name| cbor::to_vec(name).ok()).for_each(|bytes| hasher.update(&bytes));
+    holders.iter().filter_map(|name| cbor::to_vec(name).ok()).for_each(|bytes| hasher.update(&bytes));
+    hasher.finish()
+}
+
 /// One PolicyInformation: the OID and, where there is one, the CPS URI.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -105,6 +124,34 @@ pub struct Revoked {
     pub date: i64,
     /// reasonCode; `None` when absent, never `Some(0)` (RFC 5280 §5.3.1).
     pub reason: Option<u8>,
+}
+
+/// Reasons of a revocation (RFC 5280 §5.3.1): the lasting ones, by number and name. `unspecified` is told by absence, 7 is
+/// unused, 8 belongs to delta CRLs, and a hold (6) could not be lifted in time by an offline signer.
+pub const REASONS: [(u8, &str); 7] = [
+    (1, "key-compromise"),
+    (2, "ca-compromise"),
+    (3, "affiliation-changed"),
+    (4, "superseded"),
+    (5, "cessation-of-operation"),
+    (9, "privilege-withdrawn"),
+    (10, "aa-compromise"),
+];
+/// The name of a revocation without a reasonCode.
+pub const UNSPECIFIED: &str = "unspecified";
+
+/// The name of a reasonCode; of its absence too.
+pub fn reason_name(reason: Option<u8>) -> &'static str {
+    let known = |code| REASONS.into_iter().find(|(number, _)| *number == code);
+    reason.and_then(known).map_or(UNSPECIFIED, |(_, name)| name)
+}
+
+/// The reasonCode of this name: `Some(None)` for `unspecified`, `None` for a name that is no lasting reason.
+pub fn reason_code(name: &str) -> Option<Option<u8>> {
+    match name {
+        UNSPECIFIED => Some(None),
+        _ => REASONS.into_iter().find(|(_, known)| *known == name).map(|(number, _)| Some(number)),
+    }
 }
 
 /// Key usage bits as [`CertFields::key_usage`] holds them (RFC 5280 §4.2.1.3).

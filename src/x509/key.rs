@@ -138,11 +138,12 @@ impl PublicKey {
         match self.kind {
             KeyKind::EcdsaP256 => Some(KeyAlgorithm::EcdsaP256),
             KeyKind::EcdsaP384 => Some(KeyAlgorithm::EcdsaP384),
+            KeyKind::EcdsaP521 => Some(KeyAlgorithm::EcdsaP521),
             KeyKind::Rsa { bits: 2048, .. } => Some(KeyAlgorithm::Rsa2048),
             KeyKind::Rsa { bits: 3072, .. } => Some(KeyAlgorithm::Rsa3072),
             KeyKind::Rsa { bits: 4096, .. } => Some(KeyAlgorithm::Rsa4096),
             KeyKind::Ed25519 => Some(KeyAlgorithm::Ed25519),
-            KeyKind::EcdsaP521 | KeyKind::Rsa { .. } => None,
+            KeyKind::Rsa { .. } => None,
         }
     }
 

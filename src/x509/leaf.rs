@@ -11,21 +11,24 @@ use super::error::{Error, PathFault};
 use super::fields::{CertFields, key_usage};
 use super::verify::{link, understood};
 
-/// id-kp-clientAuth (RFC 5280 §4.2.1.12).
+/// id-kp-serverAuth and id-kp-clientAuth (RFC 5280 §4.2.1.12).
+const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
 const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
 
 /// What CAs of ours sign with: each kind of key with the digest of its strength (see `KeyAlgorithm::signs_with`).
 static ACCEPTED: &[&dyn SignatureVerificationAlgorithm] = &[
     algorithms::ECDSA_P256_SHA256,
     algorithms::ECDSA_P384_SHA384,
+    algorithms::ECDSA_P521_SHA512,
     algorithms::RSA_PKCS1_2048_8192_SHA256,
     algorithms::RSA_PKCS1_2048_8192_SHA512,
     algorithms::ED25519,
 ];
 
 /// Verifies an end-entity certificate at a time (seconds since the epoch) with the issuing CA as trust anchor: signature, dates
-/// and serverAuth by rustls-webpki; clientAuth, which servers need as well, and, since webpki ignores them in an anchor, the issuer's key
-/// usage and validity and the key identifiers by rules of our own. Returns what the certificate says.
+/// and purpose by rustls-webpki; and, since webpki ignores them in an anchor, the issuer's key usage and validity and the
+/// key identifiers by rules of our own. The purposes must be serverAuth, clientAuth or both, whichever the profile says
+/// (the caller compares them with the plan). Returns what the certificate says.
 pub fn verify_leaf(certificate: &[u8], issuer_certificate: &[u8], time_unix: i64) -> Result<CertFields, Error> {
     let fields = read_certificate(certificate)?;
     let issuer = read_certificate(issuer_certificate)?;
@@ -48,12 +51,22 @@ pub fn verify_leaf(certificate: &[u8], issuer_certificate: &[u8], time_unix: i64
     let seconds = u64::try_from(time_unix).map_err(|_| PathFault::Validity)?;
     let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
     // One signature verification: webpki is asked about one purpose, the other is read.
-    leaf.verify_for_usage(ACCEPTED, std::slice::from_ref(&anchor), &[], time, KeyUsage::server_auth(), None, None)
-        .map_err(|e| refuse("serverAuth", e))?;
-    if !fields.eku.iter().any(|oid| oid == CLIENT_AUTH) {
-        return Err(
-            PathFault::Webpki { usage: "clientAuth", cause: "the purpose is not in the certificate".into() }.into()
-        );
-    }
+    let (usage, wanted) = purpose(&fields.eku)?;
+    leaf.verify_for_usage(ACCEPTED, std::slice::from_ref(&anchor), &[], time, wanted, None, None)
+        .map_err(|e| refuse(usage, e))?;
     Ok(fields)
+}
+
+/// What webpki is asked about, which takes a certificate without the extension, or with anyExtendedKeyUsage, for any purpose:
+/// such a one is refused here, and so is one with a purpose that no profile gives.
+fn purpose(eku: &[String]) -> Result<(&'static str, KeyUsage), PathFault> {
+    let has = |wanted: &str| eku.iter().any(|oid| oid == wanted);
+    if !eku.iter().all(|oid| oid == SERVER_AUTH || oid == CLIENT_AUTH) {
+        return Err(PathFault::Purposes);
+    }
+    match (has(SERVER_AUTH), has(CLIENT_AUTH)) {
+        (true, _) => Ok(("serverAuth", KeyUsage::server_auth())),
+        (false, true) => Ok(("clientAuth", KeyUsage::client_auth())),
+        (false, false) => Err(PathFault::Purposes),
+    }
 }

@@ -1,10 +1,14 @@
 //! Distinguished names (RFC 5280 §4.1.2.4): reading their values, and showing them to people.
 
+use std::net::IpAddr;
+
 use super::der::{self, DerFault, Element};
 use super::error::{Error, in_part};
+use super::fields::GeneralName;
 use crate::text::{Untrusted, escape, hex};
 
-const COMMON_NAME: &str = "2.5.4.3";
+pub(crate) const COMMON_NAME: &str = "2.5.4.3";
+pub(crate) const SERIAL_NUMBER: &str = "2.5.4.5";
 /// More attributes than this stand in no name.
 const MAX_ATTRIBUTES: usize = 64;
 
@@ -40,12 +44,54 @@ fn attributes(name: &[u8]) -> Result<Vec<Attribute<'_>>, Error> {
     Ok(found)
 }
 
-/// The values of commonName, in order.
-pub(crate) fn common_names(name: &[u8]) -> Result<Vec<Untrusted>, Error> {
-    let wanted = attributes(name)?.into_iter().filter(|attribute| attribute.kind == COMMON_NAME);
+/// The values of one type of attribute, in order.
+pub(crate) fn values(name: &[u8], kind: &str) -> Result<Vec<Untrusted>, Error> {
+    let wanted = attributes(name)?.into_iter().filter(|attribute| attribute.kind == kind);
     Ok(wanted
         .map(|attribute| Untrusted::new(text(&attribute.value).unwrap_or_else(|| hash_form(&attribute.value))))
         .collect())
+}
+
+/// The names by which the holder of a certificate is known, each once: the commonNames of the subject, then the dNSNames,
+/// IP addresses and URIs. A service's name (SRVName, xmppAddr) is the domain's. As they are written: who compares them
+/// ignores case, and who shows them escapes them.
+pub fn holder_names(subject: &[u8], san: &[GeneralName]) -> Vec<String> {
+    let common = values(subject, COMMON_NAME).unwrap_or_default().into_iter().map(|name| name.raw().to_owned());
+    let others = san.iter().filter_map(|name| match name {
+        GeneralName::Dns(text) | GeneralName::Uri(text) => Some(text.clone()),
+        GeneralName::Ip(octets) => ip_address(octets).map(|address| address.to_string()),
+        _ => None,
+    });
+    let mut names: Vec<String> = Vec::new();
+    for name in common.chain(others) {
+        if !names.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// The address of an iPAddress; `None` for octets that are none.
+pub fn ip_address(octets: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
+}
+
+/// An alternative name for people, safe for any output.
+pub fn general_name_text(name: &GeneralName) -> String {
+    match name {
+        // No host name has a space: one that has could pass for a name of another form.
+        GeneralName::Dns(n) if n.contains(' ') => format!("DNS {}", escape(n)),
+        GeneralName::Dns(n) => escape(n),
+        GeneralName::Srv(n) => format!("SRV {}", escape(n)),
+        GeneralName::XmppAddr(n) => format!("XMPP {}", escape(n)),
+        GeneralName::Email(n) => format!("mail {}", escape(n)),
+        GeneralName::Uri(n) => format!("URI {}", escape(n)),
+        GeneralName::Ip(octets) => {
+            ip_address(octets).map_or_else(|| format!("IP {}", escape(&hex(octets))), |a| format!("IP {a}"))
+        }
+        GeneralName::Other(der) => format!("other {}", escape(&hex(der))),
+    }
 }
 
 /// A Name for people, in the form of RFC 4514 (last attribute first), safe for any output. What cannot be read is shown in hex.
@@ -127,8 +173,27 @@ mod tests {
         // O=Acme, CN="a,b<ESC>": the comma cannot pass for a separator.
         let name = b"\x30\x21\x31\x0d\x30\x0b\x06\x03\x55\x04\x0a\x0c\x04Acme\x31\x10\x30\x0e\x06\x03\x55\x04\x03\x0c\x07a,b\x1b\xc3\xa9c";
         assert_eq!(name_text(name), "CN=a\\,b\\u{1b}\\u{e9}c,O=Acme");
-        assert_eq!(common_names(name).unwrap().first().unwrap().raw(), "a,b\u{1b}\u{e9}c");
+        assert_eq!(values(name, COMMON_NAME).unwrap().first().unwrap().raw(), "a,b\u{1b}\u{e9}c");
         assert_eq!(name_text(b"\x30\x00"), "");
         assert!(name_text(b"\x30\x02\x31\x00").starts_with("(no name"));
+    }
+
+    #[test]
+    fn a_holder_is_known_by_each_name_once() {
+        let cn = b"\x30\x0c\x31\x0a\x30\x08\x06\x03\x55\x04\x03\x0c\x01A";
+        let ip = |octets: &[u8]| GeneralName::Ip(crate::cbor::Bytes::from(octets));
+        let san = [
+            GeneralName::Dns("a".into()),
+            GeneralName::Dns("b.example".into()),
+            GeneralName::Srv("_x.c.example".into()),
+            ip(&[192, 0, 2, 1]),
+            ip(&[1, 2, 3]),
+            GeneralName::Uri("urn:x-y:z".into()),
+        ];
+        assert_eq!(holder_names(cn, &san), ["A", "b.example", "192.0.2.1", "urn:x-y:z"]);
+        assert_eq!(holder_names(b"\x30\x00", &[]), Vec::<String>::new());
+        let shown = san.each_ref().map(general_name_text);
+        assert_eq!(shown[2..], ["SRV _x.c.example", "IP 192.0.2.1", "IP 010203", "URI urn:x-y:z"]);
+        assert_eq!(ip_address(&[0; 16]).unwrap().to_string(), "::");
     }
 }

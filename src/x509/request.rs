@@ -6,7 +6,7 @@ use super::certificate::{Signed, algorithm_oid};
 use super::der::{self, DerFault, Element, context};
 use super::error::{Error, in_part};
 use super::extensions;
-use super::fields::GeneralName;
+use super::fields::{GeneralName, key_usage};
 use super::name;
 use super::verify::verify_signature;
 use crate::algorithm::SignatureAlgorithm;
@@ -14,6 +14,8 @@ use crate::text::Untrusted;
 
 const PART: &str = "request";
 const EXTENSION_REQUEST: &str = "1.2.840.113549.1.9.14";
+/// A BIT STRING of named bits, as keyUsage is; old tools still ask for it.
+const NETSCAPE_CERT_TYPE: &str = "2.16.840.1.113730.1.1";
 /// A request with a hundred names and an RSA-8192 key has under 8 KiB.
 pub const MAX_REQUEST: usize = 64 * 1024;
 const MAX_ATTRIBUTES: usize = 32;
@@ -33,8 +35,12 @@ pub struct Request {
     pub san: Option<Vec<GeneralName>>,
     /// The other extensions asked for, dotted, in order.
     pub other_extensions: Vec<String>,
+    /// Whether basicConstraints or keyUsage ask for a CA's certificate.
+    pub asks_for_ca: bool,
     /// The values of commonName in the subject, in order.
     pub common_names: Vec<Untrusted>,
+    /// The values of serialNumber (a device's, X.520 §6.2.9) in the subject, in order.
+    pub serial_numbers: Vec<Untrusted>,
     /// The whole request in DER.
     pub der: Vec<u8>,
 }
@@ -45,9 +51,12 @@ impl Request {
         if der_or_pem.len() > 2 * MAX_REQUEST {
             return Err(Error::TooLarge { part: PART, length: der_or_pem.len(), limit: MAX_REQUEST });
         }
-        // A request in DER has more than 127 octets, so its second octet is no ASCII: PEM text can never look like it.
+        // A request in DER has more than 127 octets, so its second octet is no ASCII and PEM text never looks like it; but for
+        // one of Ed25519 without names, where it is the exact length of the rest.
         let der = match der_or_pem {
-            [der::SEQUENCE, second, ..] if !second.is_ascii() => der_or_pem.to_vec(),
+            [der::SEQUENCE, second, rest @ ..] if !second.is_ascii() || rest.len() == usize::from(*second) => {
+                der_or_pem.to_vec()
+            }
             _ => unarmour(der_or_pem)?,
         };
         if der.len() > MAX_REQUEST {
@@ -88,7 +97,9 @@ impl Request {
             signature_algorithm_oid: algorithm_oid(signed.algorithm).map_err(&fault)?,
             san: None,
             other_extensions: Vec::new(),
-            common_names: name::common_names(subject)?,
+            asks_for_ca: false,
+            common_names: name::values(subject, name::COMMON_NAME)?,
+            serial_numbers: name::values(subject, name::SERIAL_NUMBER)?,
             der: der.to_vec(),
         };
         if let Some(attributes) = attributes
@@ -99,6 +110,8 @@ impl Request {
                     let names = extensions::read_general_names(extension.value);
                     request.san = Some(names.map_err(in_part("subjectAltName of the request"))?);
                 } else {
+                    readable(&extension)?;
+                    request.asks_for_ca |= of_a_ca(&extension);
                     request.other_extensions.push(extension.oid);
                 }
             }
@@ -121,6 +134,20 @@ impl Request {
     }
 }
 
+/// Extensions asked for are never copied, so what they say is not judged. But one that is known and cannot be read was damaged,
+/// or made by a program that should not be trusted with the rest.
+fn readable(extension: &extensions::Extension<'_>) -> Result<(), Error> {
+    let value = extension.value;
+    let read = match extension.oid.as_str() {
+        extensions::KEY_USAGE | NETSCAPE_CERT_TYPE => extensions::read_key_usage(value).map(drop),
+        extensions::EXT_KEY_USAGE => extensions::read_ext_key_usage(value).map(drop),
+        extensions::BASIC_CONSTRAINTS => extensions::read_basic_constraints(value).map(drop),
+        extensions::SUBJECT_KEY_IDENTIFIER => extensions::read_key_identifier(value).map(drop),
+        _ => Ok(()),
+    };
+    read.map_err(in_part("extensions of the request"))
+}
+
 /// The algorithm of a request's signature. For RSA the parameters may be absent as well as NULL: RFC 4055 §5 wants both
 /// accepted, and the requests of older Go programs leave them out. Certificates and CRLs of ours always have them.
 fn request_algorithm(identifier: &[u8]) -> Option<SignatureAlgorithm> {
@@ -131,6 +158,16 @@ fn request_algorithm(identifier: &[u8]) -> Option<SignatureAlgorithm> {
     };
     SignatureAlgorithm::from_identifier_der(identifier)
         .or_else(|| [RsaSha256, RsaSha384, RsaSha512].into_iter().find(without_parameters))
+}
+
+/// cA TRUE, or a key usage of CAs.
+fn of_a_ca(extension: &extensions::Extension) -> bool {
+    match extension.oid.as_str() {
+        extensions::BASIC_CONSTRAINTS => extensions::read_basic_constraints(extension.value).is_ok_and(|(ca, _)| ca),
+        extensions::KEY_USAGE => extensions::read_key_usage(extension.value)
+            .is_ok_and(|usage| usage & (key_usage::KEY_CERT_SIGN | key_usage::CRL_SIGN) != 0),
+        _ => false,
+    }
 }
 
 /// The Extensions of the one extensionRequest attribute; other attributes (challengePassword ...) are ignored.

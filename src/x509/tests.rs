@@ -105,6 +105,96 @@ fn each_defect_of_a_request_has_its_own_error() {
     assert!(matches!(Request::parse(&wrong_kind).unwrap().verify_possession(), Err(Error::AlgorithmOfKey { .. })));
 }
 
+/// One octet of the parts inside a request is wrong, and the whole is signed again: only a reader that looks finds it.
+#[test]
+fn damage_inside_a_request_is_found_though_its_signature_is_good() {
+    let key = Key::p256();
+    let good = || Csr::new(&key, &[dns("a.example")]);
+    let refused = |attributes: Vec<Vec<u8>>, what: &str| {
+        let verdict = Request::parse(&Csr { attributes, ..good() }.sign(&key));
+        assert!(matches!(verdict, Err(Error::Der { .. })), "{what}: {verdict:?}");
+    };
+    let kind = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0e".to_vec();
+    let list = seq(&[san(&[dns("a.example")])]);
+    let asked = |kind: Vec<u8>, values: Vec<u8>| vec![seq(&[kind, values])];
+    let extension_of = |parts: &[Vec<u8>]| vec![extension_request(&[seq(parts)])];
+    let (oid, value) = (tlv(0x06, b"\x55\x1d\x11"), tlv(0x04, &seq(&[dns("a.example")])));
+
+    refused(vec![tlv(0x40, &[kind.clone(), tlv(0x31, &list)].concat())], "the tag of an attribute");
+    refused(asked(tlv(0x07, &kind[2..]), tlv(0x31, &list)), "the tag of an attribute's identifier");
+    refused(asked(tlv(0x06, b"\x2a\x86"), tlv(0x31, &list)), "an attribute's identifier that does not end");
+    refused(asked(kind.clone(), tlv(0x32, &list)), "the tag of the values");
+    refused(asked(kind.clone(), tlv(0x31, &[])), "no value");
+    refused(asked(kind.clone(), tlv(0x31, &tlv(0x20, &list[2..]))), "the tag of the extensions");
+    refused(vec![seq(&[kind.clone(), tlv(0x31, &list), tlv(0x05, &[])])], "something after the values");
+    refused(extension_of(&[tlv(0x07, b"\x55\x1d\x11"), value.clone()]), "the tag of an extension's identifier");
+    refused(extension_of(&[tlv(0x06, b"\x80\x01"), value.clone()]), "an extension's identifier that is not minimal");
+    refused(extension_of(&[oid.clone(), tlv(0x05, &[])]), "the tag of an extension's value");
+    refused(extension_of(std::slice::from_ref(&oid)), "no value of an extension");
+    refused(extension_of(&[oid.clone(), value.clone(), value.clone()]), "two values of an extension");
+    for (kind, bad, what) in [
+        (&b"\x55\x1d\x11"[..], tlv(0x40, &dns("a.example")), "the tag of subjectAltName"),
+        (b"\x55\x1d\x11", seq(&[tlv(0xa9, b"")]), "an unknown form of name"),
+        (b"\x55\x1d\x11", [seq(&[dns("a.example")]), vec![0]].concat(), "something after subjectAltName"),
+        (b"\x55\x1d\x0f", b"\x04\x02\x01\x06".to_vec(), "the tag of keyUsage"),
+        (b"\x55\x1d\x0f", b"\x03\x02\x00\x06".to_vec(), "unused bits of keyUsage"),
+        (b"\x55\x1d\x13", b"\x30\x03\x01\x01\x01".to_vec(), "a BOOLEAN of basicConstraints"),
+        (b"\x55\x1d\x25", seq(&[]), "no purpose in extKeyUsage"),
+        (b"\x55\x1d\x0e", b"\x03\x02\x00\x06".to_vec(), "the tag of subjectKeyIdentifier"),
+        (b"\x60\x86\x48\x01\x86\xf8\x42\x01\x01", b"\x04\x02\x01\x06".to_vec(), "the tag of nsCertType"),
+    ] {
+        refused(vec![extension_request(&[extension(kind, &bad)])], what);
+    }
+    // A length inside that is one too small or too large, in each of the places.
+    let whole = good();
+    let info = whole.info();
+    let at = info.len() - tlv(0xa0, &whole.attributes.concat()).len() + 1;
+    let lengths: Vec<usize> = (at..info.len()).filter(|i| matches!(info[*i - 1], 0xa0 | 0x30 | 0x31 | 0x04)).collect();
+    assert!(lengths.len() >= 6, "{lengths:?}");
+    for place in lengths {
+        for change in [1u8, u8::MAX] {
+            let mut damaged = info.clone();
+            damaged[place] = damaged[place].wrapping_add(change);
+            let signature = tlv(0x03, &[&[0], key.sign(&damaged).as_slice()].concat());
+            let verdict = Request::parse(&seq(&[damaged, whole.algorithm.clone(), signature]));
+            assert!(matches!(verdict, Err(Error::Der { .. })), "length at {place}: {verdict:?}");
+        }
+    }
+    // Extensions that are asked for, whole and never copied, harm nobody; one that is unknown may hold anything.
+    let custom = extension(UNKNOWN, b"no DER");
+    let ca = extension(b"\x55\x1d\x13", b"\x30\x03\x01\x01\xff");
+    let usage = extension(b"\x55\x1d\x0f", b"\x03\x02\x01\x06");
+    let password = seq(&[b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09\x07".to_vec(), tlv(0x31, &tlv(0x0c, b"secret"))]);
+    let attributes = vec![password, extension_request(&[custom, ca, usage])];
+    let request = Request::parse(&Csr { attributes, ..good() }.sign(&key)).unwrap();
+    assert_eq!(request.other_extensions, ["1.2.3.4", "2.5.29.19", "2.5.29.15"]);
+    assert_eq!(request.verify_possession(), Ok(()));
+}
+
+#[test]
+fn pem_that_is_damaged_or_holds_more_is_refused() {
+    let key = Key::p256();
+    let der = Csr::new(&key, &[dns("a.example")]).sign(&key);
+    let pem =
+        |body: String| format!("-----BEGIN CERTIFICATE REQUEST-----\n{body}\n-----END CERTIFICATE REQUEST-----\n");
+    let base64 = |octets: &[u8]| data_encoding::BASE64.encode(octets);
+    assert!(Request::parse(pem(base64(&der)).as_bytes()).is_ok());
+    let more = [der.as_slice(), &[0; 4]].concat();
+    let fault = |octets: &[u8]| Request::parse(pem(base64(octets)).as_bytes()).unwrap_err();
+    assert_eq!(fault(&more), Error::Der { part: "request", fault: DerFault::Trailing });
+    assert_eq!(fault(&der[..der.len() / 2]), Error::Der { part: "request", fault: DerFault::Truncated });
+    for bad in [base64(&der) + "!", base64(&der) + "QUJD", base64(&der).replace('A', "="), String::new()] {
+        assert!(Request::parse(pem(bad).as_bytes()).is_err());
+    }
+    let two = pem(base64(&der)) + &pem(base64(&der));
+    assert!(matches!(Request::parse(two.as_bytes()), Err(Error::Pem(_))));
+    // The shortest there is, an Ed25519 key without names, has a length that looks like a letter.
+    let edwards = Key::ed25519();
+    let shortest = Csr { subject: seq(&[]), attributes: vec![], ..Csr::new(&edwards, &[]) }.sign(&edwards);
+    assert_eq!((shortest.len(), shortest.get(1)), (129, Some(&0x7f)));
+    assert_eq!(Request::parse(&shortest).unwrap().verify_possession(), Ok(()));
+}
+
 #[test]
 fn no_octet_of_a_request_can_be_changed_unseen() {
     let key = Key::p256();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::bundle::{self, NotARequest, table};
 use crate::config;
+use crate::prepare;
 use crate::text::escape;
 
 /// Why nothing was packed. Nothing is left behind after any of these.
@@ -35,6 +36,12 @@ pub enum Error {
     TableKind { path: PathBuf },
     #[error("{}, {cause}", shown(path))]
     Table { path: PathBuf, cause: table::Error },
+    #[error("{}, {cause}", shown(path))]
+    Revocations { path: PathBuf, cause: table::Error },
+    #[error("the list {} {cause}", shown(path))]
+    List { path: PathBuf, cause: prepare::ListError },
+    #[error("{} is not text", shown(path))]
+    NotText { path: PathBuf },
     #[error("{}, line {line}: request `{request}` has no file in {}", shown(table), shown(dir))]
     MissingFile { table: PathBuf, line: u64, request: String, dir: PathBuf },
     #[error("{}, line {line}: request `{request}` has several files: {}", shown(table), escape(&files.join(", ")))]
@@ -86,12 +93,19 @@ impl Error {
             }
             Error::UnknownProfile { .. } => "the hierarchy's [[profile]] sections are what there is".into(),
             Error::Read { .. } => "look at the path and the permissions".into(),
-            Error::NotRegular { .. } | Error::TooLarge { .. } => "take it out of the directory".into(),
+            Error::NotRegular { .. } => "give a regular file, or take it out of the directory".into(),
+            Error::TooLarge { limit, .. } if *limit == bundle::limits::LIST => {
+                "have the validator split the list over several files, and give each with --validations".into()
+            }
+            Error::TooLarge { .. } => "split it, or take it out of the directory".into(),
             Error::NoTable { .. } | Error::TwoTables { .. } => "say which table it is: --table FILE".into(),
             Error::TableKind { .. } => "a table is CSV (.csv) or TOML (.toml)".into(),
             Error::Table { .. } => {
                 format!("the columns are {}; names are separated by spaces", table::COLUMNS.join(","))
             }
+            Error::Revocations { .. } => format!("the columns are {}", table::REVOCATION_COLUMNS.join(",")),
+            Error::List { cause, .. } => return cause.hint(),
+            Error::NotText { .. } => "ssh-keygen -Y sign writes it beside the list".into(),
             Error::MissingFile { request, .. } => format!("it is called {request}.pem, .der, .csr or .req"),
             Error::ManyFiles { .. } => "leave the one that the validator has seen".into(),
             Error::Unlisted { .. } => "add its line to the table, or take the file out of the directory".into(),

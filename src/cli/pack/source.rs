@@ -1,4 +1,5 @@
-//! Where the requests come from: a table and a directory with one file for each of its rows.
+//! Where the items come from: a table and a directory with one file for each of its rows, validators' lists, a table of
+//! revocations.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -6,8 +7,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use crate::bundle::{Request, limits, request_der, table};
+use crate::bundle::{Request, Revocation, Validations, limits, request_der, table};
+use crate::cbor::Bytes;
 use crate::config::{Desk, Hierarchy};
+use crate::prepare;
 
 /// What a request's file may be called after its id.
 const KINDS: [&str; 4] = ["pem", "der", "csr", "req"];
@@ -82,23 +85,23 @@ pub fn table_path(given: Option<&Path>, dir: &Path) -> Result<PathBuf, Error> {
 
 /// The requests in the order of the table, one at a time.
 pub fn requests<'a>(
-    path: &'a Path,
+    path: PathBuf,
     mut files: Files,
     hierarchy: &'a Hierarchy,
     desk: &'a Desk,
 ) -> Result<impl Iterator<Item = Result<Request, Error>> + 'a, Error> {
-    let mut rows = rows(path)?;
+    let mut rows = rows(&path)?;
     let mut request = move |row: Option<Result<table::Row, table::Error>>| {
-        let Some(row) = row else { return files.must_be_done(path).map(|()| None) };
-        let row = row.map_err(|cause| Error::Table { path: path.to_path_buf(), cause })?;
+        let Some(row) = row else { return files.must_be_done(&path).map(|()| None) };
+        let row = row.map_err(|cause| Error::Table { path: path.clone(), cause })?;
         let (line, profile) = (row.line, row.profile.clone());
         if hierarchy.profile(&profile).is_none() {
-            return Err(Error::UnknownProfile { path: path.to_path_buf(), line, profile });
+            return Err(Error::UnknownProfile { path: path.clone(), line, profile });
         }
         if !desk.profiles.contains(&profile) {
-            return Err(Error::TableProfile { path: path.to_path_buf(), line, profile, desk: desk.id.clone() });
+            return Err(Error::TableProfile { path: path.clone(), line, profile, desk: desk.id.clone() });
         }
-        let csr = files.take(&row, path)?;
+        let csr = files.take(&row, &path)?;
         Ok(Some(row.into_request(csr)))
     };
     Ok(std::iter::from_fn(move || request(rows.next()).transpose()))
@@ -117,6 +120,33 @@ fn rows(path: &Path) -> Result<Rows, Error> {
         }
         _ => Err(Error::TableKind { path: path.to_path_buf() }),
     }
+}
+
+/// The validators' lists with their signatures, each judged as the station will: a list that would have the whole bundle
+/// refused there is refused here.
+pub fn lists(paths: &[PathBuf], hierarchy: &Hierarchy, now: i64) -> Result<Vec<Validations>, Error> {
+    let mut lists = Vec::new();
+    for path in paths {
+        let list = Bytes::from(read_bounded(path, limits::LIST)?);
+        let mut signature = path.clone().into_os_string();
+        signature.push(".sig");
+        let signature = PathBuf::from(signature);
+        let armored = String::from_utf8(read_bounded(&signature, limits::SIGNATURE)?);
+        let armored = armored.map_err(|_| Error::NotText { path: signature })?;
+        let validations = Validations { list, signature: armored };
+        prepare::verify_list(hierarchy, &validations, now)
+            .map_err(|cause| Error::List { path: path.clone(), cause })?;
+        lists.push(validations);
+    }
+    Ok(lists)
+}
+
+/// The rows of a table of revocations, one at a time.
+pub fn revocations(path: &Path) -> Result<impl Iterator<Item = Result<Revocation, Error>>, Error> {
+    let wrong = |path: &Path, cause| Error::Revocations { path: path.to_path_buf(), cause };
+    let rows = table::revocations(open_bounded(path, MAX_CSV)?).map_err(|cause| wrong(path, cause))?;
+    let path = path.to_path_buf();
+    Ok(rows.map(move |row| row.map_err(|cause| wrong(&path, cause))))
 }
 
 /// Opens a regular file that is not larger than `limit` octets.

@@ -37,8 +37,10 @@ impl Place {
             hierarchy: self.path("hierarchy.toml"),
             desk: "desk-1".into(),
             key: self.path("desk"),
-            requests: self.path("requests"),
+            requests: Some(self.path("requests")),
             table: None,
+            validations: Vec::new(),
+            revocations: None,
             sequence: 1,
             answers: None,
             release: None,
@@ -89,7 +91,7 @@ const ROW: &str = "a,xmpp-server,hostmaster@example.org,chat.example.org\n";
 #[test]
 fn the_committed_requests_are_packed_in_the_order_of_their_table() {
     let place = Place::new();
-    let args = PackArgs { requests: REQUESTS.into(), ..place.args() };
+    let args = PackArgs { requests: Some(REQUESTS.into()), ..place.args() };
     let report = pack_at(&args, NOW).unwrap();
     let octets = std::fs::read(&args.out).unwrap();
     assert_eq!((report.requests, report.octets), (18, octets.len() as u64));
@@ -119,11 +121,11 @@ fn requests_in_memory_are_sealed_too() {
         expires_days: 1,
         out: &out,
     };
-    let made = crate::requests::generate(20, 1).map(|request| Ok(request.unwrap()));
+    let made = crate::requests::generate(20, 1).map(|request| Ok(Item::Request(request.unwrap())));
     assert_eq!(seal.write(made).unwrap().requests, 20);
     assert_eq!(place.read(&out).1.len(), 20);
-    let foreign =
-        crate::requests::generate(1, 1).map(|request| Ok(Request { profile: "root".into(), ..request.unwrap() }));
+    let foreign = |request: bundle::Request| Ok(Item::Request(bundle::Request { profile: "root".into(), ..request }));
+    let foreign = crate::requests::generate(1, 1).map(|request| foreign(request.unwrap()));
     let out = place.path("second");
     assert!(matches!(Seal { out: &out, ..seal }.write(foreign), Err(Error::Profile { .. })));
     assert!(!out.exists());

@@ -1,0 +1,88 @@
+//! A planned and approved batch, and what must be true of it after it was stopped and run again.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use coldroot::audit::entry::{Body, CertificateIssued};
+use coldroot::plan::{Item, Plan};
+use coldroot::x509;
+
+use super::station::{COLDROOT, Run, Station};
+
+/// A station with a planned and approved batch.
+pub struct Batch {
+    pub station: Station,
+    pub plan: PathBuf,
+    pub approvals: Vec<PathBuf>,
+}
+
+impl Batch {
+    pub fn new(n: u64) -> Batch {
+        let station = Station::ready();
+        let plan = station.planned(&station.bundle(n, 1));
+        let approvals = station.approve(&plan);
+        Batch { station, plan, approvals }
+    }
+
+    pub fn copy(&self) -> Batch {
+        Batch { station: self.station.copy(), plan: self.plan.clone(), approvals: self.approvals.clone() }
+    }
+
+    pub fn args(&self) -> Vec<&str> {
+        self.station.sign_args(&self.plan, &self.approvals)
+    }
+
+    pub fn sign(&self) -> Run {
+        self.station.sign(&self.plan, &self.approvals)
+    }
+
+    pub fn issued(&self) -> Vec<CertificateIssued> {
+        let of_batch = |body| match body {
+            Body::Certificate(c) if c.subject_ca.is_none() => Some(c),
+            _ => None,
+        };
+        self.station.bodies().into_iter().filter_map(of_batch).collect()
+    }
+
+    /// Every certificate of the plan exactly once, in the log and in the release; nothing else; and both are good.
+    #[track_caller]
+    pub fn assert_exactly_once(&self) {
+        let mut plan = Plan::open(&self.station.dir().join(&self.plan)).unwrap();
+        let (issued, mut serials) = (self.issued(), BTreeSet::new());
+        // The last item is the first CRL of their CA.
+        assert_eq!(issued.len() as u64 + 1, plan.head().items, "one certificate for each request");
+        let Item::Crl(crl) = plan.item(issued.len() as u64).unwrap() else { panic!("the last item is no CRL") };
+        let crls = self.station.bodies().into_iter().filter(|b| matches!(b, Body::Crl(c) if c.ca == crl.ca)).count();
+        assert_eq!(crls, 1);
+        for (n, issued) in (0..).zip(&issued) {
+            let Item::Certificate(planned) = plan.item(n).unwrap() else { panic!("item {n} is no certificate") };
+            assert_eq!((issued.item, &issued.request, issued.plan), (n, &planned.request, plan.digest()));
+            assert_eq!(x509::tbs_of(&issued.der).unwrap(), planned.tbs.as_slice(), "item {n}");
+            assert!(serials.insert(planned.fields.serial.to_vec()), "a serial twice");
+        }
+        let bodies = self.station.bodies();
+        let mine = |body: &&Body| match body {
+            Body::Start(start) => start.plan == plan.digest(),
+            Body::End(end) => end.plan == plan.digest(),
+            Body::ReleaseWritten { release, .. } => *release == 3,
+            _ => false,
+        };
+        assert!(bodies.iter().filter(mine).count() >= 3, "start, end and receipt");
+        assert_eq!(bodies.iter().filter(|b| mine(b) && matches!(b, Body::Start(_))).count(), 1);
+        assert_eq!(bodies.iter().filter(|b| mine(b) && matches!(b, Body::End(_))).count(), 1);
+
+        self.station.check_log();
+        let key = self.station.verifier_key();
+        let args = ["check", "out/release-0003", "--verifier-key", &key, "--hierarchy", "hierarchy.toml"];
+        assert_eq!(self.station.run(&args).ok()["certificates"], issued.len());
+        let left = super::files(&self.station.path("out"));
+        assert!(!left.iter().any(|p| p.to_str().unwrap().contains(".part")), "{left:?}");
+        self.sign().fails(1, "carried out already");
+    }
+}
+
+/// strace, stopping the parent (its first thread, no other process) at the `when`-th of these calls.
+pub fn killed_at(station: &Station, args: &[&str], calls: &str, when: usize) -> Run {
+    let (trace, inject) = (format!("trace={calls}"), format!("inject={calls}:signal=KILL:when={when}"));
+    Run::of(&mut station.command_of("strace", &["-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject, COLDROOT], args))
+}

@@ -1,0 +1,43 @@
+//! What comes in from media: each file is copied once, bounded, and only the copy is read.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::media::{self, Name};
+
+use super::Failure;
+
+/// The largest bundle that is copied in: a million requests of a few kilobytes.
+pub const MAX_BUNDLE: u64 = 8 << 30;
+/// The largest plan that an officer's machine copies in.
+pub const MAX_PLAN: u64 = 16 << 30;
+
+/// A private copy of a file of a medium, called by its SHA-256; gone when this is dropped. A copy that a cut left behind is
+/// replaced by itself.
+pub struct Incoming(PathBuf);
+
+impl Incoming {
+    /// Copies a regular file of at most `limit` octets into `inbox`, which is made when it is missing.
+    pub fn take(path: &Path, limit: u64, inbox: &Path) -> Result<Incoming, Failure> {
+        let name = path.file_name().ok_or_else(|| {
+            Failure::usage(
+                format!("{} names no file", crate::text::path(path)),
+                "give the file itself, not its directory",
+            )
+        })?;
+        let name = Name::parse(&name.to_string_lossy())?;
+        let medium = media::open(path.parent().unwrap_or(Path::new(".")))?;
+        fs::create_dir_all(inbox).map_err(|e| Failure::io(inbox, e))?;
+        Ok(Incoming(media::copy_in(&medium, &name, limit, inbox)?.1))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,141 @@
+//! Certificates, CRLs and requests for people, every field; for machines the names besides as they are, whole.
+
+use serde_json::{Value, json};
+
+use crate::cli::{Answer, Failure};
+use crate::report::terminal::{Table, human_count, pairs};
+use crate::text::{escape, hex, hex_groups, utc};
+use crate::x509;
+use crate::x509::fields::{CertFields, CrlFields, GeneralName};
+
+/// Every field of a certificate, in words.
+pub(super) fn certificate_text(f: &CertFields) -> String {
+    let key = x509::PublicKey::from_spki(&f.spki).map_or_else(|e| e.to_string(), |k| k.kind().to_string());
+    let key = format!("{key}\nSHA-256 {}", hex_groups(&crate::digest::Digest::of(&f.spki).0));
+    let list = |items: &[String]| if items.is_empty() { "none".to_string() } else { items.join("\n") };
+    let policies: Vec<String> = f
+        .policies
+        .iter()
+        .map(|p| p.cps.as_ref().map_or_else(|| p.oid.clone(), |cps| format!("{} ({})", p.oid, escape(cps))))
+        .collect();
+    let ca = match &f.ca {
+        None => "no".to_string(),
+        Some(c) => c.path_len.map_or("yes, no path length limit".into(), |n| format!("yes, path length {n}")),
+    };
+    let octets = |o: &Option<crate::cbor::Bytes>| o.as_ref().map_or("none".to_string(), |b| hex(b));
+    pairs(&[
+        ("subject", x509::name_text(&f.subject)),
+        ("issuer", x509::name_text(&f.issuer)),
+        ("serial", hex(&f.serial)),
+        ("valid from", utc(f.not_before)),
+        ("valid until", utc(f.not_after)),
+        ("names", list(&names(&f.san))),
+        ("public key", key),
+        ("signature", f.signature.name().to_string()),
+        ("CA", ca),
+        ("key usage", key_usage(f.key_usage)),
+        ("extended usage", list(&f.eku.iter().map(|oid| eku(oid)).collect::<Vec<_>>())),
+        ("subject key id", octets(&f.ski)),
+        ("authority key id", octets(&f.aki)),
+        ("CRL at", list(&f.crl_urls.iter().map(|u| escape(u)).collect::<Vec<_>>())),
+        ("issuer cert at", list(&f.issuer_urls.iter().map(|u| escape(u)).collect::<Vec<_>>())),
+        ("policies", list(&policies)),
+        ("critical", list(&f.critical.iter().map(|oid| extension(oid)).collect::<Vec<_>>())),
+        ("not understood", list(&f.others)),
+    ])
+}
+
+pub(super) fn certificate_json(f: &CertFields) -> Value {
+    json!({
+        "subject": x509::name_text(&f.subject), "issuer": x509::name_text(&f.issuer), "serial": hex(&f.serial),
+        "not-before": utc(f.not_before), "not-after": utc(f.not_after), "names": names(&f.san), "subject-alt-name": f.san,
+        "ca": f.ca, "key-usage": key_usage(f.key_usage), "extended-key-usage": f.eku,
+        "spki-sha256": crate::digest::Digest::of(&f.spki).hex(), "crl-urls": f.crl_urls, "issuer-urls": f.issuer_urls,
+        "policies": f.policies, "subject-key-id": f.ski.as_ref().map(|b| hex(b)),
+        "authority-key-id": f.aki.as_ref().map(|b| hex(b)), "others": f.others, "signature": f.signature.name(), "critical": f.critical,
+    })
+}
+
+pub(super) fn crl_text(f: &CrlFields, rows: usize) -> String {
+    let mut text = pairs(&[
+        ("issuer", x509::name_text(&f.issuer)),
+        ("number", f.number.to_string()),
+        ("this update", utc(f.this_update)),
+        ("next update", utc(f.next_update)),
+        ("signature", f.signature.name().to_string()),
+        ("revoked", human_count(f.revoked.len() as u64)),
+    ]);
+    if !f.revoked.is_empty() {
+        let mut table = Table::new(&["serial", "revoked", "reason"]).limit(rows);
+        for r in &f.revoked {
+            table.row([hex(&r.serial), utc(r.date), r.reason.map_or("-".into(), |r| r.to_string())]);
+        }
+        text.push_str(&format!("\n{}", table.render()));
+    }
+    text
+}
+
+/// Subject alternative names for people.
+pub(super) fn names(san: &[GeneralName]) -> Vec<String> {
+    san.iter().map(x509::general_name_text).collect()
+}
+
+fn key_usage(bits: u16) -> String {
+    const NAMES: [&str; 9] = [
+        "digitalSignature",
+        "nonRepudiation",
+        "keyEncipherment",
+        "dataEncipherment",
+        "keyAgreement",
+        "keyCertSign",
+        "cRLSign",
+        "encipherOnly",
+        "decipherOnly",
+    ];
+    let set: Vec<&str> =
+        NAMES.iter().enumerate().filter(|(bit, _)| bits & (1 << bit) != 0).map(|(_, name)| *name).collect();
+    if set.is_empty() { "none".into() } else { set.join(", ") }
+}
+
+fn extension(oid: &str) -> String {
+    let name = match oid {
+        "2.5.29.14" => "subjectKeyIdentifier",
+        "2.5.29.15" => "keyUsage",
+        "2.5.29.17" => "subjectAltName",
+        "2.5.29.19" => "basicConstraints",
+        "2.5.29.30" => "nameConstraints",
+        "2.5.29.35" => "authorityKeyIdentifier",
+        "2.5.29.37" => "extKeyUsage",
+        _ => return escape(oid),
+    };
+    name.into()
+}
+
+fn eku(oid: &str) -> String {
+    match oid {
+        "1.3.6.1.5.5.7.3.1" => "serverAuth".into(),
+        "1.3.6.1.5.5.7.3.2" => "clientAuth".into(),
+        other => escape(other),
+    }
+}
+
+pub(super) fn request(der: &[u8]) -> Result<Answer, Failure> {
+    let request =
+        x509::Request::parse(der).map_err(|e| Failure::refused(e.to_string(), e.hint().unwrap_or_default()))?;
+    let possession = request.verify_possession().map_or_else(|e| format!("no: {e}"), |()| "yes".into());
+    let key = x509::PublicKey::from_spki(&request.spki).map_or_else(|e| e.to_string(), |k| k.kind().to_string());
+    let wanted = names(request.san.as_deref().unwrap_or_default());
+    let text = pairs(&[
+        ("subject", x509::name_text(&request.subject)),
+        ("names", if wanted.is_empty() { "none".into() } else { wanted.join("\n") }),
+        ("public key", key),
+        ("signed by its key", possession.clone()),
+    ]);
+    Ok(Answer::new(
+        format!("Certificate request\n\n{text}"),
+        json!({
+            "subject": x509::name_text(&request.subject), "names": wanted, "subject-alt-name": request.san,
+            "possession": possession,
+        }),
+    ))
+}

@@ -1,0 +1,66 @@
+//! The entries of a log, one a row.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::audit::entry::Body;
+use crate::cli::{Answer, Failure, offline};
+use crate::report::terminal::{Table, human_count};
+use crate::text::{escape, hex, utc};
+use crate::x509::fields::reason_name;
+
+pub(super) fn log(path: &Path, rows: usize) -> Result<Answer, Failure> {
+    let log = offline::read_log(path)?;
+    let mut table = Table::new(&["entry", "time", "what", "of"]);
+    let first = log.size().saturating_sub(rows as u64);
+    let mut json = Vec::new();
+    for entry in log.entries(first..log.size()) {
+        let (index, entry, _) = entry?;
+        let (what, of) = body_words(&entry.body);
+        json.push(json!({ "index": index, "time": utc(entry.time), "what": what, "of": of }));
+        table.row([index.to_string(), utc(entry.time), what.into(), of]);
+    }
+    let more = if first > 0 { format!("({first} earlier entries; --all shows them)\n") } else { String::new() };
+    let unsealed = log.size() - log.sealed_size();
+    let text = format!(
+        "Log {}: {} entries, {unsealed} of them not sealed yet\n\n{more}{}",
+        escape(log.origin()),
+        human_count(log.size()),
+        table.render()
+    );
+    Ok(Answer::new(
+        text,
+        json!({ "origin": log.origin(), "size": log.size(), "sealed": log.sealed_size(), "entries": json }),
+    ))
+}
+
+fn body_words(body: &Body) -> (&'static str, String) {
+    match body {
+        Body::Genesis(g) => ("genesis", escape(&g.name)),
+        Body::Open { mark_size, .. } => ("opened", format!("mark at {mark_size}")),
+        Body::PinTry { token } => ("PIN try", escape(token)),
+        Body::Login { token, serial, .. } => ("login", format!("{} serial {}", escape(token), escape(serial))),
+        Body::BundleReceived { bundle, count, revocations } => {
+            let items = format!("{count} items, {revocations} of them revocations");
+            ("bundle", format!("{} {} ({items})", escape(&bundle.desk), bundle.sequence))
+        }
+        Body::Planned { plan, items, refused, .. } => {
+            ("planned", format!("{} ({items} to do, {refused} refused)", &plan.hex()[..8]))
+        }
+        Body::Start(s) => {
+            ("start", format!("{} by {}, {} watching", &s.plan.hex()[..8], escape(&s.operator), escape(&s.witness)))
+        }
+        Body::KeyGenerated(k) => ("key made", format!("{} {}", escape(&k.key), k.algorithm)),
+        Body::Certificate(c) => {
+            ("certificate", escape(c.request.as_deref().or(c.subject_ca.as_deref()).unwrap_or_default()))
+        }
+        Body::Revoked(r) => ("revoked", format!("{} {} ({})", escape(&r.ca), hex(&r.serial), reason_name(r.reason))),
+        Body::Crl(c) => ("CRL", format!("{} number {}", escape(&c.ca), c.number)),
+        Body::Refused { request, check, .. } => ("refused", format!("{} ({})", escape(request), escape(check))),
+        Body::Void(v) => ("void", format!("{} {}", &v.plan.hex()[..8], escape(&v.reason))),
+        Body::End(e) => ("end", format!("{} release {}", &e.plan.hex()[..8], e.release)),
+        Body::ReleaseWritten { release, target, .. } => ("written", format!("release {release} as {}", escape(target))),
+        Body::Failure { what } => ("failure", escape(what)),
+    }
+}

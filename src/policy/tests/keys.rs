@@ -1,0 +1,89 @@
+//! RSA keys: three sizes, one exponent, and no weakness that can be seen from outside.
+
+use x509_parser::num_bigint::BigUint;
+
+use super::*;
+
+/// An RSA SubjectPublicKeyInfo. Nobody holds such a key: what is refused here is refused before a signature is looked at.
+fn rsa_spki(bits: usize, exponent: &[u8]) -> Vec<u8> {
+    let mut modulus = vec![0xb5; bits.div_ceil(8)];
+    modulus[0] = 1 << ((bits - 1) % 8);
+    rsa_spki_of(&modulus, exponent)
+}
+
+fn rsa_spki_of(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
+    let sign: &[u8] = if modulus[0] & 0x80 != 0 { &[0] } else { &[] };
+    let modulus = [sign, modulus].concat();
+    let key = seq(&[tlv(0x02, &modulus), tlv(0x02, exponent)]);
+    let algorithm = tlv(0x30, b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00");
+    seq(&[algorithm, tlv(0x03, &[&[0], key.as_slice()].concat())])
+}
+
+#[test]
+fn rsa_keys_have_one_of_three_sizes_and_one_exponent() {
+    let world = World::new();
+    let rsa = [KeyAlgorithm::Rsa2048, KeyAlgorithm::Rsa3072, KeyAlgorithm::Rsa4096];
+    let all = Profile { keys: rsa.to_vec(), ..profile(Base::TlsServer, None) };
+    let signer = Key::p256();
+    let check = |spki: Vec<u8>| {
+        let csr = Csr { spki, ..Csr::new(&signer, &[dns("a.example")]) }.sign(&signer);
+        world.judge_by(&all, &csr, &["a.example"]).unwrap_err().check
+    };
+    const USUAL: &[u8] = &[1, 0, 1];
+    // The lawful sizes go on to the next checks, which made-up moduli and a signature by another kind of key do not pass.
+    for bits in [2048, 3072, 4096] {
+        let next = check(rsa_spki(bits, USUAL));
+        assert!(matches!(next, Check::KeyQuality | Check::SignatureAlgorithm), "{bits}: {next}");
+    }
+    // The last one has 64 kbit, and more octets than a key may have at all.
+    for bits in [512, 1024, 2040, 2047, 2049, 2056, 3071, 3073, 4095, 4097, 8192, 16_384, 32_000, 65_536] {
+        assert_eq!(check(rsa_spki(bits, USUAL)), Check::KeySize, "{bits}");
+    }
+    // 3, 17, 65539, and one of 64 bits; then even ones, 1, and one of 4,096 bits.
+    for lawful in [&[3][..], &[17], &[1, 0, 3], &[0x7f, 255, 255, 255, 255, 255, 255, 255]] {
+        assert_eq!(check(rsa_spki(2048, lawful)), Check::KeyQuality, "{lawful:?}");
+    }
+    for broken in [&[2][..], &[1, 0, 0], &[1], &[0], &[0x7f; 512]] {
+        assert_eq!(check(rsa_spki(2048, broken)), Check::KeyEncoding, "{broken:?}");
+    }
+    // A profile that names one size takes that one alone.
+    let one = Profile { keys: vec![KeyAlgorithm::Rsa4096], ..all.clone() };
+    let key = Key::rsa_2048();
+    let refused = world.judge_by(&one, &request(&key, &[dns("a.example")]), &["a.example"]).unwrap_err();
+    assert!(refused.check == Check::KeySize && refused.reason.contains("(accepted: rsa-4096)"), "{refused}");
+    assert!(world.judge_by(&all, &request(&key, &[dns("a.example")]), &["a.example"]).is_ok());
+}
+
+#[test]
+fn weak_moduli_of_a_lawful_size_are_refused_by_their_weakness() {
+    let world = World::new();
+    let signer = Key::p256();
+    let reason = |modulus: &BigUint| {
+        assert_eq!(modulus.bits(), 2048);
+        let spki = rsa_spki_of(&modulus.to_bytes_be(), &[1, 0, 1]);
+        let csr = Csr { spki, ..Csr::new(&signer, &[dns("a.example")]) }.sign(&signer);
+        let refused = world.judge(&csr, &["a.example"]).unwrap_err();
+        assert_eq!(refused.check, Check::KeyQuality);
+        refused.reason
+    };
+    let odd = |from: u32| (from..752).filter(|n| (2..*n).all(|d| n % d != 0)).collect::<Vec<u32>>();
+    let rough = |n: &BigUint| odd(3).iter().all(|prime| n % prime != BigUint::from(0u32));
+    let next = |from: BigUint, step: &BigUint| {
+        let mut number = from;
+        while !rough(&number) {
+            number += step;
+        }
+        number
+    };
+    // Two factors that lie close together: Fermat's method.
+    let two = BigUint::from(2u32);
+    let p = next((BigUint::from(3u32) << 1022) + 1u32, &two);
+    let q = next(&p + 100u32, &two);
+    assert!(reason(&(&p * &q)).contains("close together"));
+    // A number that is 65537 modulo each of the first primes: ROCA.
+    let primorial = odd(3).into_iter().filter(|prime| *prime <= 167).fold(BigUint::from(1u32), |m, prime| m * prime);
+    let even = &primorial * 2u32;
+    let start = &even * ((BigUint::from(3u32) << 2046) / &even) + 65537u32;
+    assert!(reason(&next(start, &even)).contains("ROCA"));
+    assert!(reason(&((BigUint::from(1u32) << 2047) + 1u32)).contains("divisible by 3"));
+}

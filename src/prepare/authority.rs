@@ -1,0 +1,120 @@
+//! What a ceremony signs: CA certificates, revocations, CRLs.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+
+use crate::cbor::Bytes;
+use crate::config::{Act, Ca, Ceremony, Profile};
+use crate::digest::Digest;
+use crate::plan::{Certificate, Head, Item, KeyRef, Kind, PlanWriter};
+use crate::policy::{self, Asker, CaContext, IssuerFacts, Seen};
+use crate::tbs;
+
+use super::issuers::{Issuers, ca_keys};
+use super::known::KnownInLedger;
+use super::revocation::{Revocations, crl};
+use super::{Context, Error, certificate_bytes, finish, refused, window};
+
+/// The certificate plan of a ceremony, over these keys.
+pub(super) fn certificates(
+    context: &mut Context,
+    ceremony: &Ceremony,
+    keys: BTreeMap<String, KeyRef>,
+    dry_run: Option<Digest>,
+    out: &mut File,
+) -> Result<Head, Error> {
+    let mut writer = PlanWriter::new(Kind::Certificates, context.scratch)?;
+    let known = KnownInLedger(context.ledger, context.now);
+    let mut seen = Seen::new(&known, ca_keys(context.hierarchy, &keys));
+    let mut issuers = Issuers::new(context.ledger, keys.clone());
+    let mut revocations = Revocations::default();
+    let mut with_crl: Vec<String> = Vec::new();
+    let mut profiles: Vec<&Profile> = Vec::new();
+    for act in &ceremony.acts {
+        match act {
+            Act::Root { ca } | Act::Intermediate { ca } => {
+                let Some(declared) = context.hierarchy.ca(ca) else { continue };
+                if context.ledger.cas.contains_key(ca) {
+                    return Err(Error::Ca { ca: ca.clone(), what: "has its certificate already" });
+                }
+                let item = ca_certificate(context, declared, &mut issuers, &mut seen)?;
+                profiles.extend(context.hierarchy.profile(&declared.profile));
+                writer.item(&Item::Certificate(Box::new(item)))?;
+                // The first CRL of a CA stands in the plan of its first certificate (CA/Browser BR 4.9.7).
+                let asked = ceremony.acts.contains(&Act::Crl { ca: declared.issuer.clone() });
+                if !asked && !context.ledger.crls.contains_key(&declared.issuer) && !with_crl.contains(&declared.issuer)
+                {
+                    with_crl.push(declared.issuer.clone());
+                }
+            }
+            Act::Revoke { ca, serial, reason } => {
+                let taken = revocations.take(context, Asker::Station, Some(ca), serial, *reason);
+                taken.map_err(|r| refused(ca, r))?;
+                if !ceremony.acts.contains(&Act::Crl { ca: ca.clone() }) && !with_crl.contains(ca) {
+                    with_crl.push(ca.clone());
+                }
+            }
+            Act::Crl { ca } => with_crl.push(ca.clone()),
+            Act::GenerateKey { .. } | Act::Step { .. } => {}
+        }
+    }
+    for revoke in revocations.planned() {
+        writer.item(&Item::Revoke(revoke.clone()))?;
+        // One that goes with another, since they have the same key, may be another CA's.
+        if !with_crl.contains(&revoke.ca) {
+            with_crl.push(revoke.ca.clone());
+        }
+    }
+    for ca in with_crl {
+        let item = crl(context, &ca, &mut issuers, &revocations)?;
+        profiles.extend(context.hierarchy.ca(&ca).and_then(|c| context.hierarchy.profile(&c.profile)));
+        writer.item(&Item::Crl(Box::new(item)))?;
+    }
+    if writer.item_count() == 0 {
+        return Err(Error::Nothing("every key of this ceremony is made, and it has no act that signs"));
+    }
+    finish(context, writer, Kind::Certificates, None, dry_run, window(profiles.into_iter()), out)
+}
+
+fn ca_certificate(
+    context: &mut Context,
+    ca: &Ca,
+    issuers: &mut Issuers,
+    seen: &mut Seen,
+) -> Result<Certificate, Error> {
+    let key = issuers.key(ca)?;
+    let profile = context
+        .hierarchy
+        .profile(&ca.profile)
+        .ok_or(Error::Ca { ca: ca.id.clone(), what: "names no declared profile" })?;
+    let issuer = if ca.is_root() { None } else { Some(issuers.certifying(context, &ca.issuer)?) };
+    let signer = match ca.is_root() {
+        true => key.clone(),
+        false => {
+            let parent = context
+                .hierarchy
+                .ca(&ca.issuer)
+                .ok_or(Error::Ca { ca: ca.id.clone(), what: "names no declared issuer" })?;
+            issuers.key(parent)?
+        }
+    };
+    let subject = tbs::name(&ca.subject);
+    let serial = context.draw.serial();
+    let judged =
+        CaContext { profile, ca, subject: &subject, spki: &key.spki, issuer: issuer.as_ref(), sign_from: context.now };
+    let fields = policy::ca_fields(&judged, serial, seen).map_err(|r| refused(&ca.id, r))?;
+    let tbs = certificate_bytes(&ca.id, &fields)?;
+    let facts = IssuerFacts::planned(&fields, ca, &subject, &key.spki).map_err(|r| refused(&ca.id, r))?;
+    issuers.facts.insert(ca.id.clone(), facts);
+    Ok(Certificate {
+        act: if ca.is_root() { "root" } else { "intermediate" }.into(),
+        ca: ca.issuer.clone(),
+        subject_ca: Some(ca.id.clone()),
+        request: None,
+        profile: profile.id.clone(),
+        requester: None,
+        signer,
+        tbs: Bytes::from(tbs),
+        fields,
+    })
+}

@@ -1,0 +1,112 @@
+//! The CAs that a plan can issue under, and their keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::algorithm::KeyAlgorithm;
+use crate::cbor::Bytes;
+use crate::config::{Ca, Hierarchy};
+use crate::ledger::Ledger;
+use crate::plan::KeyRef;
+use crate::policy::IssuerFacts;
+use crate::{tbs, x509};
+
+use super::{Context, Error, refused};
+
+/// The keys on record, by id.
+pub(super) fn recorded_keys(ledger: &Ledger) -> BTreeMap<String, KeyRef> {
+    let key = |(id, k): (&String, &crate::audit::entry::KeyGenerated)| {
+        (id.clone(), key_ref(id, &k.token, &k.label, &k.cka_id, k.algorithm, &k.spki))
+    };
+    ledger.keys.iter().map(key).collect()
+}
+
+pub(super) fn key_ref(
+    key: &str,
+    token: &str,
+    label: &str,
+    cka_id: &Bytes,
+    algorithm: KeyAlgorithm,
+    spki: &Bytes,
+) -> KeyRef {
+    KeyRef {
+        key: key.into(),
+        token: token.into(),
+        label: label.into(),
+        cka_id: cka_id.clone(),
+        algorithm,
+        spki: spki.clone(),
+    }
+}
+
+/// The keys of the hierarchy's CAs, which no request may hold.
+pub(super) fn ca_keys<'k>(
+    hierarchy: &'k Hierarchy,
+    keys: &'k BTreeMap<String, KeyRef>,
+) -> impl Iterator<Item = (&'k str, &'k [u8])> {
+    hierarchy.cas.iter().filter_map(|ca| keys.get(&ca.key).map(|key| (ca.id.as_str(), key.spki.as_slice())))
+}
+
+/// The certificates of CAs that this plan can issue under: those on record, and those planned before in the same plan.
+pub(super) struct Issuers {
+    keys: BTreeMap<String, KeyRef>,
+    recorded: BTreeMap<String, Bytes>,
+    /// Those whose certificate is revoked.
+    revoked: BTreeSet<String>,
+    pub(super) facts: BTreeMap<String, IssuerFacts>,
+}
+
+impl Issuers {
+    pub(super) fn new(ledger: &Ledger, keys: BTreeMap<String, KeyRef>) -> Issuers {
+        let recorded: BTreeMap<String, Bytes> =
+            ledger.cas.iter().map(|(ca, (_, der))| (ca.clone(), der.clone())).collect();
+        let is_revoked = |der: &Bytes| {
+            let serial = x509::read_certificate(der).map(|fields| fields.serial);
+            serial.is_ok_and(|serial| ledger.issued(&serial).is_some_and(|issued| issued.revoked.is_some()))
+        };
+        let revoked = recorded.iter().filter(|(_, der)| is_revoked(der)).map(|(ca, _)| ca.clone()).collect();
+        Issuers { keys, recorded, revoked, facts: BTreeMap::new() }
+    }
+
+    pub(super) fn key(&self, ca: &Ca) -> Result<KeyRef, Error> {
+        self.keys
+            .get(&ca.key)
+            .cloned()
+            .ok_or(Error::Ca { ca: ca.id.clone(), what: "has no key yet; generate it first" })
+    }
+
+    /// Facts of an issuing CA, judged once: its certificate against its own issuer's and against the key in the token.
+    pub(super) fn facts(&mut self, context: &Context, id: &str) -> Result<IssuerFacts, Error> {
+        if let Some(facts) = self.facts.get(id) {
+            return Ok(facts.clone());
+        }
+        let unknown = Error::Ca { ca: id.into(), what: "has no certificate yet; issue it first" };
+        let (Some(ca), Some(der)) = (context.hierarchy.ca(id), self.recorded.get(id)) else { return Err(unknown) };
+        let mut chain = vec![der.as_slice()];
+        let mut at = ca;
+        while !at.is_root() {
+            let above = context.hierarchy.ca(&at.issuer).zip(self.recorded.get(&at.issuer));
+            let (parent, der) =
+                above.ok_or(Error::Ca { ca: id.into(), what: "has an issuer without a certificate" })?;
+            chain.push(der);
+            at = parent;
+        }
+        let (key, subject) = (self.key(ca)?, tbs::name(&ca.subject));
+        let facts =
+            IssuerFacts::from_certificate(&chain, ca, &subject, &key.spki, context.now).map_err(|r| refused(id, r))?;
+        self.facts.insert(id.into(), facts.clone());
+        Ok(facts)
+    }
+
+    /// Facts of a CA that is to certify something: a revoked one, or one below it, certifies nothing more.
+    pub(super) fn certifying(&mut self, context: &Context, id: &str) -> Result<IssuerFacts, Error> {
+        let facts = self.facts(context, id)?;
+        let mut at = context.hierarchy.ca(id);
+        while let Some(ca) = at {
+            if self.revoked.contains(&ca.id) {
+                return Err(Error::Ca { ca: ca.id.clone(), what: "is revoked and certifies nothing more" });
+            }
+            at = if ca.is_root() { None } else { context.hierarchy.ca(&ca.issuer) };
+        }
+        Ok(facts)
+    }
+}

@@ -1,0 +1,129 @@
+//! Revocations, and the CRLs that tell of them in the same plan.
+
+use std::collections::BTreeSet;
+
+use crate::algorithm::SignatureAlgorithm;
+use crate::cbor::Bytes;
+use crate::ledger::{CA_COMPROMISE, KEY_COMPROMISE};
+use crate::plan::{Crl, Revoke};
+use crate::policy::{self, Asker, CrlContext, IssuedFacts};
+use crate::x509::fields::Revoked;
+use crate::{tbs, x509};
+
+use super::issuers::Issuers;
+use super::{Context, Error, refused};
+
+/// What one plan revokes, in the order asked.
+#[derive(Default)]
+pub(super) struct Revocations {
+    planned: Vec<Revoke>,
+    serials: BTreeSet<Bytes>,
+    /// Those of them that somebody named.
+    asked: BTreeSet<Bytes>,
+}
+
+impl Revocations {
+    /// Judges one and takes it in. `ca`: the issuer that the asker names; a desk names none.
+    pub(super) fn take(
+        &mut self,
+        context: &Context,
+        asker: Asker,
+        ca: Option<&str>,
+        serial: &[u8],
+        reason: Option<u8>,
+    ) -> Result<(), policy::Refused> {
+        let on_record = context.ledger.issued(serial).filter(|issued| ca.is_none_or(|ca| *ca == *issued.ca));
+        let facts = on_record.map(|issued| IssuedFacts {
+            ca: &issued.ca,
+            desk: issued.desk.as_deref(),
+            not_after: issued.not_after,
+            of_ca: issued.of_ca,
+            revoked: issued.revoked.map(|(date, _)| date),
+        });
+        let serial = Bytes::from(serial.to_vec());
+        let twice = self.asked.contains(&serial);
+        policy::judge_revocation(asker, reason, facts.as_ref(), twice, context.now)?;
+        self.asked.insert(serial.clone());
+        self.plan(context, &serial, reason);
+        if matches!(reason, Some(KEY_COMPROMISE | CA_COMPROMISE)) {
+            // What makes one certificate of a key worthless makes all of them so.
+            for other in context.ledger.same_key(&serial) {
+                self.plan(context, &Bytes::from(other.clone()), reason);
+            }
+        }
+        Ok(())
+    }
+
+    /// Plans one that is on record and good, once.
+    fn plan(&mut self, context: &Context, serial: &Bytes, reason: Option<u8>) {
+        let good = context.ledger.issued(serial).filter(|i| i.revoked.is_none() && i.not_after >= context.now);
+        if let Some(issued) = good.filter(|_| self.serials.insert(serial.clone())) {
+            let (ca, serial) = (issued.ca.to_string(), serial.clone());
+            self.planned.push(Revoke { ca, serial, reason, date: context.now });
+        }
+    }
+
+    pub(super) fn planned(&self) -> &[Revoke] {
+        &self.planned
+    }
+
+    fn of(&self, ca: &str) -> impl Iterator<Item = Revoked> {
+        let mine = self.planned.iter().filter(move |revoke| revoke.ca == ca);
+        mine.map(|r| Revoked { serial: r.serial.clone(), date: r.date, reason: r.reason })
+    }
+}
+
+/// The next CRL of a CA: what stands on it by the ledger, and what this plan revokes.
+pub(super) fn crl(
+    context: &mut Context,
+    id: &str,
+    issuers: &mut Issuers,
+    revocations: &Revocations,
+) -> Result<Crl, Error> {
+    let ca = context.hierarchy.ca(id).ok_or(Error::Ca { ca: id.into(), what: "is not declared" })?;
+    let facts = issuers.facts(context, id)?;
+    let signer = issuers.key(ca)?;
+    let number = context.ledger.next_crl_number(id);
+    let judged = CrlContext {
+        issuer: &facts,
+        number,
+        last_number: context.ledger.crl_numbers.get(id).copied(),
+        this_update: context.now,
+        days: ca.crl_days,
+    };
+    let on_record = context.ledger.revoked(id).iter().map(|on| on.entry.clone());
+    let revoked = on_record.chain(revocations.of(id)).collect();
+    let fields = policy::crl_fields(&judged, revoked).map_err(|r| refused(id, r))?;
+    let what = format!("CRL {number} of CA {id}");
+    let tbs = tbs::crl(&fields).map_err(|cause| Error::Encode { what: what.clone(), cause })?;
+    let read =
+        x509::read_tbs_crl(&tbs).map_err(|e| Error::NotAsDecided { what: what.clone(), difference: e.to_string() })?;
+    if read != fields {
+        return Err(Error::NotAsDecided { what, difference: "a field differs".into() });
+    }
+    signable(id, fields.signature, tbs.len())?;
+    Ok(Crl { ca: id.into(), signer, tbs: Bytes::from(tbs), fields })
+}
+
+/// Said while it can still be helped: in the token a list that is too long would only fail.
+fn signable(ca: &str, algorithm: SignatureAlgorithm, length: usize) -> Result<(), Error> {
+    match algorithm.longest_message() {
+        Some(limit) if length > limit => Err(Error::TooLong { ca: ca.into(), length, limit }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_too_long_for_an_ed25519_key_is_not_planned() {
+        let limit = SignatureAlgorithm::Ed25519.longest_message().unwrap();
+        assert!(signable("a", SignatureAlgorithm::Ed25519, limit).is_ok());
+        assert!(signable("a", SignatureAlgorithm::EcdsaSha256, 20 * limit).is_ok());
+        let refused = signable("a", SignatureAlgorithm::Ed25519, limit + 1).unwrap_err();
+        assert!(matches!(&refused, Error::TooLong { ca, .. } if ca == "a"), "{refused}");
+        assert!(refused.hint().unwrap().contains("ECDSA"));
+    }
+}
