@@ -7,6 +7,8 @@ mod log;
 mod plans;
 #[path = "gate/process.rs"]
 mod process;
+#[path = "gate/releases.rs"]
+mod releases;
 #[path = "gate/station.rs"]
 mod station;
 #[path = "gate/voids.rs"]

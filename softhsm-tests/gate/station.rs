@@ -83,7 +83,12 @@ pub fn world() -> MutexGuard<'static, World> {
 
 impl World {
     fn build() -> World {
-        let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("gate");
+        World::build_in("gate")
+    }
+
+    /// A world of a test's own, whose log nobody else writes to.
+    pub fn build_in(name: &str) -> World {
+        let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _ = fs::remove_dir_all(&dir);
         let station = dir.join("station");
         for path in [&station, &dir.join("tokens"), &dir.join("people")] {
