@@ -1,6 +1,8 @@
 //! The gate against a parent that lies. Each attack is made on the real processes and real tokens of a station; it must be
 //! refused, and afterwards the tokens hold what they held before: no key made or destroyed, the same mark.
 
+#[path = "gate/forgery.rs"]
+mod forgery;
 #[path = "gate/log.rs"]
 mod log;
 #[path = "gate/plans.rs"]

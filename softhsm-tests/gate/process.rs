@@ -111,7 +111,7 @@ fn p08_a_pin_is_tried_once_in_a_process_even_when_the_next_one_would_be_right() 
 }
 
 /// A demonstration's station: its own, since the verbs want a log that folds.
-fn demo() -> (tempfile::TempDir, PathBuf) {
+pub fn demo() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let made = Command::new(EXE).args(["demo", "--plain", "--dir"]).arg(dir.path()).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));

@@ -83,12 +83,7 @@ pub fn world() -> MutexGuard<'static, World> {
 
 impl World {
     fn build() -> World {
-        World::build_in("gate")
-    }
-
-    /// A world of a test's own, whose log nobody else writes to.
-    pub fn build_in(name: &str) -> World {
-        let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("gate");
         let _ = fs::remove_dir_all(&dir);
         let station = dir.join("station");
         for path in [&station, &dir.join("tokens"), &dir.join("people")] {

@@ -1,18 +1,20 @@
 //! Whether the persons of a given hierarchy approved what a release holds: the statement made again from the plan on record,
-//! the signatures on record, and the bytes that were signed.
+//! the signatures on record, and the bytes that were signed; and whether the release says of itself what plan and log say.
 
 use crate::approval;
 use crate::audit::entry::{Approved, Body, CertificateIssued, CrlIssued, KeyGenerated, Revoked, Start, Void};
 use crate::audit::{View, artefact};
 use crate::config::Hierarchy;
 use crate::digest::Digest;
+use crate::ledger::Ledger;
 use crate::plan::{self, Plan};
 use crate::x509;
 
+use super::write::release_head;
 use super::{Error, Release};
 
-/// Checks plan, quorum and signed bytes of a release against its log and the reader's hierarchy.
-pub fn check(release: &Release, log: &View, hierarchy: &Hierarchy) -> Result<(), Error> {
+/// Checks plan, quorum, signed bytes and head of a release against its log and the reader's hierarchy.
+pub fn check(release: &Release, log: &View, ledger: &Ledger, hierarchy: &Hierarchy) -> Result<(), Error> {
     let failed = |check: &'static str, what: String| Error::Check { check, what };
     let missing = |what: &str| failed("approvals", format!("the log lacks {what}"));
     let path = log.dir().join(artefact::path(&release.head.plan));
@@ -21,9 +23,6 @@ pub fn check(release: &Release, log: &View, hierarchy: &Hierarchy) -> Result<(),
         return Err(failed("approvals", "the plan on record has another digest".into()));
     }
     let ends = Ends::of(&plan.digest(), log)?;
-    if ends.start.is_none() && ends.void.is_none() {
-        return Err(missing("the start of this release's plan"));
-    }
     let approvals = |approved: &[Approved]| -> Result<Vec<String>, Error> {
         let armored = |a: &Approved| log.artefact(&a.signature).map_err(|_| missing("an approval"));
         approved.iter().map(|a| Ok(String::from_utf8_lossy(&armored(a)?).into_owned())).collect()
@@ -36,6 +35,7 @@ pub fn check(release: &Release, log: &View, hierarchy: &Hierarchy) -> Result<(),
     if let Some(start) = &ends.start {
         judge(&plan::statement(plan.head(), &plan.digest()), &start.approvals, plan.head().sign_from)?;
     }
+    let begin = ends.begin().ok_or_else(|| missing("the start of this release's plan"))?;
     let expected = match &ends.void {
         None => plan.head().items,
         Some((time, void)) => {
@@ -44,9 +44,14 @@ pub fn check(release: &Release, log: &View, hierarchy: &Hierarchy) -> Result<(),
             void.done
         }
     };
-    if ends.done != expected || release.head.void != ends.void.map(|(_, void)| void.reason) {
+    if ends.done != expected {
         let what = format!("{} items of the plan are on record, {expected} were approved to be", ends.done);
         return Err(failed("approvals", what));
+    }
+    let state = ledger.plans.get(&plan.digest());
+    if release.head != release_head(plan.head(), plan.digest(), &begin, release.head.release, state) {
+        let what = "people, approvals, window, counts or another line of it are not what plan and log say";
+        return Err(failed("head", what.into()));
     }
     for entry in log.entries(0..log.size()) {
         let (_, entry, _) = entry?;
@@ -94,5 +99,14 @@ impl Ends {
             }
         }
         Ok(ends)
+    }
+
+    /// Who began it: its start, or its void if it was never started.
+    fn begin(&self) -> Option<Start> {
+        let voided = |(_, void): &(i64, Void)| {
+            let Void { plan, approvals, operator, witness, witness_time, .. } = void.clone();
+            Start { plan, approvals, operator, witness, witness_time }
+        };
+        self.start.clone().or_else(|| self.void.as_ref().map(voided))
     }
 }

@@ -9,7 +9,7 @@ use crate::x509;
 use super::Error;
 
 /// Folds the log, and compares each CRL with the revocations before it.
-pub fn check(log: &View) -> Result<(), Error> {
+pub fn check(log: &View) -> Result<Ledger, Error> {
     let failed = |what: String| Error::Check { check: "crl-entries", what };
     let mut ledger = Ledger::default();
     for entry in log.entries(0..log.size()) {
@@ -27,5 +27,5 @@ pub fn check(log: &View) -> Result<(), Error> {
         }
         ledger.add(index, &entry).map_err(|e| failed(e.to_string()))?;
     }
-    Ok(())
+    Ok(ledger)
 }

@@ -9,14 +9,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::audit::note::VerifierKey;
-use crate::audit::{self, Log, View, artefact, entry::Body};
+use crate::audit::{self, Log, View, artefact};
 use crate::cbor::{self, FrameError};
 use crate::config::Hierarchy;
 use crate::digest::Digest;
+use crate::ledger::Ledger;
 use crate::text::escape;
 use crate::{media, x509};
 
-use super::write::digest_of;
+use super::write::{digest_of, each_part};
 use super::*;
 
 /// The files of a release, and the most octets of each.
@@ -182,23 +183,16 @@ pub fn check(directory: &Path, trust: &Trust) -> Result<Checked, Error> {
     Ok(Checked { release, log, findings, _private: private })
 }
 
-/// What the log says about this release and its plan.
-struct OnRecord {
-    certificates: BTreeMap<Digest, (u64, Option<String>)>,
-    crls: BTreeSet<Digest>,
-    refusals: BTreeSet<(String, String, String)>,
-    revocations: BTreeSet<(u64, Bytes)>,
-    /// End-entity certificates, keys, refusals and revocations of this release's plan.
-    in_plan: (u64, u64, u64, u64),
-}
+/// The parts that the log gives for this release, by the digest of what stands in the container; taken out as they are met.
+type OnRecord = BTreeSet<Digest>;
 
 fn judge(release: &Release, log: &Path, trust: &Trust) -> Result<Findings, Error> {
     let failed = |check: &'static str, what: String| Error::Check { check, what };
     let report = audit::check::check(log, trust.verifier_key).map_err(|e| failed("log", e.to_string()))?;
     let log = Log::read(log)?;
     let genesis = log.genesis()?;
-    let record = on_record(release, &log)?;
-    crls::check(&log)?;
+    let ledger = crls::check(&log)?;
+    let mut record = on_record(release, &log, &ledger)?;
     if genesis.origin != release.head.origin {
         return Err(failed("origin", "the log is of another origin than the release".into()));
     }
@@ -210,7 +204,7 @@ fn judge(release: &Release, log: &Path, trust: &Trust) -> Result<Findings, Error
             return Err(failed("hierarchy", "the log was begun with another hierarchy file than the one given".into()));
         }
         Some(h) => {
-            approved::check(release, &log, h)?;
+            approved::check(release, &log, &ledger, h)?;
             compared.push("hierarchy, approvals".into());
         }
     }
@@ -228,53 +222,37 @@ fn judge(release: &Release, log: &Path, trust: &Trust) -> Result<Findings, Error
     };
     let cas = chain(release, &record, trust, &mut compared, &mut not_compared)?;
     findings.cas = cas.len() as u64;
-    release.parts(|part| judge_part(part, &record, &cas, trust.now, &mut findings))?;
-    if (findings.certificates, findings.keys, findings.refused, findings.revoked) != record.in_plan {
-        return Err(failed("counts", "the release does not hold what the log says its plan came to".into()));
+    release.parts(|part| judge_part(part, &mut record, &cas, trust.now, &mut findings))?;
+    if !record.is_empty() {
+        return Err(failed(
+            "counts",
+            format!("the release does not hold what the log says its plan came to: {} missing", record.len()),
+        ));
     }
     (findings.compared, findings.not_compared) = (compared, not_compared);
     Ok(findings)
 }
 
-fn on_record(release: &Release, log: &View) -> Result<OnRecord, Error> {
-    let mut record = OnRecord {
-        certificates: BTreeMap::new(),
-        crls: BTreeSet::new(),
-        refusals: BTreeSet::new(),
-        revocations: BTreeSet::new(),
-        in_plan: (0, 0, 0, 0),
-    };
-    let mut vouched = None;
-    for entry in log.entries(0..log.size()) {
-        let (index, entry, _) = entry?;
-        match entry.body {
-            Body::Certificate(c) => {
-                record.in_plan.0 += u64::from(c.plan == release.head.plan && c.request.is_some());
-                record.certificates.insert(Digest::of(&c.der), (index, c.request));
-            }
-            Body::Crl(c) => {
-                record.crls.insert(c.crl);
-            }
-            Body::Refused { plan, request, check, reason } if plan == release.head.plan => {
-                record.in_plan.2 += 1;
-                record.refusals.insert((request, check, reason));
-            }
-            Body::Revoked(r) if r.plan == release.head.plan => {
-                record.in_plan.3 += 1;
-                record.revocations.insert((index, r.serial));
-            }
-            Body::KeyGenerated(k) => record.in_plan.1 += u64::from(k.plan == release.head.plan),
-            Body::End(end) if end.release == release.head.release => vouched = Some((end.plan, end.manifest)),
-            _ => {}
-        }
-    }
-    match vouched == Some((release.head.plan, release.manifest)) {
-        true => Ok(record),
-        false => Err(Error::Check {
+fn on_record(release: &Release, log: &View, ledger: &Ledger) -> Result<OnRecord, Error> {
+    let plan = &release.head.plan;
+    let end = ledger.plans.get(plan).and_then(|state| state.end.as_ref());
+    if end.is_none_or(|(_, end)| (end.release, end.manifest) != (release.head.release, release.manifest)) {
+        return Err(Error::Check {
             check: "manifest-on-record",
             what: "no end entry of the log vouches for this manifest".into(),
-        }),
+        });
     }
+    let mut record = OnRecord::new();
+    each_part(log, ledger, plan, 0..log.size(), |part| {
+        record.insert(of_part(&part)?);
+        Ok(())
+    })?;
+    Ok(record)
+}
+
+fn of_part(part: &Part) -> Result<Digest, Error> {
+    let damaged = |e: cbor::Error| Error::Damaged { path: "release.cbor".into(), cause: e.to_string() };
+    Ok(Digest::of(&cbor::to_vec(part).map_err(damaged)?))
 }
 
 /// The CAs of the release, each verified under its issuer, up to the root that the reader gave.
@@ -289,9 +267,11 @@ fn chain(
     let mut cas: BTreeMap<String, Bytes> = BTreeMap::new();
     let mut parents: Vec<(String, String)> = Vec::new();
     release.parts(|part| {
+        let recorded = record.contains(&of_part(&part)?);
         if let Part::Ca { ca, parent, der, .. } = part {
-            if !record.certificates.contains_key(&Digest::of(&der)) {
-                return Err(failed("on-record", format!("the certificate of CA `{}` is not in the log", escape(&ca))));
+            if !recorded {
+                let what = format!("the log does not have the certificate of CA `{}` as it stands here", escape(&ca));
+                return Err(failed("on-record", what));
             }
             parents.push((ca.clone(), parent));
             cas.insert(ca, der);
@@ -315,22 +295,23 @@ fn chain(
     Ok(cas)
 }
 
+/// Judges a part: it must be one that the log gives, and stands here once; certificates and CRLs are verified.
 fn judge_part(
     part: Part,
-    record: &OnRecord,
+    record: &mut OnRecord,
     cas: &BTreeMap<String, Bytes>,
     now: i64,
     findings: &mut Findings,
 ) -> Result<(), Error> {
     let failed = |check: &'static str, what: String| Error::Check { check, what };
+    if !record.remove(&of_part(&part)?) {
+        let what = format!("the log does not have {} as it stands here, or it stands here twice", shown(&part));
+        return Err(failed("on-record", what));
+    }
     match part {
         Part::Ca { .. } => {}
-        Part::Certificate { request, ca, index, der, .. } => {
+        Part::Certificate { request, ca, der, .. } => {
             let shown = escape(&request);
-            if record.certificates.get(&Digest::of(&der)) != Some(&(index, Some(request))) {
-                let what = format!("the certificate of `{shown}` is not in the log where the release says");
-                return Err(failed("on-record", what));
-            }
             let issuer = cas.get(&ca).ok_or_else(|| failed("chain", format!("`{shown}`: its CA is missing")))?;
             // A release stays good after its certificates have expired: they are judged at the nearest day of their lives.
             let at = x509::read_certificate(&der).map_or(now, |f| now.clamp(f.not_before, f.not_after));
@@ -339,30 +320,26 @@ fn judge_part(
         }
         Part::Crl { ca, der, .. } => {
             let shown = escape(&ca);
-            if !record.crls.contains(&Digest::of(&der)) {
-                return Err(failed("on-record", format!("the CRL of CA `{shown}` is not in the log")));
-            }
             let issuer = cas.get(&ca).ok_or_else(|| failed("chain", format!("the CRL's CA `{shown}` is missing")))?;
             x509::verify_crl(&der, issuer).map_err(|e| failed("crl", format!("of CA `{shown}`: {e}")))?;
             findings.crls += 1;
         }
-        Part::Refused(r) => {
-            let shown = escape(&r.request);
-            if !record.refusals.contains(&(r.request, r.check, r.reason)) {
-                return Err(failed("on-record", format!("the refusal of `{shown}` is not in the log")));
-            }
-            findings.refused += 1;
-        }
-        Part::Revoked { serial, index, .. } => {
-            let shown = crate::text::hex(&serial);
-            if !record.revocations.contains(&(index, serial)) {
-                return Err(failed("on-record", format!("the revocation of serial {shown} is not in the log")));
-            }
-            findings.revoked += 1;
-        }
+        Part::Refused(_) => findings.refused += 1,
+        Part::Revoked { .. } => findings.revoked += 1,
         Part::Key { .. } => findings.keys += 1,
     }
     Ok(())
+}
+
+fn shown(part: &Part) -> String {
+    match part {
+        Part::Ca { ca, .. } => format!("the certificate of CA `{}`", escape(ca)),
+        Part::Certificate { request, .. } => format!("the certificate of `{}`", escape(request)),
+        Part::Crl { ca, number, .. } => format!("CRL {number} of CA `{}` as the newest,", escape(ca)),
+        Part::Refused(refusal) => format!("the refusal of `{}`", escape(&refusal.request)),
+        Part::Revoked { serial, .. } => format!("the revocation of serial {}", crate::text::hex(serial)),
+        Part::Key { key, .. } => format!("the key `{}`", escape(key)),
+    }
 }
 
 /// The size of a regular file; a device or a pipe is refused before it is opened.

@@ -12,6 +12,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use cap_std::fs::Dir;
@@ -56,33 +57,7 @@ pub fn prepare(out: &Path, basis: &Basis) -> Result<Digest, Error> {
     let head = plan.head().clone();
     let state = ledger.plans.get(&plan.digest());
     file.frame(&release_head(&head, plan.digest(), basis.start.1, release, state))?;
-    for (ca, (index, der)) in &ledger.cas {
-        let parent = ledger.issuers.get(ca).unwrap_or(ca).clone();
-        file.frame(&Part::Ca { ca: ca.clone(), parent, index: *index, der: der.clone() })?;
-    }
-    let mine = plan.digest();
-    for entry in log.entries(basis.start.0..basis.size) {
-        let (index, entry, _) = entry?;
-        match entry.body {
-            Body::Certificate(c) if c.plan == mine => {
-                if let Some(request) = c.request {
-                    file.frame(&Part::Certificate { request, ca: c.ca, profile: c.profile, index, der: c.der })?;
-                }
-            }
-            Body::KeyGenerated(k) if k.plan == mine => file.frame(&Part::Key { key: k.key, spki: k.spki, index })?,
-            Body::Revoked(r) if r.plan == mine => {
-                file.frame(&Part::Revoked { ca: r.ca, serial: r.serial, reason: r.reason, date: r.date, index })?;
-            }
-            Body::Refused { plan, request, check, reason } if plan == mine => {
-                file.frame(&Part::Refused(Refusal { request, check, reason }))?;
-            }
-            _ => {}
-        }
-    }
-    for (ca, crl) in &ledger.crls {
-        let der = Bytes::from(log.artefact(&crl.crl)?);
-        file.frame(&Part::Crl { ca: ca.clone(), number: crl.number, der })?;
-    }
+    each_part(log, ledger, &plan.digest(), basis.start.0..basis.size, |part| file.frame(&part))?;
     file.finish()?;
     let size = fs::metadata(&path).map_err(io(&path))?.len();
     let manifest = Manifest { origin: head.origin, release, size, digest: digest_of(&path)? };
@@ -91,6 +66,44 @@ pub fn prepare(out: &Path, basis: &Basis) -> Result<Digest, Error> {
     file.frame(&manifest)?;
     file.finish()?;
     Ok(Digest::of(&fs::read(&path).map_err(io(&path))?))
+}
+
+/// Every part of a release, in its order: the CAs of the ledger, what entries of the plan stand in this part of the log, and the
+/// newest CRLs. The writer writes them; the reader wants exactly them.
+pub(super) fn each_part(
+    log: &View,
+    ledger: &Ledger,
+    mine: &Digest,
+    entries: Range<u64>,
+    mut each: impl FnMut(Part) -> Result<(), Error>,
+) -> Result<(), Error> {
+    for (ca, (index, der)) in &ledger.cas {
+        let parent = ledger.issuers.get(ca).unwrap_or(ca).clone();
+        each(Part::Ca { ca: ca.clone(), parent, index: *index, der: der.clone() })?;
+    }
+    for entry in log.entries(entries) {
+        let (index, entry, _) = entry?;
+        match entry.body {
+            Body::Certificate(c) if c.plan == *mine => {
+                if let Some(request) = c.request {
+                    each(Part::Certificate { request, ca: c.ca, profile: c.profile, index, der: c.der })?;
+                }
+            }
+            Body::KeyGenerated(k) if k.plan == *mine => each(Part::Key { key: k.key, spki: k.spki, index })?,
+            Body::Revoked(r) if r.plan == *mine => {
+                each(Part::Revoked { ca: r.ca, serial: r.serial, reason: r.reason, date: r.date, index })?;
+            }
+            Body::Refused { plan, request, check, reason } if plan == *mine => {
+                each(Part::Refused(Refusal { request, check, reason }))?;
+            }
+            _ => {}
+        }
+    }
+    for (ca, crl) in &ledger.crls {
+        let der = Bytes::from(log.artefact(&crl.crl)?);
+        each(Part::Crl { ca: ca.clone(), number: crl.number, der })?;
+    }
+    Ok(())
 }
 
 /// A whole release in its staging directory, flushed, without its name. Dropped, it is removed.
@@ -221,7 +234,13 @@ fn staging(out: &Path, release: u64) -> PathBuf {
     out.join(format!("{}.part", directory_name(release)))
 }
 
-fn release_head(plan: &PlanHead, digest: Digest, start: &Start, release: u64, state: Option<&PlanState>) -> Head {
+pub(super) fn release_head(
+    plan: &PlanHead,
+    digest: Digest,
+    start: &Start,
+    release: u64,
+    state: Option<&PlanState>,
+) -> Head {
     Head {
         name: plan.name.clone(),
         origin: plan.origin.clone(),
