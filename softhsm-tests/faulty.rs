@@ -122,6 +122,25 @@ fn p02_a_wrong_signature_is_not_recorded_and_nothing_leaves() {
     day.mended();
 }
 
+#[test]
+fn p02_a_crl_with_a_wrong_signature_is_not_recorded_and_nothing_leaves() {
+    let day = Day::of("C_Sign:6=garble");
+    let plan = day.station.planned_by(&["--crl", "xmpp-1"]);
+    let approvals = day.station.approve(&plan);
+    let before = crls(&day.station);
+    day.station.sign(&plan, &approvals).fails(3, "is not what was planned");
+    assert_eq!(crls(&day.station), before);
+    assert!(!day.station.path("out/release-0003").exists());
+    mend(&day.station);
+    day.station.sign(&plan, &approvals).ok();
+    assert_eq!(crls(&day.station), before + 1);
+    day.station.check_log();
+}
+
+fn crls(station: &Station) -> usize {
+    station.bodies().iter().filter(|body| matches!(body, Body::Crl(_))).count()
+}
+
 // Errors, hangs and crashes
 
 /// Return values that say that token, module or session is in trouble: each time another worker may help.

@@ -141,3 +141,42 @@ fn p02_the_release_of_a_voided_plan_is_written_again_too() {
     assert!(tree(&station.path("out/release-0003")) == was);
     station.check_log();
 }
+
+#[test]
+fn p02_a_release_is_read_back_in_the_station_too() {
+    let station = Station::ready();
+    let kept = tree(&station.path("out/release-0002"));
+    let before = station.bodies().len();
+    for name in super::outgoing::FILES {
+        fs::remove_dir_all(station.path("out/release-0002")).unwrap();
+        // Under its name the file reads otherwise than it did before.
+        let lying = [station.path("out/release-0002").join(name)];
+        let run = station.tampered(&["read:poke_exit=@arg2=00:when=1"], &lying, &["release", "2"]);
+        run.fails(run.code, "it does not read back as written");
+        assert_ne!(run.code, 0);
+        assert_eq!(station.bodies().len(), before, "{name}: no receipt for what was not read back");
+    }
+    station.run(&["release", "2"]).ok();
+    assert!(tree(&station.path("out/release-0002")) == kept);
+}
+
+#[test]
+fn p02_what_lies_under_a_releases_name_is_compared_before_its_receipt() {
+    let station = Station::ready();
+    let plan = station.planned(&station.bundle(1, 1));
+    let approvals = station.approve(&plan);
+    let named = [station.path("out/release-0003/release.cbor")];
+    assert_ne!(station.tampered(&["fadvise64:signal=KILL"], &named, &station.sign_args(&plan, &approvals)).code, 0);
+    let receipts = || station.bodies().iter().filter(|b| matches!(b, Body::ReleaseWritten { release: 3, .. })).count();
+    for name in ["release.cbor", "log.cbor", "manifest.cbor"] {
+        let path = station.path("out/release-0003").join(name);
+        let octets = fs::read(&path).unwrap();
+        let changed = [&octets[..octets.len() - 1], &[octets[octets.len() - 1] ^ 1]].concat();
+        fs::write(&path, changed).unwrap();
+        station.sign(&plan, &approvals).fails(3, "is not the release on record");
+        assert_eq!(receipts(), 0, "{name}");
+        fs::write(&path, octets).unwrap();
+    }
+    station.sign(&plan, &approvals).ok();
+    assert_eq!(receipts(), 1);
+}

@@ -11,7 +11,7 @@ use super::harness::files;
 use super::harness::station::{COLDROOT, Run, Station};
 use super::{in_namespace, tree};
 
-const FILES: [&str; 4] = ["release.cbor", "log.cbor", "checkpoint", "manifest.cbor"];
+pub const FILES: [&str; 4] = ["release.cbor", "log.cbor", "checkpoint", "manifest.cbor"];
 /// What statfs says of a medium of 16 blocks of 4,096 octets, one of them free, in the words of a 64-bit little-endian machine.
 const ONE_BLOCK: &str = "fstatfs:poke_exit=@arg2=\
     9408f5f50000000000100000000000001000000000000000010000000000000001000000000000000000000000000000";
@@ -305,4 +305,6 @@ fn p02_the_order_of_writes_on_a_medium_is_the_law() {
     law.push("fsync release-0002".into());
     law.extend(FILES.map(|name| format!("fadvise64 {name}")));
     assert_eq!(calls, law);
+    let advice = text.lines().filter(|line| line.starts_with("fadvise64"));
+    assert!(advice.into_iter().all(|line| line.contains("POSIX_FADV_DONTNEED")), "{text}");
 }
