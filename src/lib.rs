@@ -18,9 +18,13 @@ pub mod gate;
 pub mod issue;
 pub mod ledger;
 pub mod media;
+#[cfg(feature = "station")]
+pub mod pin;
 pub mod plan;
 pub mod policy;
 pub mod prepare;
+#[cfg(feature = "station")]
+pub mod refusal;
 pub mod release;
 pub mod report;
 pub mod requests;
@@ -32,4 +36,6 @@ pub mod text;
 #[cfg(feature = "station")]
 pub mod token;
 pub mod wire;
+#[cfg(feature = "station")]
+pub mod workers;
 pub mod x509;

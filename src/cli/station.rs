@@ -9,8 +9,9 @@ use crate::audit::mark::{Mark, Standing};
 use crate::audit::{Log, Sealer};
 use crate::config::{self, Environment, Guard, Hierarchy};
 use crate::digest::Tagger;
-use crate::gate::{Gate, PinSource};
+use crate::gate::Gate;
 use crate::ledger::Ledger;
+use crate::pin::PinSource;
 use crate::sandbox;
 
 use super::{Failure, Globals, clock, failure::Code};

@@ -9,10 +9,11 @@ use std::process::{Child, Command, Stdio};
 use crate::audit::Sealer;
 use crate::cbor::Bytes;
 use crate::digest::Digest;
+use crate::pin::PinSource;
 use crate::token::ask::TokenFacts;
 use crate::wire;
 
-use super::message::{Outcome, PinSource, Proven, Reply, Request};
+use super::message::{Outcome, Proven, Reply, Request};
 
 /// Why the gate did not do it.
 #[derive(Debug, thiserror::Error)]

@@ -13,8 +13,8 @@ use crate::plan::{self, GenerateKey, Item, KeyRef, Plan};
 
 use super::MAX_CHUNK;
 use super::message::{Outcome, Proven, Reply};
-use super::refusal::Refusal;
 use super::server::Gate;
+use crate::refusal::Refusal;
 
 /// Messages of one key, with their item numbers; `true`: the hierarchy declares the key extractable.
 type Group = (KeyRef, bool, SignatureAlgorithm, Vec<(u64, Vec<u8>)>);

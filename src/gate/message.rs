@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::cbor::Bytes;
 use crate::digest::Digest;
+use crate::pin::PinSource;
+use crate::refusal::Refusal;
 use crate::token::ask::{KeyFacts, TokenFacts};
 
 /// A request of the parent. One request, one reply, in order.
@@ -50,16 +52,6 @@ pub struct Proven {
     pub inclusion: Vec<Digest>,
 }
 
-/// Where a PIN comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum PinSource {
-    /// The terminal, without echo.
-    Prompt,
-    /// A file descriptor that the gate inherits.
-    Fd(u32),
-}
-
 /// The reply.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -97,4 +89,10 @@ pub enum Outcome {
     Key(KeyFacts),
     /// Nothing is signed for it.
     Noted,
+}
+
+impl From<Refusal> for Reply {
+    fn from(Refusal { what, hint, halted }: Refusal) -> Reply {
+        Reply::Refused { what, hint, halted }
+    }
 }

@@ -11,14 +11,11 @@
 mod client;
 mod judge;
 mod message;
-mod pin;
-mod refusal;
 mod server;
-mod workers;
 
 pub use client::{Error, Gate};
 pub use judge::recorded;
-pub use message::{Outcome, PinSource, Proven, Reply, Request};
+pub use message::{Outcome, Proven, Reply, Request};
 pub use server::run_gate;
 
 /// The most items one `Do` may name: one chunk of the order of writes.

@@ -13,14 +13,14 @@ use crate::audit::{mark::Mark, merkle, note};
 use crate::cbor::Bytes;
 use crate::config::{Backup, Environment, Hierarchy, Token};
 use crate::digest::Digest;
+use crate::pin::{self, PinSource};
 use crate::plan::{self, GenerateKey, KeyRef, Plan};
+use crate::refusal::Refusal;
 use crate::token::ask::{KeyFacts, TokenFacts};
 use crate::wire;
+use crate::workers::Workers;
 
-use super::message::{PinSource, Reply, Request};
-use super::pin;
-use super::refusal::Refusal;
-use super::workers::Workers;
+use super::message::{Reply, Request};
 
 /// The label of the data object beside the audit key.
 const MARK_LABEL: &str = "coldroot mark";
@@ -40,12 +40,12 @@ pub fn run_gate() -> i32 {
     let Ok(Request::Hello { station, now, pins }) = wire::receive(&mut socket) else { return 1 };
     let mut gate = match Gate::open(station, now, pins) {
         Ok(gate) => gate,
-        Err(refusal) => return i32::from(wire::send(&mut socket, &refusal.reply()).is_err()),
+        Err(refusal) => return i32::from(wire::send(&mut socket, &Reply::from(refusal)).is_err()),
     };
     let mut reply = Reply::Welcome { hierarchy: gate.hierarchy.digest };
     while wire::send(&mut socket, &reply).is_ok() && !matches!(reply, Reply::Bye) {
         let Ok(request) = wire::receive::<Request>(&mut socket) else { break };
-        reply = gate.answer(request).unwrap_or_else(Refusal::reply);
+        reply = gate.answer(request).unwrap_or_else(Reply::from);
     }
     gate.workers.close();
     0

@@ -1,6 +1,4 @@
-//! Why the gate does not do what it was asked.
-
-use super::message::Reply;
+//! Why the gate, its workers or the PIN entry do not do what was asked.
 
 /// A refusal, or a halt. It crosses to the parent, so it never holds a PIN.
 #[derive(Debug)]
@@ -24,10 +22,6 @@ impl Refusal {
     /// The parent asked for something that no honest parent asks for.
     pub fn bug(what: &str) -> Refusal {
         Refusal { what: what.into(), hint: None, halted: false }
-    }
-
-    pub(super) fn reply(self) -> Reply {
-        Reply::Refused { what: self.what, hint: self.hint, halted: self.halted }
     }
 }
 

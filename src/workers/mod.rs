@@ -14,7 +14,7 @@ use crate::token::{
     client::{self, Worker},
 };
 
-use super::refusal::Refusal;
+use crate::refusal::Refusal;
 
 /// How often a question is asked, each time of a new worker.
 const TRIES: u32 = 3;

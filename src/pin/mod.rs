@@ -7,16 +7,26 @@ use std::path::Path;
 
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{Resource, Rlimit, setrlimit};
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
 use crate::config::{Environment, Guard};
 use crate::secret::Secret;
 
-use super::message::PinSource;
-use super::refusal::Refusal;
+use crate::refusal::Refusal;
 
 /// PKCS #11 leaves the bound to the token; no token takes more.
 const MAX_PIN: usize = 255;
+
+/// Where a PIN comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum PinSource {
+    /// The terminal, without echo.
+    Prompt,
+    /// A file descriptor that the gate inherits.
+    Fd(u32),
+}
 
 /// Fetches one PIN. `what` names it in the prompt; `file` is the rehearsal's PIN file.
 pub fn fetch(what: &str, source: &PinSource, file: Option<&Path>, environment: Environment) -> Result<Secret, Refusal> {
