@@ -10,6 +10,7 @@ pub mod client;
 mod attributes;
 mod data;
 mod fault;
+mod ffi;
 mod keys;
 mod module;
 mod pool;

@@ -2,14 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::context::Pkcs11;
 use cryptoki::error::Error as Cryptoki;
 use cryptoki::session::UserType;
-use cryptoki::slot::{Slot, TokenInfo};
+use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
+use cryptoki_sys::{
+    CK_TOKEN_INFO, CK_ULONG, CKF_PROTECTED_AUTHENTICATION_PATH, CKF_TOKEN_INITIALIZED, CKF_USER_PIN_COUNT_LOW,
+    CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_LOCKED,
+};
 
 use super::ask::TokenFacts;
 use super::fault::{Doing, Fault, Result};
+use super::ffi::{self, Functions};
 use crate::secret::Secret;
 
 /// The label of C_InitToken: 32 octets, padded with blanks.
@@ -19,6 +24,7 @@ const LONGEST_TOKEN_LABEL: usize = 32;
 /// initialised again; sessions must be gone by then.
 pub(super) struct Module {
     pub(super) pkcs11: Pkcs11,
+    functions: Functions,
     finalised: bool,
     path: PathBuf,
     description: String,
@@ -31,7 +37,7 @@ pub(super) struct Token {
     /// CKF_PROTECTED_AUTHENTICATION_PATH: the PIN can be typed at the token itself.
     pub(super) keypad: bool,
     /// CK_TOKEN_INFO's limits for a PIN, in octets.
-    pin_octets: (usize, usize),
+    pin_octets: (CK_ULONG, CK_ULONG),
 }
 
 impl Module {
@@ -48,8 +54,9 @@ impl Module {
             Cryptoki::Pkcs11(rv, _) => Fault::Token { doing: "asking the module for its functions", rv },
             other => Fault::Answer { doing: "loading the module", cause: other.to_string() },
         })?;
-        pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).doing("initialising the module")?;
-        let mut module = Module { pkcs11, finalised: false, path: path.into(), description: String::new() };
+        let functions = Functions::of(path).doing("asking the module for its functions")?;
+        ffi::initialize(&pkcs11, None).doing("initialising the module")?;
+        let mut module = Module { pkcs11, functions, finalised: false, path: path.into(), description: String::new() };
         let info = module.pkcs11.get_library_info().doing("asking the module who it is")?;
         module.description = format!("{} {}", trimmed(info.library_description()), info.library_version());
         Ok(module)
@@ -61,7 +68,7 @@ impl Module {
         let seen = slots.len();
         let tokens: Vec<Token> = slots
             .into_iter()
-            .filter_map(|slot| self.pkcs11.get_token_info(slot).ok().map(|info| self.token(slot, &info)))
+            .filter_map(|slot| self.functions.token_info(slot).ok().map(|info| self.token(slot, &info)))
             .collect();
         let unreadable = seen - tokens.len();
         Ok((tokens, unreadable))
@@ -92,7 +99,7 @@ impl Module {
 
     /// Asks the token again what it says of itself: PIN counters change with each try.
     pub(super) fn refresh(&self, slot: Slot) -> Result<Token> {
-        let info = self.pkcs11.get_token_info(slot).doing("asking the token for its state")?;
+        let info = self.functions.token_info(slot).doing("asking the token for its state")?;
         Ok(self.token(slot, &info))
     }
 
@@ -140,20 +147,21 @@ impl Module {
         session.close().doing("closing a session")
     }
 
-    fn token(&self, slot: Slot, info: &TokenInfo) -> Token {
+    fn token(&self, slot: Slot, info: &CK_TOKEN_INFO) -> Token {
+        let flag = |flag| info.flags & flag != 0;
         let facts = TokenFacts {
-            label: trimmed(info.label()),
-            serial: trimmed(info.serial_number()),
-            manufacturer: trimmed(info.manufacturer_id()),
-            model: trimmed(info.model()),
+            label: padded(&info.label),
+            serial: padded(&info.serialNumber),
+            manufacturer: padded(&info.manufacturerID),
+            model: padded(&info.model),
             module: self.description.clone(),
-            initialised: info.token_initialized(),
-            pin_count_low: info.user_pin_count_low(),
-            pin_final_try: info.user_pin_final_try(),
-            pin_locked: info.user_pin_locked(),
+            initialised: flag(CKF_TOKEN_INITIALIZED),
+            pin_count_low: flag(CKF_USER_PIN_COUNT_LOW),
+            pin_final_try: flag(CKF_USER_PIN_FINAL_TRY),
+            pin_locked: flag(CKF_USER_PIN_LOCKED),
         };
-        let pin_octets = (info.min_pin_length(), info.max_pin_length());
-        Token { slot, facts, keypad: info.protected_authentication_path(), pin_octets }
+        let pin_octets = (info.ulMinPinLen, info.ulMaxPinLen);
+        Token { slot, facts, keypad: flag(CKF_PROTECTED_AUTHENTICATION_PATH), pin_octets }
     }
 }
 
@@ -169,7 +177,7 @@ impl Token {
     /// A PIN in the form that C_InitToken and C_InitPIN want, if the token says that it takes it. The copy is made at its
     /// exact length: nothing is left behind by growing it, and AuthPin zeroes itself.
     fn pin(&self, whose: &'static str, pin: &Secret) -> Result<AuthPin> {
-        let (least, most) = self.pin_octets;
+        let [least, most] = [self.pin_octets.0, self.pin_octets.1].map(|n| usize::try_from(n).unwrap_or(usize::MAX));
         // Some modules report a longest PIN of 0 and mean that they do not say.
         let most = if most == 0 { usize::MAX } else { most };
         if pin.is_empty() || pin.len() < least || pin.len() > most {
@@ -180,7 +188,12 @@ impl Token {
     }
 }
 
-/// Fields of CK_TOKEN_INFO are padded with blanks, by some modules with NULs.
+/// A field of CK_TOKEN_INFO; octets that are not UTF-8 become replacement characters, which no hierarchy has.
+fn padded(field: &[u8]) -> String {
+    trimmed(&String::from_utf8_lossy(field))
+}
+
+/// Such fields are padded with blanks, by some modules with NULs.
 fn trimmed(text: &str) -> String {
     text.trim_end_matches([' ', '\0']).to_owned()
 }
