@@ -6,6 +6,8 @@
 mod harness;
 #[path = "faulty/machine.rs"]
 mod machine;
+#[path = "faulty/module.rs"]
+mod module;
 
 use std::fs;
 use std::path::PathBuf;
