@@ -17,13 +17,14 @@ use crate::report::terminal::{duration, human_count, pairs};
 use crate::requests;
 use crate::text::{escape, hex_groups};
 
-use super::init::{InitArgs, TokenVerb, init, token};
+use super::init::{InitArgs, init};
 use super::offline::{ApproveArgs, UnpackArgs, approve_quietly, unpack};
 use super::pack::{PackArgs, Seal, pack};
 use super::people::People;
 use super::plan::{PlanArgs, plan};
 use super::show::refusal_list;
 use super::sign::{SignArgs, sign};
+use super::token::{TokenVerb, token};
 use super::{Answer, Failure, Globals, clock};
 
 /// Runs a demonstration.

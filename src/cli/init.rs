@@ -1,39 +1,22 @@
-//! `token init` and `init`: the station's beginning.
+//! `init`: the station's beginning.
 
 use std::fs;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde_json::json;
 
 use crate::approval::quorate;
 use crate::audit::Log;
 use crate::audit::entry::{Body, Entry, Genesis};
 use crate::audit::mark::{Mark, Standing};
-use crate::config::TokenUri;
 use crate::gate::{Gate, recorded};
 use crate::plan::init_statement;
 use crate::report::terminal::pairs;
-use crate::token::ask::TokenFacts;
 
 use super::approvals::read_signatures;
 use super::station::{Station, fold, seal};
 use super::{Answer, Failure, Globals};
-
-/// Tokens.
-#[derive(Subcommand)]
-pub enum TokenVerb {
-    /// Rehearsals: initialise the free token of a module and print the serial for hierarchy.toml
-    #[command(after_help = "Example:\n  coldroot --station demo token init --token main")]
-    Init {
-        /// The token's id in the hierarchy, where it has no serial yet
-        #[arg(long, value_name = "ID")]
-        token: String,
-    },
-    /// List the tokens that a module shows: label, serial, state
-    #[command(after_help = "Example:\n  coldroot --station demo token list")]
-    List,
-}
 
 /// Begins a station.
 #[derive(Args)]
@@ -44,66 +27,6 @@ pub struct InitArgs {
     /// An officer's signature over the init statement; give one for each
     #[arg(long, value_name = "FILE")]
     pub approval: Vec<PathBuf>,
-}
-
-pub fn token(globals: &Globals, verb: TokenVerb) -> Result<Answer, Failure> {
-    let station = Station::load(globals)?;
-    match verb {
-        TokenVerb::Init { token } => {
-            let mut gate = station.start_gate()?;
-            let facts = gate.init_token(&token)?;
-            gate.close()?;
-            let uri = uri(&facts);
-            let text = format!(
-                "Token `{token}` is initialised. Write this into its [[token]] table of hierarchy.toml:\n\n  serial = \"{}\"\n\nor, instead of label and serial:\n\n  uri = \"{uri}\"\n",
-                crate::text::escape(&facts.serial),
-            );
-            Ok(Answer::new(text, json!({ "token": token, "label": facts.label, "serial": facts.serial, "uri": uri })))
-        }
-        TokenVerb::List => {
-            let mut text = String::new();
-            let mut all = Vec::new();
-            let mut gate = station.start_gate()?;
-            for token in &station.hierarchy.tokens {
-                for facts in gate.list_tokens(&token.id)? {
-                    let state = if facts.initialised { "initialised" } else { "not initialised" };
-                    let ours = facts.label == token.label && Some(&facts.serial) == token.serial.as_ref();
-                    text.push_str(&pairs(&[
-                        (
-                            "token",
-                            format!(
-                                "{}{}",
-                                crate::text::escape(&facts.label),
-                                if ours { format!("  (`{}` of the hierarchy)", token.id) } else { String::new() }
-                            ),
-                        ),
-                        ("serial", crate::text::escape(&facts.serial)),
-                        ("state", state.into()),
-                        ("module", crate::text::escape(&facts.module)),
-                        ("uri", uri(&facts)),
-                    ]));
-                    text.push('\n');
-                    let mut json = serde_json::to_value(&facts).unwrap_or_default();
-                    json["uri"] = uri(&facts).into();
-                    all.push(json);
-                }
-            }
-            gate.close()?;
-            Ok(Answer::new(text, all))
-        }
-    }
-}
-
-/// The URI that names a token in a hierarchy.
-fn uri(facts: &TokenFacts) -> String {
-    let known = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-    let uri = TokenUri {
-        token: facts.label.clone(),
-        serial: known(&facts.serial),
-        manufacturer: known(&facts.manufacturer),
-        model: known(&facts.model),
-    };
-    uri.to_string()
 }
 
 /// ```text

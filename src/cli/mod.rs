@@ -25,6 +25,8 @@ mod sign;
 #[cfg(feature = "station")]
 mod station;
 #[cfg(feature = "station")]
+mod token;
+#[cfg(feature = "station")]
 mod void;
 
 use std::io::Write;
@@ -77,10 +79,10 @@ enum Verb {
     /// Run the whole road on a throw-away SoftHSM token
     #[cfg(feature = "station")]
     Demo(demo::DemoArgs),
-    /// Tokens: list what a module shows, or initialise one for a rehearsal
+    /// Tokens: list what the modules show, or initialise one for a rehearsal
     #[cfg(feature = "station")]
     #[command(subcommand)]
-    Token(init::TokenVerb),
+    Token(token::TokenVerb),
     /// Begin a station: make the audit key, the genesis entry, the first checkpoint and the mark
     #[cfg(feature = "station")]
     Init(init::InitArgs),
@@ -130,7 +132,7 @@ pub fn run() -> ExitCode {
         #[cfg(feature = "station")]
         Verb::Demo(args) => demo::demo(&cli.globals, args),
         #[cfg(feature = "station")]
-        Verb::Token(verb) => init::token(&cli.globals, verb),
+        Verb::Token(verb) => token::token(&cli.globals, verb),
         #[cfg(feature = "station")]
         Verb::Init(args) => init::init(&cli.globals, args),
         #[cfg(feature = "station")]

@@ -1,0 +1,62 @@
+//! `token`: what concerns a token by itself, before and beside every plan.
+
+mod list;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::config::TokenUri;
+use crate::text::escape;
+use crate::token::ask::TokenFacts;
+
+use super::station::Station;
+use super::{Answer, Failure, Globals};
+
+/// Tokens.
+#[derive(Subcommand)]
+pub enum TokenVerb {
+    /// Rehearsals: initialise the free token of a module and print the serial for hierarchy.toml
+    #[command(after_help = "Example:\n  coldroot --station demo token init --token main")]
+    Init {
+        /// The token's id in the hierarchy, where it has no serial yet
+        #[arg(long, value_name = "ID")]
+        token: String,
+    },
+    /// List the tokens that the hierarchy's modules show: label, serial, model, state of the PIN
+    #[command(after_help = "Examples:\n  coldroot --station demo token list\n  \
+        coldroot --station demo token list --uri")]
+    List(list::ListArgs),
+}
+
+pub fn token(globals: &Globals, verb: TokenVerb) -> Result<Answer, Failure> {
+    let station = Station::load(globals)?;
+    match verb {
+        TokenVerb::Init { token } => init(&station, &token),
+        TokenVerb::List(args) => list::list(&station, &args),
+    }
+}
+
+fn init(station: &Station, token: &str) -> Result<Answer, Failure> {
+    let mut gate = station.start_gate()?;
+    let facts = gate.init_token(token)?;
+    gate.close()?;
+    let uri = uri(&facts);
+    let text = format!(
+        "Token `{token}` is initialised. Write this into its [[token]] table of hierarchy.toml:\n\n  serial = \"{}\"\n\nor, \
+         instead of label and serial:\n\n  uri = \"{uri}\"\n",
+        escape(&facts.serial),
+    );
+    Ok(Answer::new(text, json!({ "token": token, "label": facts.label, "serial": facts.serial, "uri": uri })))
+}
+
+/// The URI that names a token in a hierarchy.
+fn uri(facts: &TokenFacts) -> String {
+    let known = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let uri = TokenUri {
+        token: facts.label.clone(),
+        serial: known(&facts.serial),
+        manufacturer: known(&facts.manufacturer),
+        model: known(&facts.model),
+    };
+    uri.to_string()
+}
