@@ -123,8 +123,10 @@ pub struct Signature {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Failure {
     pub class: Class,
-    /// One lower-case clause for people, with the CKR name where there is one; never a PIN.
+    /// One lower-case clause for people, with the CKR's name and meaning where there is one; never a PIN.
     pub what: String,
+    /// What to do about the CKR, where there is one of the standard.
+    pub advice: Option<String>,
 }
 
 /// What a failure means for the run.
@@ -137,8 +139,12 @@ pub enum Class {
     Module,
     /// The PIN is wrong, locked or expired; never tried again by itself.
     Pin,
-    /// The token or the module is in trouble: another worker may help.
-    Device,
+    /// It did not work this time: the same worker may do it in a moment.
+    Retry,
+    /// The token, the module or a session is in trouble: another worker may help.
+    Reopen,
+    /// Asking again helps nobody: state is kept, and a person must look first.
+    Halt,
     /// The question makes no sense here (a bug, or a parent that lies).
     Protocol,
 }

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use cryptoki::error::{Error as Cryptoki, RvError};
 
 use super::ask::{Class, Failure};
+use super::ckr;
 use crate::text::escape;
 
 /// A cause inside the worker. `Display` is what [`Failure::what`] says.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
-    #[error("{doing}: {}", ckr(rv))]
+    #[error("{doing}: {}", ckr::shown(rv))]
     Token { doing: &'static str, rv: RvError },
-    #[error("{doing}: {}{}", ckr(rv), pin_warning(*final_try, *locked))]
+    #[error("{doing}: {}{}", ckr::shown(rv), pin_warning(*final_try, *locked))]
     Pin { doing: &'static str, rv: RvError, final_try: bool, locked: bool },
     #[error("{doing}: the module's answer cannot be used: {}", escape(cause))]
     Answer { doing: &'static str, cause: String },
@@ -109,7 +110,7 @@ impl From<Misuse> for Fault {
 
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Failure {
-        Failure { class: fault.class(), what: fault.to_string() }
+        Failure { class: fault.class(), what: fault.to_string(), advice: fault.advice().map(String::from) }
     }
 }
 
@@ -117,16 +118,25 @@ impl Fault {
     /// What the cause means for the run.
     pub(super) fn class(&self) -> Class {
         match self {
-            Fault::Token { rv, .. } => class_of(rv),
+            Fault::Token { rv, .. } => ckr::class(rv),
             Fault::Pin { .. } | Fault::PinLength { .. } | Fault::PinText { .. } | Fault::NoPin => Class::Pin,
             Fault::Answer { .. }
             | Fault::SignatureLength { .. }
             | Fault::SignatureZero { .. }
             | Fault::DataNotKept(_)
-            | Fault::SessionLost => Class::Device,
+            | Fault::SessionLost => Class::Reopen,
             Fault::Protocol(_) => Class::Protocol,
             Fault::ModulePath(_) | Fault::Module { .. } => Class::Module,
             _ => Class::Refused,
+        }
+    }
+
+    /// What people do about the standard's value.
+    fn advice(&self) -> Option<&'static str> {
+        match self {
+            Fault::Token { rv, .. } | Fault::Pin { rv, .. } => ckr::advice(rv),
+            Fault::HalfInitialised(inner) | Fault::Stranded(_, inner) => inner.advice(),
+            _ => None,
         }
     }
 }
@@ -146,65 +156,10 @@ impl<T> Doing<T> for cryptoki::error::Result<T> {
     }
 }
 
-/// What a return value means for the run. Values which say that the device, the module or a session is in trouble let
-/// the gate try another worker; those which say that the question itself is not possible here are refusals. Unknown
-/// and vendor values count as trouble: nothing may be concluded from them.
-fn class_of(rv: &RvError) -> Class {
-    use RvError::*;
-    match rv {
-        PinIncorrect | PinInvalid | PinLenRange | PinExpired | PinLocked | PinTooWeak => Class::Pin,
-        ArgumentsBad
-        | AttributeReadOnly
-        | AttributeSensitive
-        | AttributeTypeInvalid
-        | AttributeValueInvalid
-        | ActionProhibited
-        | CurveNotSupported
-        | DomainParamsInvalid
-        | DataInvalid
-        | DataLenRange
-        | FunctionNotSupported
-        | FunctionRejected
-        | KeySizeRange
-        | KeyTypeInconsistent
-        | KeyFunctionNotPermitted
-        | MechanismInvalid
-        | MechanismParamInvalid
-        | RandomNoRng
-        | SessionCount
-        | SessionExists
-        | TemplateIncomplete
-        | TemplateInconsistent
-        | TokenWriteProtected
-        | UserPinNotInitialized
-        | UserTypeInvalid
-        | UserAnotherAlreadyLoggedIn
-        | UserTooManyTypes => Class::Refused,
-        _ => Class::Device,
-    }
-}
-
-/// The name of a return value as the standard writes it: `CKR_PIN_INCORRECT`.
-pub(super) fn ckr(rv: &RvError) -> String {
-    match rv {
-        RvError::VendorDefined(n) | RvError::UnknownErrorCode(n) => format!("CKR 0x{n:08x}"),
-        named => {
-            let mut name = String::from("CKR");
-            for c in format!("{named:?}").chars() {
-                if c.is_ascii_uppercase() {
-                    name.push('_');
-                }
-                name.push(c.to_ascii_uppercase());
-            }
-            name
-        }
-    }
-}
-
 fn pin_warning(final_try: bool, locked: bool) -> &'static str {
     match (locked, final_try) {
-        (true, _) => " (the token says that the PIN is locked)",
-        (_, true) => " (the token says that one try is left)",
+        (true, _) => ", and the token says that the PIN is locked",
+        (_, true) => ", and the token says that one try is left",
         _ => "",
     }
 }
@@ -238,18 +193,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn return_values_have_the_names_of_the_standard() {
-        assert_eq!(ckr(&RvError::PinIncorrect), "CKR_PIN_INCORRECT");
-        assert_eq!(ckr(&RvError::SlotIdInvalid), "CKR_SLOT_ID_INVALID");
-        assert_eq!(ckr(&RvError::VendorDefined(0x8000_0001)), "CKR 0x80000001");
-    }
-
-    #[test]
     fn trouble_of_the_device_is_told_from_a_refusal() {
         let class = |rv| Fault::Token { doing: "signing", rv }.class();
-        assert_eq!(class(RvError::DeviceRemoved), Class::Device);
-        assert_eq!(class(RvError::SessionHandleInvalid), Class::Device);
-        assert_eq!(class(RvError::VendorDefined(1 << 31)), Class::Device);
+        assert_eq!(class(RvError::DeviceRemoved), Class::Reopen);
+        assert_eq!(class(RvError::SessionHandleInvalid), Class::Reopen);
+        assert_eq!(class(RvError::VendorDefined(1 << 31)), Class::Reopen);
         assert_eq!(class(RvError::MechanismInvalid), Class::Refused);
         assert_eq!(class(RvError::PinLocked), Class::Pin);
     }

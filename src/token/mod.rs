@@ -8,6 +8,7 @@ pub mod ask;
 pub mod client;
 
 mod attributes;
+mod ckr;
 mod data;
 mod fault;
 mod ffi;
@@ -26,21 +27,22 @@ pub use process::run_worker;
 use ask::{Class, Failure};
 
 /// What a person should do about an answer [`ask::Answer::Failed`]; `None` where only the program can be mended.
-pub fn hint(failure: &Failure) -> Option<&'static str> {
-    match failure.class {
-        Class::Refused => Some(
-            "compare the hierarchy with `coldroot token list`; once the cause is mended, run the same command again",
-        ),
+pub fn hint(failure: &Failure) -> Option<String> {
+    let (usual, next) = match failure.class {
+        Class::Refused => {
+            ("compare the hierarchy with `coldroot token list`", "once the cause is mended, run the same command again")
+        }
         Class::Module => {
-            Some("install it, or see to `module` of the [[token]] in hierarchy.toml; then run the same command again")
+            ("install it, or see to `module` of the [[token]] in hierarchy.toml", "then run the same command again")
         }
-        Class::Pin => Some(
-            "it was tried once and is not tried again by itself; check how many tries the token has left, then run the \
-             command again",
+        Class::Pin => (
+            "check how many tries the token has left",
+            "it was tried once and is not tried again by itself: run the command again yourself",
         ),
-        Class::Device => {
-            Some("see to the token and its connection, then run the same command again: it goes on where it stopped")
+        Class::Retry | Class::Reopen | Class::Halt => {
+            ("see to the token and its connection", "then run the same command again: it goes on where it stopped")
         }
-        Class::Protocol => None,
-    }
+        Class::Protocol => return None,
+    };
+    Some(format!("{}; {next}", failure.advice.as_deref().unwrap_or(usual)))
 }

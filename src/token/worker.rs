@@ -6,7 +6,8 @@ use cryptoki::error::{Error as Cryptoki, RvError};
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::RawAuthPin;
 
-use super::ask::{Answer, Ask, ToSign};
+use super::ask::{Answer, Ask, Class, ToSign};
+use super::ckr;
 use super::fault::{Doing, Fault, Misuse, Result};
 use super::keys::Keys;
 use super::module::{Module, Token};
@@ -205,15 +206,7 @@ impl Open {
     /// A refused login, with what the token now says of its counters.
     fn refused(&self, rv: RvError) -> Fault {
         let doing = "logging in";
-        let about_the_pin = matches!(
-            rv,
-            RvError::PinIncorrect
-                | RvError::PinInvalid
-                | RvError::PinLenRange
-                | RvError::PinExpired
-                | RvError::PinLocked
-        );
-        if !about_the_pin {
+        if ckr::class(&rv) != Class::Pin {
             return Fault::Token { doing, rv };
         }
         let now = self.module.refresh(self.token.slot).ok().map(|token| token.facts);

@@ -229,7 +229,7 @@ impl Workers {
         }
         let slot = self.slots.get_mut(&token.id).ok_or_else(lost)?;
         let why = match slot.worker.ask(ask) {
-            Ok(Answer::Failed(f)) if f.class == Class::Device => f.what,
+            Ok(Answer::Failed(f)) if matches!(f.class, Class::Retry | Class::Reopen) => f.what,
             Ok(answer @ Answer::Failed(_)) => return Err(unexpected(answer)),
             Ok(answer) => return Ok(Some(answer)),
             Err(e) => e.to_string(),
@@ -332,8 +332,8 @@ fn unexpected(answer: Answer) -> Refusal {
 }
 
 fn failed(failure: Failure) -> Refusal {
-    let hint = token::hint(&failure).map(String::from);
-    let halted = matches!(failure.class, Class::Device | Class::Protocol);
+    let hint = token::hint(&failure);
+    let halted = matches!(failure.class, Class::Retry | Class::Reopen | Class::Halt | Class::Protocol);
     Refusal { what: failure.what, hint, halted }
 }
 
