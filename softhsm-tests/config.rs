@@ -361,6 +361,7 @@ fn lawful_hierarchies_that_look_close_to_lawless_ones() {
         ("several CAs without a limit", &[Remove("profile[1].path-len"), THIRD_KEY, THIRD_CA]),
         ("serial of 16", &[Set("token[0].serial", "'1234567890123456'")]),
         ("no environment", &[Set("token[0].env", "{}")]),
+        ("PIN for each signature", &[Set("key[0].always-authenticate", "true")]),
     ];
     for (what, edits) in cases {
         if let Err(e) = Hierarchy::parse(&changed(EXAMPLE, edits)) {

@@ -59,7 +59,7 @@ impl Bench {
 
     fn open(&self) -> Ask {
         let (label, serial) = ("root".into(), self.serial.clone());
-        Ask::Open { module: self.hsm.module().into(), label, serial, sessions: 2 }
+        Ask::Open { module: self.hsm.module().into(), label, serial, sessions: 2, keep_pin: false }
     }
 
     /// Does something to the token that coldroot would not do, in a process of its own (see [`meddle`]).
@@ -109,11 +109,12 @@ fn refused_as(class: Class, answer: Result<Answer, Error>, words: &str) {
 }
 
 fn generate(algorithm: KeyAlgorithm) -> Ask {
-    Ask::GenerateKey { label: "key".into(), cka_id: Bytes::from(ID), algorithm, extractable: false }
+    let (label, cka_id) = ("key".into(), Bytes::from(ID));
+    Ask::GenerateKey { label, cka_id, algorithm, extractable: false, always_authenticate: false }
 }
 
 fn find() -> Ask {
-    Ask::FindKey { label: "key".into(), cka_id: Bytes::from(ID) }
+    Ask::FindKey { label: "key".into(), cka_id: Bytes::from(ID), always_authenticate: false }
 }
 
 fn generated(worker: &mut Worker, ask: &Ask) -> KeyFacts {
@@ -159,7 +160,8 @@ fn a_token_is_initialised_once_and_found_by_label_and_serial() {
 
     // The same process sees it after the second initialise, under the label and serial it was told.
     let serial = made.serial.clone();
-    let open = Ask::Open { module: hsm.module().into(), label: "root".into(), serial, sessions: 1 };
+    let module = hsm.module().into();
+    let open = Ask::Open { module, label: "root".into(), serial, sessions: 1, keep_pin: false };
     assert_eq!(opened(&mut worker, &open), made);
     assert!(matches!(worker.login(&secret(PIN)).unwrap(), Answer::LoggedIn));
 
@@ -184,6 +186,7 @@ fn another_serial_label_or_module_is_refused() {
         label: label.into(),
         serial: serial.into(),
         sessions: 1,
+        keep_pin: false,
     };
     let module = bench.hsm.module();
     refused(worker.ask(&open("root", "0123456789abcdef", module)), "no initialised token has the label");
@@ -202,7 +205,8 @@ fn another_serial_label_or_module_is_refused() {
 fn a_refused_open_can_be_asked_again() {
     let bench = Bench::new();
     let mut worker = bench.worker();
-    let wrong = Ask::Open { module: bench.hsm.module().into(), label: "root".into(), serial: "00".into(), sessions: 2 };
+    let (module, label, serial) = (bench.hsm.module().into(), "root".into(), "00".into());
+    let wrong = Ask::Open { module, label, serial, sessions: 2, keep_pin: false };
     refused(worker.ask(&wrong), "no initialised token has the label");
     opened(&mut worker, &bench.open());
 }
@@ -250,8 +254,13 @@ fn questions_out_of_order_are_misuse_and_leave_the_worker_of_use() {
     }
     assert_eq!(failure(worker.login(&secret(PIN))).class, Class::Protocol);
     assert!(matches!(worker.ask(&Ask::Login), Err(Error::NeedsPin)));
-    let many =
-        Ask::Open { module: bench.hsm.module().into(), label: "root".into(), serial: String::new(), sessions: 65 };
+    let many = Ask::Open {
+        module: bench.hsm.module().into(),
+        label: "root".into(),
+        serial: String::new(),
+        sessions: 65,
+        keep_pin: false,
+    };
     assert_eq!(failure(worker.ask(&many)).class, Class::Protocol);
     opened(&mut worker, &bench.open());
     assert_eq!(failure(worker.ask(&bench.open())).class, Class::Protocol);
@@ -320,13 +329,19 @@ fn every_kind_of_key_is_made_read_back_and_signs() {
     ];
     for (number, algorithm) in (1u8..).zip(kinds) {
         let (label, cka_id) = (algorithm.name().to_owned(), Bytes::from(vec![number; 16]));
-        let ask = Ask::GenerateKey { label: label.clone(), cka_id: cka_id.clone(), algorithm, extractable: false };
+        let ask = Ask::GenerateKey {
+            label: label.clone(),
+            cka_id: cka_id.clone(),
+            algorithm,
+            extractable: false,
+            always_authenticate: false,
+        };
         let made = generated(&mut worker, &ask);
         assert_eq!((made.algorithm, made.adopted, made.label.as_str()), (algorithm, false, label.as_str()));
         assert_eq!((made.handle, &made.cka_id), (u64::from(number), &cka_id));
         expect_attributes(&made);
         // Found again, it is the same key under the same number.
-        let again = found(&mut worker, &Ask::FindKey { label: label.clone(), cka_id });
+        let again = found(&mut worker, &Ask::FindKey { label: label.clone(), cka_id, always_authenticate: false });
         assert_eq!(again, std::slice::from_ref(&made));
         assert_eq!(found(&mut worker, &Ask::FindKeysByLabel { label }), std::slice::from_ref(&made));
         sign_and_verify(&mut worker, &made, 200);
@@ -479,9 +494,15 @@ fn a_whole_pair_is_adopted_by_the_next_process() {
     assert_eq!(found(&mut worker, &find()), [made]);
     // The label is taken: another CKA_ID under it would make it ambiguous.
     let (label, cka_id) = ("key".into(), Bytes::from(vec![9; 4]));
-    let other = Ask::GenerateKey { label, cka_id, algorithm: KeyAlgorithm::EcdsaP256, extractable: false };
+    let other = Ask::GenerateKey {
+        label,
+        cka_id,
+        algorithm: KeyAlgorithm::EcdsaP256,
+        extractable: false,
+        always_authenticate: false,
+    };
     refused(worker.ask(&other), "under another CKA_ID");
-    let renamed = Ask::FindKey { label: "another".into(), cka_id: Bytes::from(ID) };
+    let renamed = Ask::FindKey { label: "another".into(), cka_id: Bytes::from(ID), always_authenticate: false };
     refused(worker.ask(&renamed), "has the label \"key\", not \"another\"");
 }
 
@@ -490,7 +511,13 @@ fn an_extractable_key_says_so() {
     let bench = Bench::new();
     let mut worker = bench.logged_in();
     let (label, cka_id) = ("key".into(), Bytes::from(ID));
-    let ask = Ask::GenerateKey { label, cka_id, algorithm: KeyAlgorithm::EcdsaP256, extractable: true };
+    let ask = Ask::GenerateKey {
+        label,
+        cka_id,
+        algorithm: KeyAlgorithm::EcdsaP256,
+        extractable: true,
+        always_authenticate: false,
+    };
     let made = generated(&mut worker, &ask);
     for line in
         ["CKA_EXTRACTABLE=true", "CKA_NEVER_EXTRACTABLE=false", "CKA_SENSITIVE=true", "CKA_ALWAYS_SENSITIVE=true"]

@@ -160,6 +160,8 @@ pub struct Token {
     pub sessions: u32,
     /// How long any one answer of the token may take, in seconds; `None`: as long as its kind takes as a rule.
     pub deadline: Option<u32>,
+    /// Some of its keys want the PIN for each signature, so its worker keeps it.
+    pub keep_pin: bool,
 }
 
 /// A CA key in a token.
@@ -170,6 +172,8 @@ pub struct Key {
     pub label: String,
     pub algorithm: KeyAlgorithm,
     pub backup: Backup,
+    /// CKA_ALWAYS_AUTHENTICATE: the token wants the PIN for each signature.
+    pub always_authenticate: bool,
 }
 
 /// How a private key may ever leave its token.

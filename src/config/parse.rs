@@ -44,7 +44,7 @@ impl Hierarchy {
         let desks = each("desk", raw.desk, |d, at| desk(d, &at, &mut holders))?;
         let validators = each("validator", raw.validator, |v, at| validator(v, &at, &mut holders))?;
         let default = Quorum::from([(Role::Officer, 2)]);
-        let hierarchy = Hierarchy {
+        let mut hierarchy = Hierarchy {
             name: raw.name,
             environment,
             origin: raw.origin,
@@ -64,6 +64,9 @@ impl Hierarchy {
             profiles: each("profile", raw.profile, |p, at| authority::profile(p, &at))?,
             digest: Digest::of(text.as_bytes()),
         };
+        for token in &mut hierarchy.tokens {
+            token.keep_pin = hierarchy.keys.iter().any(|key| key.token == token.id && key.always_authenticate);
+        }
         hierarchy.check_references()?;
         Ok(hierarchy)
     }
@@ -289,6 +292,7 @@ fn token(t: raw::Token, at: &str, environment: Environment) -> Result<Token, Err
         so_pin_file: t.so_pin_file.map(PathBuf::from),
         sessions,
         deadline,
+        keep_pin: false,
     })
 }
 
@@ -326,5 +330,6 @@ fn key(k: raw::Key, at: &str) -> Result<Key, Error> {
         "wrap" => Backup::Wrap,
         _ => return Err(field(format!("{at}.backup"), "must be `none`, `vendor` or `wrap`")),
     };
-    Ok(Key { id: k.id, token: k.token, label: k.label, algorithm: k.algorithm, backup })
+    let always_authenticate = k.always_authenticate.unwrap_or(false);
+    Ok(Key { id: k.id, token: k.token, label: k.label, algorithm: k.algorithm, backup, always_authenticate })
 }

@@ -112,6 +112,7 @@ pub struct Key {
     pub label: String,
     pub algorithm: KeyAlgorithm,
     pub backup: String,
+    pub always_authenticate: Option<bool>,
 }
 
 #[derive(Deserialize)]

@@ -7,7 +7,7 @@ use crate::algorithm::SignatureAlgorithm;
 use crate::approval::{self, Quorate};
 use crate::audit::entry::{Approved, Body, End, Entry, Start};
 use crate::audit::{mark::Mark, merkle};
-use crate::config::{Backup, Key};
+use crate::config::Key;
 use crate::digest::Digest;
 use crate::plan::{self, GenerateKey, Item, KeyRef, Plan};
 
@@ -15,9 +15,10 @@ use super::MAX_CHUNK;
 use super::message::{Outcome, Proven, Reply};
 use super::server::Gate;
 use crate::refusal::Refusal;
+use crate::workers::Declared;
 
-/// Messages of one key, with their item numbers; `true`: the hierarchy declares the key extractable.
-type Group = (KeyRef, bool, SignatureAlgorithm, Vec<(u64, Vec<u8>)>);
+/// Messages of one key, with their item numbers, and what the hierarchy declares of it.
+type Group = (KeyRef, Declared, SignatureAlgorithm, Vec<(u64, Vec<u8>)>);
 /// Keys to be made, messages to be signed, and what signs nothing: each of them lawful.
 type Judged = (Vec<(u64, GenerateKey)>, Vec<Group>, Vec<u64>);
 
@@ -87,20 +88,21 @@ impl Gate {
         };
         self.plan = plan;
         let (keys, groups, plain) = judged?;
-        for (key, extractable, ..) in &groups {
+        for (key, declared, ..) in &groups {
             let token = self.token(&key.token)?;
             self.belongs(&token, false)?;
-            self.workers.find(&token, key, *extractable)?;
+            self.workers.find(&token, key, *declared)?;
         }
         let mut outcomes: BTreeMap<u64, Outcome> = plain.into_iter().map(|n| (n, Outcome::Noted)).collect();
         for (n, key) in keys {
             let token = self.token(&key.token)?;
             self.belongs(&token, true)?;
-            outcomes.insert(n, Outcome::Key(self.workers.generate(&token, &key)?));
+            let always = self.hierarchy.key(&key.key).is_some_and(|declared| declared.always_authenticate);
+            outcomes.insert(n, Outcome::Key(self.workers.generate(&token, &key, always)?));
         }
-        for (key, extractable, algorithm, messages) in groups {
+        for (key, declared, algorithm, messages) in groups {
             let token = self.token(&key.token)?;
-            for signature in self.workers.sign(&token, &key, extractable, algorithm, &messages)? {
+            for signature in self.workers.sign(&token, &key, declared, algorithm, &messages)? {
                 outcomes.insert(signature.item, Outcome::Signature(signature.value));
             }
         }
@@ -129,11 +131,11 @@ impl Gate {
                 Item::Crl(c) => &c.ca,
             };
             let (key, tbs, algorithm) = item.to_sign().ok_or_else(|| Refusal::bug("an item without a TBS"))?;
-            let extractable = self.declared(ca, key, algorithm)?.backup == Backup::Wrap;
+            let declared = Declared::from(self.declared(ca, key, algorithm)?);
             let message = message_for(algorithm, tbs)?;
             match groups.iter_mut().find(|(known, _, a, _)| known == key && *a == algorithm) {
                 Some((_, _, _, messages)) => messages.push((n, message)),
-                None => groups.push((key.clone(), extractable, algorithm, vec![(n, message)])),
+                None => groups.push((key.clone(), declared, algorithm, vec![(n, message)])),
             }
         }
         Ok((keys, groups, plain))

@@ -18,7 +18,7 @@ use crate::plan::{self, GenerateKey, KeyRef, Plan};
 use crate::refusal::Refusal;
 use crate::token::ask::{KeyFacts, TokenFacts};
 use crate::wire;
-use crate::workers::Workers;
+use crate::workers::{Declared, Workers};
 
 use super::message::{Reply, Request};
 
@@ -248,7 +248,7 @@ impl Gate {
                     algorithm: KeyAlgorithm::Ed25519,
                     backup: Backup::None,
                 };
-                (self.workers.generate(&token, &wanted)?, false)
+                (self.workers.generate(&token, &wanted, false)?, false)
             }
             [key] if key.algorithm == KeyAlgorithm::Ed25519 => (key.clone(), true),
             keys => {
@@ -344,7 +344,7 @@ impl Gate {
         let text = note::checkpoint_text(&self.hierarchy.origin, size, &root);
         let message = [(0, text.as_bytes().to_vec())];
         let token = self.audit_token()?;
-        let signatures = self.workers.sign(&token, &key, false, SignatureAlgorithm::Ed25519, &message)?;
+        let signatures = self.workers.sign(&token, &key, Declared::default(), SignatureAlgorithm::Ed25519, &message)?;
         let signature = signatures.first().ok_or_else(|| Refusal::bug("no signature"))?;
         Ok(Reply::Note(note::assemble(&text, &self.verifier_key()?, &signature.value)))
     }

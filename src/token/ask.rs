@@ -12,8 +12,9 @@ use crate::text::escape;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Ask {
-    /// Loads the module, initialises it, and finds exactly one token with this label and serial.
-    Open { module: PathBuf, label: String, serial: String, sessions: u32 },
+    /// Loads the module, initialises it, and finds exactly one token with this label and serial. `keep_pin`: some of its keys
+    /// want the PIN for each signature.
+    Open { module: PathBuf, label: String, serial: String, sessions: u32, keep_pin: bool },
     /// Logs in as CKU_USER; one raw frame follows: the PIN. Opens the parallel sessions.
     Login,
     /// Octets from C_GenerateRandom (public session).
@@ -22,13 +23,13 @@ pub enum Ask {
     ReadData { label: String },
     /// Makes the new data object, then destroys every older one with the same label (in this order).
     WriteData { label: String, value: Bytes },
-    /// Finds the pair with this CKA_ID and label and reports on it.
-    FindKey { label: String, cka_id: Bytes },
+    /// Finds the pair with this CKA_ID and label and reports on it; its CKA_ALWAYS_AUTHENTICATE must be as declared.
+    FindKey { label: String, cka_id: Bytes, always_authenticate: bool },
     /// Finds all pairs or half pairs with this label.
     FindKeysByLabel { label: String },
     /// Makes a key pair with explicit attributes, reads them back and compares. A whole pair with this CKA_ID is adopted,
     /// half a pair removed first.
-    GenerateKey { label: String, cka_id: Bytes, algorithm: KeyAlgorithm, extractable: bool },
+    GenerateKey { label: String, cka_id: Bytes, algorithm: KeyAlgorithm, extractable: bool, always_authenticate: bool },
     /// Signs each message with the key that `FindKey` or `GenerateKey` reported as `handle`.
     Sign { handle: u64, algorithm: SignatureAlgorithm, messages: Vec<ToSign> },
     /// Lists the tokens of a module.

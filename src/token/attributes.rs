@@ -191,8 +191,13 @@ impl Half {
     }
 
     /// Whether a private half may sign at all, see [`safe`].
-    pub(super) fn unsafe_attribute(&self) -> Option<Difference> {
-        self.difference(&safe())
+    pub(super) fn unsafe_attribute(&self, always_authenticate: bool) -> Option<Difference> {
+        self.difference(&safe(always_authenticate))
+    }
+
+    /// Whether each signature wants a login of its own.
+    pub(super) fn always_authenticates(&self) -> bool {
+        *self.value(AttributeType::AlwaysAuthenticate) == Value::Bool(true)
     }
 
     pub(super) fn difference(&self, wants: &[Want]) -> Option<Difference> {

@@ -42,6 +42,8 @@ pub(super) enum Fault {
     PinText { whose: &'static str },
     #[error("the PIN is empty and the token has no keypad of its own")]
     NoPin,
+    #[error("the key wants the PIN for each signature, which no key of this token is declared to want")]
+    NoPinForSignature,
     #[error("the token is initialised now, but has no user PIN yet: {0}")]
     HalfInitialised(Box<Fault>),
     #[error("{what} with CKA_ID {id} is there {count} times")]
@@ -119,7 +121,11 @@ impl Fault {
     pub(super) fn class(&self) -> Class {
         match self {
             Fault::Token { rv, .. } => ckr::class(rv),
-            Fault::Pin { .. } | Fault::PinLength { .. } | Fault::PinText { .. } | Fault::NoPin => Class::Pin,
+            Fault::Pin { .. }
+            | Fault::PinLength { .. }
+            | Fault::PinText { .. }
+            | Fault::NoPin
+            | Fault::NoPinForSignature => Class::Pin,
             Fault::Answer { .. }
             | Fault::SignatureLength { .. }
             | Fault::SignatureZero { .. }

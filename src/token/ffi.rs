@@ -6,11 +6,15 @@ use std::path::Path;
 use std::ptr::{self, NonNull};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Function, Pkcs11};
-use cryptoki::error::{Error as Cryptoki, Rv};
+use cryptoki::error::{Error as Cryptoki, Rv, RvError};
+use cryptoki::session::Session;
 use cryptoki::slot::Slot;
-use cryptoki_sys::{CK_FUNCTION_LIST, CK_INTERFACE, CK_RV, CK_TOKEN_INFO, CKR_OK};
+use cryptoki_sys::{CK_FUNCTION_LIST, CK_INTERFACE, CK_RV, CK_TOKEN_INFO, CK_ULONG, CKR_OK};
 
 type Result<T> = cryptoki::error::Result<T>;
+
+/// The longest answer that a module may announce for a signature: more is no answer.
+const LONGEST_ANSWER: CK_ULONG = 1 << 20;
 
 /// C_Initialize with OS locking. `reserved` goes into pReserved, as NSS wants its configuration.
 pub(super) fn initialize(pkcs11: &Pkcs11, reserved: Option<&CStr>) -> Result<()> {
@@ -58,6 +62,49 @@ impl Functions {
         ok(unsafe { call(slot, &mut info) }, Function::GetTokenInfo)?;
         Ok(info)
     }
+
+    /// Ends a signature that `Session::sign_init` (and a login, where the key wants one) has begun: one C_Sign into `longest`
+    /// octets. cryptoki asks for the length first, on a network HSM one more round trip for each signature, and joins
+    /// C_SignInit with it, so that the login of an always-authenticate key, which belongs between the two, has no place.
+    pub(super) fn sign(&self, session: &Session, message: &[u8], longest: usize) -> Result<Vec<u8>> {
+        let call = self.list.C_Sign.ok_or(Cryptoki::NullFunctionPointer)?;
+        let length = CK_ULONG::try_from(message.len())?;
+        into_buffer(longest, Function::Sign, |place, room| {
+            // SAFETY: the session is open, since `session` is borrowed and closes only when it is dropped. `message` has
+            // `length` octets, which C_Sign does not write to, whatever its type says; `place` is null or has `*room` octets
+            // (see `into_buffer`), and the module keeps neither.
+            unsafe { call(session.handle(), message.as_ptr().cast_mut(), length, place, room) }
+        })
+    }
+}
+
+/// Asks for an answer into `longest` octets, and where that is too little, once more with the room that the module names
+/// (PKCS #11 v3.0, section 5.2). `call` gets null, or a place with as many octets as the second argument says.
+fn into_buffer(
+    longest: usize,
+    function: Function,
+    mut call: impl FnMut(*mut u8, *mut CK_ULONG) -> CK_RV,
+) -> Result<Vec<u8>> {
+    let mut answer = vec![0; longest];
+    let mut room = CK_ULONG::try_from(longest)?;
+    let mut said = Rv::from(call(answer.as_mut_ptr(), &mut room));
+    if said == Rv::Error(RvError::BufferTooSmall) {
+        room = 0;
+        ok(call(ptr::null_mut(), &mut room), function)?;
+        if room > LONGEST_ANSWER {
+            return Err(Cryptoki::InvalidValue);
+        }
+        answer = vec![0; usize::try_from(room)?];
+        said = Rv::from(call(answer.as_mut_ptr(), &mut room));
+    }
+    said.into_result(function)?;
+    let length = usize::try_from(room)?;
+    if length > answer.len() {
+        // More than there was room for: not to be believed, and not to be read.
+        return Err(Cryptoki::InvalidValue);
+    }
+    answer.truncate(length);
+    Ok(answer)
 }
 
 /// The default interface's functions, where it is of version 3 or later: all of those begin with the list of 2.40
@@ -95,5 +142,61 @@ fn ok(rv: CK_RV, function: Function) -> Result<()> {
     match rv {
         CKR_OK => Ok(()),
         rv => Rv::from(rv).into_result(function),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cryptoki_sys::{CKR_BUFFER_TOO_SMALL, CKR_DEVICE_ERROR, CKR_OK};
+
+    /// A module that answers `real` octets, whatever room it is said to have.
+    fn module(real: &'static [u8], calls: &mut Vec<Option<CK_ULONG>>) -> impl FnMut(*mut u8, *mut CK_ULONG) -> CK_RV {
+        move |place, room| {
+            // SAFETY: `into_buffer` gives a valid pointer to the length, and as many octets as it says.
+            unsafe {
+                calls.push((!place.is_null()).then_some(*room));
+                let (given, length) = (*room, real.len() as CK_ULONG);
+                *room = length;
+                if place.is_null() {
+                    return CKR_OK;
+                }
+                if given < length {
+                    return CKR_BUFFER_TOO_SMALL;
+                }
+                place.copy_from(real.as_ptr(), real.len());
+            }
+            CKR_OK
+        }
+    }
+
+    #[test]
+    fn an_answer_that_fits_takes_one_call_and_is_cut_to_its_length() {
+        let mut calls = Vec::new();
+        assert_eq!(into_buffer(8, Function::Sign, module(b"abc", &mut calls)).unwrap(), b"abc");
+        assert_eq!(calls, [Some(8)]);
+    }
+
+    #[test]
+    fn an_answer_that_does_not_fit_is_asked_for_with_the_room_it_wants() {
+        let mut calls = Vec::new();
+        assert_eq!(into_buffer(2, Function::Sign, module(b"abcde", &mut calls)).unwrap(), b"abcde");
+        assert_eq!(calls, [Some(2), None, Some(5)]);
+    }
+
+    #[test]
+    fn a_length_that_cannot_be_true_is_not_believed() {
+        let lies = |lie: CK_ULONG, first: CK_RV| {
+            let mut calls = 0;
+            into_buffer(4, Function::Sign, move |_, room| {
+                calls += 1;
+                // SAFETY: `into_buffer` gives a valid pointer to the length.
+                unsafe { *room = lie };
+                if calls == 1 { first } else { CKR_OK }
+            })
+        };
+        assert!(matches!(lies(5, CKR_OK), Err(Cryptoki::InvalidValue)));
+        assert!(matches!(lies(LONGEST_ANSWER + 1, CKR_BUFFER_TOO_SMALL), Err(Cryptoki::InvalidValue)));
+        assert!(matches!(lies(4, CKR_DEVICE_ERROR), Err(Cryptoki::Pkcs11(RvError::DeviceError, _))));
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Key {
     pub(super) label: String,
     pub(super) id: Vec<u8>,
     pub(super) algorithm: KeyAlgorithm,
+    /// Each signature wants a login of its own.
+    pub(super) always_authenticate: bool,
 }
 
 /// The keys that were reported, by number: 1 is the first.
@@ -38,18 +40,30 @@ impl Keys {
         key.cloned().ok_or_else(|| Misuse::Handle(number).into())
     }
 
-    fn register(&mut self, label: &str, id: &[u8], algorithm: KeyAlgorithm) -> u64 {
-        if let Some(known) = self.0.iter().find(|key| key.id == id && key.label == label && key.algorithm == algorithm)
-        {
+    fn register(&mut self, facts: &KeyFacts, always_authenticate: bool) -> u64 {
+        let key = |number| Key {
+            number,
+            label: facts.label.clone(),
+            id: facts.cka_id.to_vec(),
+            algorithm: facts.algorithm,
+            always_authenticate,
+        };
+        if let Some(known) = self.0.iter().find(|known| ***known == key(known.number)) {
             return known.number;
         }
         let number = self.0.last().map_or(1, |last| last.number + 1);
-        self.0.push(Arc::new(Key { number, label: label.into(), id: id.into(), algorithm }));
+        self.0.push(Arc::new(key(number)));
         number
     }
 
     /// The pair with this CKA_ID and label, which must be there once and be fit to sign. `None`: no object has this CKA_ID.
-    pub(super) fn find(&mut self, session: &Session, label: &str, id: &[u8]) -> Result<Option<KeyFacts>> {
+    pub(super) fn find(
+        &mut self,
+        session: &Session,
+        label: &str,
+        id: &[u8],
+        always_authenticate: bool,
+    ) -> Result<Option<KeyFacts>> {
         check_name(label, id)?;
         let (private, public) = match halves(session, id)? {
             (None, None) => return Ok(None),
@@ -58,7 +72,7 @@ impl Keys {
             (None, Some(_)) => return Err(Fault::HalfPair { id: hex(id), missing: Side::Private.name() }),
         };
         check_label(&[&private, &public], label, id)?;
-        if let Some(difference) = private.unsafe_attribute() {
+        if let Some(difference) = private.unsafe_attribute(always_authenticate) {
             return Err(refuse(difference, id));
         }
         self.facts(&private, &public).map(Some)
@@ -76,7 +90,7 @@ impl Keys {
             let matching = publics.iter().position(|public| public.id() == private.id());
             let alone = privates.iter().filter(|other| other.id() == private.id()).count() == 1;
             match matching.map(|at| publics.remove(at)) {
-                Some(public) if alone && private.unsafe_attribute().is_none() => {
+                Some(public) if alone && private.unsafe_attribute(false).is_none() => {
                     found.push(self.facts(private, &public)?)
                 }
                 Some(public) => found.push(unfit(Some(private), Some(&public))?),
@@ -163,7 +177,7 @@ impl Keys {
         if !private.belongs_to(public) {
             return Err(Fault::PublicKey { id: hex(public.id()), cause: "its two halves are not one pair" });
         }
-        facts.handle = self.register(&facts.label, &facts.cka_id, facts.algorithm);
+        facts.handle = self.register(&facts, private.always_authenticates());
         Ok(facts)
     }
 }

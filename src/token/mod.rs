@@ -9,6 +9,7 @@ pub mod client;
 
 mod attributes;
 mod ckr;
+mod context;
 mod data;
 mod fault;
 mod ffi;

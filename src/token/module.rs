@@ -62,6 +62,11 @@ impl Module {
         Ok(module)
     }
 
+    /// The same functions once more, for the threads that sign.
+    pub(super) fn functions(&self) -> Result<Functions> {
+        Functions::of(&self.path).doing("asking the module for its functions")
+    }
+
     /// All tokens that can be read, and the number of those that cannot: one strange token must not hide the others.
     pub(super) fn tokens(&self) -> Result<(Vec<Token>, usize)> {
         let slots = self.pkcs11.get_slots_with_token().doing("listing the slots")?;

@@ -9,7 +9,9 @@ use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 
 use super::ask::Signature;
+use super::context::Context;
 use super::fault::{Doing, Fault, Result};
+use super::ffi::Functions;
 use super::keys::{Key, private_object};
 use super::sign;
 
@@ -38,16 +40,23 @@ struct Job {
     answers: mpsc::Sender<(usize, Result<Vec<Signature>>)>,
 }
 
+/// What all threads use.
+struct Shared {
+    queue: Mutex<mpsc::Receiver<Job>>,
+    functions: Functions,
+    context: Context,
+}
+
 impl Pool {
     /// Moves each session into a thread of its own: a session may not be used by two.
-    pub(super) fn start(sessions: Vec<Session>) -> Pool {
+    pub(super) fn start(sessions: Vec<Session>, functions: Functions, context: Context) -> Pool {
         let (jobs, queue) = mpsc::channel();
-        let queue = Arc::new(Mutex::new(queue));
+        let shared = Arc::new(Shared { queue: Mutex::new(queue), functions, context });
         let threads = sessions
             .into_iter()
             .map(|session| {
-                let queue = Arc::clone(&queue);
-                std::thread::spawn(move || serve(&session, &queue))
+                let shared = Arc::clone(&shared);
+                std::thread::spawn(move || serve(&session, &shared))
             })
             .collect();
         Pool { jobs: Some(jobs), threads }
@@ -94,15 +103,15 @@ impl Drop for Pool {
     }
 }
 
-fn serve(session: &Session, queue: &Mutex<mpsc::Receiver<Job>>) {
+fn serve(session: &Session, shared: &Shared) {
     let mut handles = HashMap::new();
     loop {
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let next = shared.queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = next else { return };
         if job.stop.load(Ordering::Relaxed) {
             continue;
         }
-        let part = sign_part(session, &mut handles, &job);
+        let part = sign_part(session, shared, &mut handles, &job);
         if part.is_err() {
             job.stop.store(true, Ordering::Relaxed);
         }
@@ -112,7 +121,12 @@ fn serve(session: &Session, queue: &Mutex<mpsc::Receiver<Job>>) {
 }
 
 /// A key is looked for once per session: a search costs more than a signature where a token holds many objects.
-fn sign_part(session: &Session, handles: &mut HashMap<u64, ObjectHandle>, job: &Job) -> Result<Vec<Signature>> {
+fn sign_part(
+    session: &Session,
+    shared: &Shared,
+    handles: &mut HashMap<u64, ObjectHandle>,
+    job: &Job,
+) -> Result<Vec<Signature>> {
     let handle = match handles.get(&job.key.number) {
         Some(known) => *known,
         None => {
@@ -122,9 +136,14 @@ fn sign_part(session: &Session, handles: &mut HashMap<u64, ObjectHandle>, job: &
         }
     };
     let mechanism = sign::mechanism(job.key.algorithm);
+    let longest = sign::octets(job.key.algorithm);
     let mut part = Vec::with_capacity(job.inputs.len());
     for input in &job.inputs {
-        let raw = session.sign(&mechanism, handle, &input.octets).doing("signing")?;
+        session.sign_init(&mechanism, handle).doing("signing")?;
+        if job.key.always_authenticate {
+            shared.context.login(session)?;
+        }
+        let raw = shared.functions.sign(session, &input.octets, longest).doing("signing")?;
         let value = sign::output(job.key.algorithm, input.item, raw)?;
         part.push(Signature { item: input.item, value: value.into() });
     }

@@ -13,6 +13,7 @@ pub(super) struct Recipe<'a> {
     pub(super) id: &'a [u8],
     pub(super) algorithm: KeyAlgorithm,
     pub(super) extractable: bool,
+    pub(super) always_authenticate: bool,
     pub(super) lean: bool,
 }
 
@@ -38,6 +39,9 @@ impl Recipe<'_> {
             Attribute::Unwrap(false),
             Attribute::Derive(false),
         ];
+        if self.always_authenticate {
+            template.push(Attribute::AlwaysAuthenticate(true));
+        }
         template.extend(self.common());
         template
     }
@@ -80,7 +84,7 @@ impl Recipe<'_> {
     /// a pair that was found they are recorded only, since a lean module may have made it.
     pub(super) fn difference(&self, private: &Half, public: &Half, made_now: bool) -> Option<Difference> {
         let kind = Value::Kind(key_type(self.algorithm));
-        let mut wants = safe();
+        let mut wants = safe(self.always_authenticate);
         wants.extend([
             Want::is(AttributeType::KeyType, kind.clone()),
             Want::flag(AttributeType::AlwaysSensitive, true),
@@ -123,7 +127,10 @@ impl Recipe<'_> {
 
 /// What must hold for any private key that may sign: it cannot be read, and can do nothing but sign. Extractability is
 /// reported and judged by the gate, which knows how the key is backed up.
-pub(super) fn safe() -> Vec<Want> {
+///
+/// A key that wants a login before each signature is used only where it is declared, and then the token must say so: one that
+/// does not know the attribute would sign without asking.
+pub(super) fn safe(always_authenticate: bool) -> Vec<Want> {
     vec![
         Want::flag(AttributeType::Token, true),
         Want::flag(AttributeType::Private, true),
@@ -133,8 +140,10 @@ pub(super) fn safe() -> Vec<Want> {
         Want::flag(AttributeType::Unwrap, false),
         Want::flag(AttributeType::Derive, false),
         Want::unless_absent(AttributeType::SignRecover, false),
-        // Such a key wants a login before every signature, which cryptoki cannot place between C_SignInit and C_Sign.
-        Want::unless_absent(AttributeType::AlwaysAuthenticate, false),
+        Want {
+            may_be_absent: !always_authenticate,
+            ..Want::flag(AttributeType::AlwaysAuthenticate, always_authenticate)
+        },
     ]
 }
 

@@ -43,13 +43,7 @@ pub(super) fn mechanism(key: KeyAlgorithm) -> Mechanism<'static> {
 /// A token's signature as X.509 wants it. The length is exact: a token that drops leading zeros of r or s would
 /// otherwise give a signature that is wrong once in 128 times.
 pub(super) fn output(key: KeyAlgorithm, item: u64, raw: Vec<u8>) -> Result<Vec<u8>> {
-    let field = match key {
-        KeyAlgorithm::EcdsaP256 => Some(32),
-        KeyAlgorithm::EcdsaP384 => Some(48),
-        KeyAlgorithm::EcdsaP521 => Some(66),
-        _ => None,
-    };
-    let wanted = field.map(|octets| 2 * octets).or(rsa_octets(key)).unwrap_or(64);
+    let (field, wanted) = (field(key), octets(key));
     if raw.len() != wanted {
         return Err(Fault::SignatureLength { item, length: raw.len(), wanted });
     }
@@ -64,6 +58,21 @@ pub(super) fn output(key: KeyAlgorithm, item: u64, raw: Vec<u8>) -> Result<Vec<u
             w.next().write_bigint_bytes(s, true);
         })
     }))
+}
+
+/// The length of a signature as the token gives it.
+pub(super) fn octets(key: KeyAlgorithm) -> usize {
+    field(key).map(|octets| 2 * octets).or(rsa_octets(key)).unwrap_or(64)
+}
+
+/// The length of r and of s of ECDSA.
+fn field(key: KeyAlgorithm) -> Option<usize> {
+    match key {
+        KeyAlgorithm::EcdsaP256 => Some(32),
+        KeyAlgorithm::EcdsaP384 => Some(48),
+        KeyAlgorithm::EcdsaP521 => Some(66),
+        _ => None,
+    }
 }
 
 fn digest_octets(algorithm: SignatureAlgorithm) -> Option<usize> {

@@ -8,6 +8,7 @@ use cryptoki::types::RawAuthPin;
 
 use super::ask::{Answer, Ask, Class, ToSign};
 use super::ckr;
+use super::context::Context;
 use super::fault::{Doing, Fault, Misuse, Result};
 use super::keys::Keys;
 use super::module::{Module, Token};
@@ -33,6 +34,7 @@ struct Open {
     session: Session,
     token: Token,
     sessions: u32,
+    keep_pin: bool,
     module: Module,
 }
 
@@ -75,7 +77,7 @@ impl Worker {
 
     fn answer_plain(&mut self, ask: Ask) -> Result<Answer> {
         match ask {
-            Ask::Open { module, label, serial, sessions } => {
+            Ask::Open { module, label, serial, sessions, keep_pin } => {
                 self.must_be_closed()?;
                 check_range("the number of sessions", sessions, 1, MOST_SESSIONS)?;
                 let module = Module::load(&module)?;
@@ -83,7 +85,7 @@ impl Worker {
                 // Read-write even to sign: some modules have no other sessions.
                 let session = module.pkcs11.open_rw_session(token.slot).doing("opening a session")?;
                 let facts = token.facts.clone();
-                self.0 = Some(Open { login: None, session, token, sessions, module });
+                self.0 = Some(Open { login: None, session, token, sessions, keep_pin, module });
                 Ok(Answer::Opened(facts))
             }
             Ask::List { module } => {
@@ -109,17 +111,19 @@ impl Worker {
                 data::write(session, &label, &value)?;
                 Ok(Answer::Written)
             }
-            Ask::FindKey { label, cka_id } => {
+            Ask::FindKey { label, cka_id, always_authenticate } => {
                 let (session, login) = self.logged_in()?;
-                Ok(Answer::Keys(login.keys.find(session, &label, &cka_id)?.into_iter().collect()))
+                let found = login.keys.find(session, &label, &cka_id, always_authenticate)?;
+                Ok(Answer::Keys(found.into_iter().collect()))
             }
             Ask::FindKeysByLabel { label } => {
                 let (session, login) = self.logged_in()?;
                 Ok(Answer::Keys(login.keys.find_by_label(session, &label)?))
             }
-            Ask::GenerateKey { label, cka_id, algorithm, extractable } => {
+            Ask::GenerateKey { label, cka_id, algorithm, extractable, always_authenticate } => {
                 let (session, login) = self.logged_in()?;
-                let recipe = Recipe { label: &label, id: &cka_id, algorithm, extractable, lean: false };
+                let (label, id) = (label.as_str(), cka_id.as_slice());
+                let recipe = Recipe { label, id, algorithm, extractable, always_authenticate, lean: false };
                 Ok(Answer::Generated(login.keys.generate(session, &recipe)?))
             }
             Ask::Sign { handle, algorithm, messages } => self.sign(handle, algorithm, messages),
@@ -177,7 +181,6 @@ impl Open {
             (true, false) => return Err(Fault::NoPin),
             (false, _) => {
                 let raw = RawAuthPin::new(Box::new(pin.expose().to_vec()));
-                drop(pin);
                 self.session.login_with_raw(UserType::User, &raw)
             }
         };
@@ -190,9 +193,12 @@ impl Open {
         let opened: Result<Vec<Session>> = (0..self.sessions)
             .map(|_| self.module.pkcs11.open_rw_session(self.token.slot).doing("opening a parallel session"))
             .collect();
-        match opened {
-            Ok(sessions) => {
-                self.login = Some(Login { pool: Pool::start(sessions), keys: Keys::default() });
+        let ready = opened.and_then(|sessions| Ok((sessions, self.module.functions()?)));
+        match ready {
+            Ok((sessions, functions)) => {
+                let context = if self.keep_pin { Context::of(pin) } else { Context::default() };
+                let pool = Pool::start(sessions, functions, context);
+                self.login = Some(Login { pool, keys: Keys::default() });
                 Ok(())
             }
             Err(fault) => {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::algorithm::SignatureAlgorithm;
 use crate::cbor::Bytes;
-use crate::config::{Backup, Token};
+use crate::config::{Backup, Key, Token};
 use crate::plan::{GenerateKey, KeyRef};
 use crate::secret::Secret;
 use crate::token::ask::{Answer, Ask, Class, Failure, KeyFacts, Signature, ToSign, TokenFacts};
@@ -30,6 +30,19 @@ macro_rules! answer {
             other => Err(unexpected(other)),
         }
     };
+}
+
+/// What the hierarchy says of a key, and the token must say too. The default is right for the audit key.
+#[derive(Clone, Copy, Default)]
+pub struct Declared {
+    pub extractable: bool,
+    pub always_authenticate: bool,
+}
+
+impl From<&Key> for Declared {
+    fn from(key: &Key) -> Declared {
+        Declared { extractable: key.backup == Backup::Wrap, always_authenticate: key.always_authenticate }
+    }
 }
 
 /// All workers of one run.
@@ -104,29 +117,35 @@ impl Workers {
         answer!(self.ask(token, &Ask::FindKeysByLabel { label: label.into() })?, Answer::Keys(keys) => keys)
     }
 
-    pub fn generate(&mut self, token: &Token, key: &GenerateKey) -> Result<KeyFacts, Refusal> {
+    pub fn generate(
+        &mut self,
+        token: &Token,
+        key: &GenerateKey,
+        always_authenticate: bool,
+    ) -> Result<KeyFacts, Refusal> {
         let ask = Ask::GenerateKey {
             label: key.label.clone(),
             cka_id: key.cka_id.clone(),
             algorithm: key.algorithm,
             extractable: key.backup == Backup::Wrap,
+            always_authenticate,
         };
         answer!(self.ask(token, &ask)?, Answer::Generated(facts) => facts)
     }
 
-    /// Signs with the planned key, which is found by label, CKA_ID and public half together, and must be as extractable as
+    /// Signs with the planned key, which is found by label, CKA_ID and public half together, and must be as it is
     /// declared.
     pub fn sign(
         &mut self,
         token: &Token,
         key: &KeyRef,
-        extractable: bool,
+        declared: Declared,
         algorithm: SignatureAlgorithm,
         messages: &[(u64, Vec<u8>)],
     ) -> Result<Vec<Signature>, Refusal> {
         let mut signatures = Vec::with_capacity(messages.len());
         for part in parts(messages) {
-            signatures.extend(self.sign_part(token, key, extractable, algorithm, part)?);
+            signatures.extend(self.sign_part(token, key, declared, algorithm, part)?);
         }
         Ok(signatures)
     }
@@ -136,12 +155,12 @@ impl Workers {
         &mut self,
         token: &Token,
         key: &KeyRef,
-        extractable: bool,
+        declared: Declared,
         algorithm: SignatureAlgorithm,
         messages: &[(u64, Vec<u8>)],
     ) -> Result<Vec<Signature>, Refusal> {
         for _ in 0..TRIES {
-            let facts = self.find(token, key, extractable)?;
+            let facts = self.find(token, key, declared)?;
             let ask = Ask::Sign {
                 handle: facts.handle,
                 algorithm,
@@ -175,14 +194,15 @@ impl Workers {
     }
 
     /// The planned key, if the token holds it and it is as it was planned and declared.
-    pub fn find(&mut self, token: &Token, key: &KeyRef, declared: bool) -> Result<KeyFacts, Refusal> {
+    pub fn find(&mut self, token: &Token, key: &KeyRef, declared: Declared) -> Result<KeyFacts, Refusal> {
         let at = format!("key `{}` (label `{}` on token `{}`)", key.key, key.label, token.id);
         let named = |f: &&KeyFacts| (&f.label, &f.cka_id) == (&key.label, &key.cka_id);
         let known = self.slots.get(&token.id).and_then(|slot| slot.found.iter().find(named)).cloned();
         let keys = match known {
             Some(facts) => vec![facts],
             None => {
-                let ask = Ask::FindKey { label: key.label.clone(), cka_id: key.cka_id.clone() };
+                let (label, cka_id) = (key.label.clone(), key.cka_id.clone());
+                let ask = Ask::FindKey { label, cka_id, always_authenticate: declared.always_authenticate };
                 answer!(self.ask(token, &ask)?, Answer::Keys(keys) => keys)?
             }
         };
@@ -197,7 +217,7 @@ impl Workers {
             return Err(Refusal::no(format!("{at}: its public half is not the planned one"), hint));
         }
         let extractable = facts.attributes.iter().any(|a| a == "CKA_EXTRACTABLE=true");
-        if declared != extractable {
+        if declared.extractable != extractable {
             let what = format!("{at}: CKA_EXTRACTABLE is {extractable}, which is not what the hierarchy's backup says");
             return Err(Refusal::no(what, "a key that can leave its token undeclared must not sign"));
         }
@@ -263,8 +283,13 @@ impl Workers {
             Refusal::no(format!("the hierarchy gives no serial for token `{}`", token.id), hint)
         })?;
         let mut worker = self.start(token)?;
-        let ask =
-            Ask::Open { module: token.module.clone(), label: token.label.clone(), serial, sessions: token.sessions };
+        let ask = Ask::Open {
+            module: token.module.clone(),
+            label: token.label.clone(),
+            serial,
+            sessions: token.sessions,
+            keep_pin: token.keep_pin,
+        };
         let facts = answer!(worker.ask(&ask).map_err(silent(token))?, Answer::Opened(facts) => facts)?;
         judge_maker(token, &facts)?;
         Ok((worker, facts))
