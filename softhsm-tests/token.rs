@@ -59,7 +59,15 @@ impl Bench {
 
     fn open(&self) -> Ask {
         let (label, serial) = ("root".into(), self.serial.clone());
-        Ask::Open { module: self.hsm.module().into(), label, serial, sessions: 2, keep_pin: false }
+        Ask::Open {
+            module: self.hsm.module().into(),
+            init_args: None,
+            label,
+            serial,
+            slot: None,
+            sessions: 2,
+            keep_pin: false,
+        }
     }
 
     /// Does something to the token that coldroot would not do, in a process of its own (see [`meddle`]).
@@ -149,10 +157,13 @@ fn write(worker: &mut Worker, label: &str, value: &[u8]) {
 fn a_token_is_initialised_once_and_found_by_label_and_serial() {
     let hsm = SoftHsm::new();
     let mut worker = worker(&hsm);
-    let Answer::Tokens(before) = worker.ask(&Ask::List { module: hsm.module().into() }).unwrap() else { panic!() };
+    let Answer::Tokens(before) = worker.ask(&Ask::List { module: hsm.module().into(), init_args: None }).unwrap()
+    else {
+        panic!()
+    };
     assert_eq!(before.iter().filter(|token| token.initialised).count(), 0);
 
-    let made = worker.init_token(hsm.module(), "root", &secret(SO_PIN), &secret(PIN)).unwrap();
+    let made = worker.init_token(hsm.module(), None, "root", &secret(SO_PIN), &secret(PIN)).unwrap();
     let Answer::Opened(made) = made else { panic!("{made:?}") };
     assert_eq!((made.label.as_str(), made.initialised), ("root", true));
     assert_eq!(made.manufacturer, "SoftHSM project");
@@ -161,19 +172,22 @@ fn a_token_is_initialised_once_and_found_by_label_and_serial() {
     // The same process sees it after the second initialise, under the label and serial it was told.
     let serial = made.serial.clone();
     let module = hsm.module().into();
-    let open = Ask::Open { module, label: "root".into(), serial, sessions: 1, keep_pin: false };
+    let open =
+        Ask::Open { module, init_args: None, label: "root".into(), serial, slot: None, sessions: 1, keep_pin: false };
     assert_eq!(opened(&mut worker, &open), made);
     assert!(matches!(worker.login(&secret(PIN)).unwrap(), Answer::LoggedIn));
 
     let mut second = self::worker(&hsm);
-    let again = second.init_token(hsm.module(), "root", &secret(SO_PIN), &secret(PIN));
+    let again = second.init_token(hsm.module(), None, "root", &secret(SO_PIN), &secret(PIN));
     refused(again, "a token with the label \"root\" is there already");
     let long = "x".repeat(33);
-    refused(second.init_token(hsm.module(), &long, &secret(SO_PIN), &secret(PIN)), "1 to 32 octets");
-    let short = failure(second.init_token(hsm.module(), "other", &secret(SO_PIN), &secret("1")));
+    refused(second.init_token(hsm.module(), None, &long, &secret(SO_PIN), &secret(PIN)), "1 to 32 octets");
+    let short = failure(second.init_token(hsm.module(), None, "other", &secret(SO_PIN), &secret("1")));
     assert_eq!(short.class, Class::Pin);
     // A refusal came before C_InitToken: no token "other".
-    let Answer::Tokens(after) = second.ask(&Ask::List { module: hsm.module().into() }).unwrap() else { panic!() };
+    let Answer::Tokens(after) = second.ask(&Ask::List { module: hsm.module().into(), init_args: None }).unwrap() else {
+        panic!()
+    };
     assert_eq!(after.iter().filter(|token| token.initialised).count(), 1);
 }
 
@@ -183,8 +197,10 @@ fn another_serial_label_or_module_is_refused() {
     let mut worker = bench.worker();
     let open = |label: &str, serial: &str, module: &Path| Ask::Open {
         module: module.into(),
+        init_args: None,
         label: label.into(),
         serial: serial.into(),
+        slot: None,
         sessions: 1,
         keep_pin: false,
     };
@@ -206,7 +222,7 @@ fn a_refused_open_can_be_asked_again() {
     let bench = Bench::new();
     let mut worker = bench.worker();
     let (module, label, serial) = (bench.hsm.module().into(), "root".into(), "00".into());
-    let wrong = Ask::Open { module, label, serial, sessions: 2, keep_pin: false };
+    let wrong = Ask::Open { module, init_args: None, label, serial, slot: None, sessions: 2, keep_pin: false };
     refused(worker.ask(&wrong), "no initialised token has the label");
     opened(&mut worker, &bench.open());
 }
@@ -224,6 +240,43 @@ fn two_tokens_with_one_label_are_told_by_serial() {
 }
 
 #[test]
+fn a_slot_number_counts_only_where_the_vendor_keeps_it() {
+    let bench = Bench::new();
+    let mut worker = bench.worker();
+    let Ask::Open { module, init_args, label, serial, slot: None, sessions, keep_pin, .. } = bench.open() else {
+        panic!()
+    };
+    let ask = Ask::Open { module, init_args, label, serial, slot: Some(0), sessions, keep_pin };
+    refused(worker.ask(&ask), "names slot 0, but slots may move (profile: SoftHSM 2)");
+    let facts = opened(&mut worker, &bench.open());
+    assert_eq!(facts.profile, "softhsm");
+}
+
+#[test]
+fn the_modules_arguments_reach_c_initialize() {
+    let bench = Bench::new();
+    let mut worker = bench.worker();
+    let list = |text: &str| Ask::List { module: bench.hsm.module().into(), init_args: Some(text.into()) };
+    // SoftHSM has no use for them, and says so.
+    refused(worker.ask(&list("configdir='x'")), "CKR_ARGUMENTS_BAD");
+    assert_eq!(failure(worker.ask(&list("x\0y"))).class, Class::Protocol);
+    opened(&mut worker, &bench.open());
+}
+
+#[test]
+fn p08_a_pin_of_a_length_that_cannot_be_right_is_not_tried() {
+    let bench = Bench::new();
+    let mut worker = bench.worker();
+    opened(&mut worker, &bench.open());
+    let short = failure(worker.login(&secret("123")));
+    assert_eq!(short.class, Class::Pin);
+    assert!(short.what.contains("has 3 octets, the token takes 4 to 255"), "{}", short.what);
+    // SoftHSM counts every wrong PIN; this one never reached it.
+    assert!(!opened(&mut bench.worker(), &bench.open()).pin_count_low);
+    assert!(matches!(worker.login(&secret(PIN)).unwrap(), Answer::LoggedIn));
+}
+
+#[test]
 fn p08_a_wrong_pin_is_tried_once_and_never_shown() {
     let bench = Bench::new();
     let mut worker = bench.worker();
@@ -233,7 +286,9 @@ fn p08_a_wrong_pin_is_tried_once_and_never_shown() {
     assert!(wrong.what.contains("CKR_PIN_INCORRECT"), "{}", wrong.what);
     assert!(!wrong.what.contains("4711") && !worker.output().contains("4711"));
     // SoftHSM has no counter, only the flag that one wrong PIN was given; the worker did not clear it by a login.
-    let Answer::Tokens(tokens) = bench.worker().ask(&Ask::List { module: bench.hsm.module().into() }).unwrap() else {
+    let Answer::Tokens(tokens) =
+        bench.worker().ask(&Ask::List { module: bench.hsm.module().into(), init_args: None }).unwrap()
+    else {
         panic!()
     };
     assert!(tokens.iter().any(|token| token.label == "root" && token.pin_count_low));
@@ -256,8 +311,10 @@ fn questions_out_of_order_are_misuse_and_leave_the_worker_of_use() {
     assert!(matches!(worker.ask(&Ask::Login), Err(Error::NeedsPin)));
     let many = Ask::Open {
         module: bench.hsm.module().into(),
+        init_args: None,
         label: "root".into(),
         serial: String::new(),
+        slot: None,
         sessions: 65,
         keep_pin: false,
     };
@@ -632,7 +689,7 @@ fn a_data_object_is_rewritten_and_the_newest_counts() {
 fn p08_a_worker_has_only_the_environment_it_was_given_and_no_terminal() {
     let bench = Bench::new();
     let mut worker = bench.worker();
-    worker.ask(&Ask::List { module: bench.hsm.module().into() }).unwrap();
+    worker.ask(&Ask::List { module: bench.hsm.module().into(), init_args: None }).unwrap();
     let proc = format!("/proc/{}", worker.id());
     let stat = std::fs::read_to_string(format!("{proc}/stat")).unwrap();
     let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();

@@ -442,7 +442,15 @@ fn on_token(hierarchy: &Hierarchy, token: &str, label: &str) -> Vec<KeyFacts> {
     let token = hierarchy.token(token).unwrap();
     let mut worker = Worker::start(Path::new(EXE), &["worker"], &token.env).unwrap();
     let (module, serial) = (token.module.clone(), token.serial.clone().unwrap());
-    let open = Ask::Open { module, label: token.label.clone(), serial, sessions: 1, keep_pin: false };
+    let open = Ask::Open {
+        module,
+        init_args: None,
+        label: token.label.clone(),
+        serial,
+        slot: None,
+        sessions: 1,
+        keep_pin: false,
+    };
     assert!(matches!(worker.ask(&open).unwrap(), Answer::Opened(_)));
     assert!(matches!(worker.login(&Secret::new(PIN.into())).unwrap(), Answer::LoggedIn));
     match worker.ask(&Ask::FindKeysByLabel { label: label.into() }).unwrap() {

@@ -148,6 +148,10 @@ pub struct Token {
     pub label: String,
     /// `None` only in a draft, before `coldroot token init` has printed it.
     pub serial: Option<String>,
+    /// The slot that it must be in besides, where the module's vendor profile allows to name one.
+    pub slot: Option<u64>,
+    /// What the module is given in pReserved of C_Initialize.
+    pub init_args: Option<String>,
     /// What a `uri` says of them besides; the token must say the same.
     pub manufacturer: Option<String>,
     pub model: Option<String>,

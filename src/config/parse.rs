@@ -264,6 +264,9 @@ fn token(t: raw::Token, at: &str, environment: Environment) -> Result<Token, Err
             return Err(field(format!("{at}.env.{name}"), "must not hold control characters"));
         }
     }
+    if let Some(text) = &t.init_args {
+        ascii_line(&format!("{at}.init-args"), text, 1024)?;
+    }
     for (name, file) in [("pin-file", &t.pin_file), ("so-pin-file", &t.so_pin_file)] {
         let Some(file) = file else { continue };
         if environment == Environment::Real {
@@ -285,6 +288,8 @@ fn token(t: raw::Token, at: &str, environment: Environment) -> Result<Token, Err
         module: t.module.into(),
         label: named.token,
         serial: named.serial,
+        slot: t.slot,
+        init_args: t.init_args,
         manufacturer: named.manufacturer,
         model: named.model,
         env: t.env,

@@ -96,6 +96,8 @@ pub struct Token {
     pub label: Option<String>,
     pub serial: Option<String>,
     pub uri: Option<String>,
+    pub slot: Option<u64>,
+    pub init_args: Option<String>,
     #[serde(default)]
     pub env: BTreeMap<String, String>,
     pub pin_file: Option<String>,

@@ -12,9 +12,17 @@ use crate::text::escape;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Ask {
-    /// Loads the module, initialises it, and finds exactly one token with this label and serial. `keep_pin`: some of its keys
-    /// want the PIN for each signature.
-    Open { module: PathBuf, label: String, serial: String, sessions: u32, keep_pin: bool },
+    /// Loads the module, initialises it, and finds exactly one token with this label and serial; in this slot, where one is
+    /// given. `init_args` goes into pReserved of C_Initialize. `keep_pin`: some of its keys want the PIN for each signature.
+    Open {
+        module: PathBuf,
+        init_args: Option<String>,
+        label: String,
+        serial: String,
+        slot: Option<u64>,
+        sessions: u32,
+        keep_pin: bool,
+    },
     /// Logs in as CKU_USER; one raw frame follows: the PIN. Opens the parallel sessions.
     Login,
     /// Octets from C_GenerateRandom (public session).
@@ -33,9 +41,9 @@ pub enum Ask {
     /// Signs each message with the key that `FindKey` or `GenerateKey` reported as `handle`.
     Sign { handle: u64, algorithm: SignatureAlgorithm, messages: Vec<ToSign> },
     /// Lists the tokens of a module.
-    List { module: PathBuf },
+    List { module: PathBuf, init_args: Option<String> },
     /// Initialises the one uninitialised token of a module; two raw frames follow: the SO PIN and the user PIN.
-    InitToken { module: PathBuf, label: String },
+    InitToken { module: PathBuf, init_args: Option<String>, label: String },
     /// Logs out, closes the sessions and finalises the module; the worker then exits.
     Close,
 }
@@ -77,8 +85,10 @@ pub struct TokenFacts {
     pub serial: String,
     pub manufacturer: String,
     pub model: String,
-    /// Library description and version, for the record.
+    /// Library description and version, and the profile that is used for it, for the record.
     pub module: String,
+    /// That profile, see `token::vendor`.
+    pub profile: String,
     pub initialised: bool,
     /// CKF_USER_PIN_COUNT_LOW, _FINAL_TRY, _LOCKED.
     pub pin_count_low: bool,

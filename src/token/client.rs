@@ -111,11 +111,12 @@ impl Worker {
     pub fn init_token(
         &mut self,
         module: &Path,
+        init_args: Option<&str>,
         label: &str,
         so_pin: &Secret,
         user_pin: &Secret,
     ) -> Result<Answer, Error> {
-        let ask = Ask::InitToken { module: module.into(), label: label.into() };
+        let ask = Ask::InitToken { module: module.into(), init_args: init_args.map(Into::into), label: label.into() };
         self.exchange(&ask, &[so_pin, user_pin], self.limit(&ask))
     }
 

@@ -30,6 +30,10 @@ pub(super) enum Fault {
     NoToken { label: String, serial: String, seen: Vec<String>, unreadable: usize },
     #[error("{count} tokens have the label \"{}\"{}", escape(label), with_serial(serial))]
     ManyTokens { label: String, serial: Option<String>, count: usize },
+    #[error("its [[token]] names slot {number}, but slots may move (profile: {vendor})")]
+    SlotNumber { number: u64, vendor: String },
+    #[error("{sessions} parallel sessions are more than the {most} that this token takes")]
+    Sessions { sessions: u32, most: u32 },
     #[error("a token with the label \"{}\" is there already", escape(.0))]
     TokenExists(String),
     #[error("exactly one uninitialised token is needed, and there are {0}")]
@@ -97,6 +101,8 @@ pub(super) enum Misuse {
     Algorithm { key: &'static str, algorithm: &'static str },
     #[error("item {item}: the digest has {length} octets, the algorithm wants {wanted}")]
     DigestLength { item: u64, length: usize, wanted: usize },
+    #[error("the module's arguments hold a zero octet")]
+    InitArgs,
     #[error("the question cannot be read: {0}")]
     Unreadable(String),
 }

@@ -1,5 +1,6 @@
 //! One PKCS#11 module: loading, its tokens, initialising one.
 
+use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
 use cryptoki::context::Pkcs11;
@@ -8,13 +9,14 @@ use cryptoki::session::UserType;
 use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 use cryptoki_sys::{
-    CK_TOKEN_INFO, CK_ULONG, CKF_PROTECTED_AUTHENTICATION_PATH, CKF_TOKEN_INITIALIZED, CKF_USER_PIN_COUNT_LOW,
-    CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_LOCKED,
+    CK_TOKEN_INFO, CK_ULONG, CK_UNAVAILABLE_INFORMATION, CKF_PROTECTED_AUTHENTICATION_PATH, CKF_TOKEN_INITIALIZED,
+    CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_LOCKED,
 };
 
 use super::ask::TokenFacts;
-use super::fault::{Doing, Fault, Result};
+use super::fault::{Doing, Fault, Misuse, Result};
 use super::ffi::{self, Functions};
+use super::vendor::Vendor;
 use crate::secret::Secret;
 
 /// The label of C_InitToken: 32 octets, padded with blanks.
@@ -27,25 +29,35 @@ pub(super) struct Module {
     functions: Functions,
     finalised: bool,
     path: PathBuf,
+    init_args: Option<String>,
+    /// C_GetInfo's manufacturer, description and version.
+    manufacturer: String,
     description: String,
+    version: String,
 }
 
 /// A token that was found.
 pub(super) struct Token {
     pub(super) slot: Slot,
     pub(super) facts: TokenFacts,
+    /// What is known of such tokens.
+    pub(super) vendor: Vendor,
     /// CKF_PROTECTED_AUTHENTICATION_PATH: the PIN can be typed at the token itself.
     pub(super) keypad: bool,
     /// CK_TOKEN_INFO's limits for a PIN, in octets.
     pin_octets: (CK_ULONG, CK_ULONG),
+    /// The most read-write sessions of one application.
+    most_sessions: CK_ULONG,
 }
 
 impl Module {
     /// Loads and initialises the module. The path is absolute, so that no search path decides which code runs.
-    pub(super) fn load(path: &Path) -> Result<Module> {
+    /// `init_args` goes into pReserved of C_Initialize.
+    pub(super) fn load(path: &Path, init_args: Option<&str>) -> Result<Module> {
         if !path.is_absolute() {
             return Err(Fault::ModulePath(path.into()));
         }
+        let reserved = init_args.map(CString::new).transpose().map_err(|_| Misuse::InitArgs)?;
         let pkcs11 = Pkcs11::new(path).map_err(|error| match error {
             Cryptoki::LibraryLoading(cause) => Fault::Module { module: path.into(), cause: cause.to_string() },
             Cryptoki::MissingSymbol(symbol) => {
@@ -55,10 +67,16 @@ impl Module {
             other => Fault::Answer { doing: "loading the module", cause: other.to_string() },
         })?;
         let functions = Functions::of(path).doing("asking the module for its functions")?;
-        ffi::initialize(&pkcs11, None).doing("initialising the module")?;
-        let mut module = Module { pkcs11, functions, finalised: false, path: path.into(), description: String::new() };
+        ffi::initialize(&pkcs11, reserved.as_deref()).doing("initialising the module")?;
+        let (path, init_args) = (path.into(), init_args.map(str::to_owned));
+        let [manufacturer, description, version] = Default::default();
+        let mut module =
+            Module { pkcs11, functions, finalised: false, path, init_args, manufacturer, description, version };
+        // Asked for by the module that is made already: should this fail, it is finalised.
         let info = module.pkcs11.get_library_info().doing("asking the module who it is")?;
-        module.description = format!("{} {}", trimmed(info.library_description()), info.library_version());
+        module.manufacturer = trimmed(info.manufacturer_id());
+        module.description = trimmed(info.library_description());
+        module.version = info.library_version().to_string();
         Ok(module)
     }
 
@@ -79,9 +97,10 @@ impl Module {
         Ok((tokens, unreadable))
     }
 
-    /// The one initialised token with this label and serial; never by slot number, which changes when a token is
-    /// initialised and from one start to the next. Without a serial the label alone must be unique.
-    pub(super) fn find(&self, label: &str, serial: Option<&str>) -> Result<Token> {
+    /// The one initialised token with this label and serial; never by slot number alone, which changes when a token is
+    /// initialised and from one start to the next. A `slot` tells between tokens of one label and serial, and only where
+    /// the vendor is known to keep it. Without a serial the label alone must be unique.
+    pub(super) fn find(&self, label: &str, serial: Option<&str>, slot: Option<u64>) -> Result<Token> {
         let (tokens, unreadable) = self.tokens()?;
         let seen = tokens.iter().map(|token| token.facts.shown()).collect();
         let mut matching: Vec<Token> = tokens
@@ -89,6 +108,10 @@ impl Module {
             .filter(|token| token.facts.initialised && token.facts.label == label)
             .filter(|token| serial.is_none_or(|serial| token.facts.serial == serial))
             .collect();
+        if let Some((number, moves)) = slot.zip(matching.iter().find(|token| !token.vendor.slot_by_number())) {
+            return Err(Fault::SlotNumber { number, vendor: moves.vendor.name() });
+        }
+        matching.retain(|token| slot.is_none_or(|number| token.slot.id() == number));
         match (matching.pop(), matching.len()) {
             (Some(token), 0) => Ok(token),
             (Some(_), others) => {
@@ -133,11 +156,11 @@ impl Module {
         let user_pin = token.pin("user", user_pin)?;
         self.pkcs11.init_token(token.slot, &so_pin, label).doing("initialising the token")?;
         // Modules keep the list of slots from C_Initialize, and SoftHSM moves the token to another slot.
-        let path = self.path.clone();
+        let (path, init_args) = (self.path.clone(), self.init_args.clone());
         self.finalize()?;
         let half = |fault| Fault::HalfInitialised(Box::new(fault));
-        let again = Module::load(&path).map_err(half)?;
-        let made = again.find(label, None).map_err(half)?;
+        let again = Module::load(&path, init_args.as_deref()).map_err(half)?;
+        let made = again.find(label, None, None).map_err(half)?;
         again.set_user_pin(made.slot, &so_pin, &user_pin).map_err(half)?;
         let facts = again.refresh(made.slot)?.facts;
         again.finalize()?;
@@ -154,19 +177,23 @@ impl Module {
 
     fn token(&self, slot: Slot, info: &CK_TOKEN_INFO) -> Token {
         let flag = |flag| info.flags & flag != 0;
+        let (manufacturer, model) = (padded(&info.manufacturerID), padded(&info.model));
+        let vendor = Vendor::of(&self.manufacturer, &self.description, (&manufacturer, &model));
         let facts = TokenFacts {
             label: padded(&info.label),
             serial: padded(&info.serialNumber),
-            manufacturer: padded(&info.manufacturerID),
-            model: padded(&info.model),
-            module: self.description.clone(),
+            manufacturer,
+            model,
+            module: format!("{} {}", self.description, self.version),
+            profile: vendor.id(),
             initialised: flag(CKF_TOKEN_INITIALIZED),
             pin_count_low: flag(CKF_USER_PIN_COUNT_LOW),
             pin_final_try: flag(CKF_USER_PIN_FINAL_TRY),
             pin_locked: flag(CKF_USER_PIN_LOCKED),
         };
         let pin_octets = (info.ulMinPinLen, info.ulMaxPinLen);
-        Token { slot, facts, keypad: flag(CKF_PROTECTED_AUTHENTICATION_PATH), pin_octets }
+        let keypad = flag(CKF_PROTECTED_AUTHENTICATION_PATH) && vendor.may_have_keypad();
+        Token { slot, facts, vendor, keypad, pin_octets, most_sessions: info.ulMaxRwSessionCount }
     }
 }
 
@@ -179,10 +206,34 @@ impl Drop for Module {
 }
 
 impl Token {
+    /// Whether so many parallel sessions, and the main one, can be open at once. 0 and the largest number mean that the
+    /// token sets or tells no limit (PKCS #11 section 3.2).
+    pub(super) fn takes_sessions(&self, sessions: u32) -> Result<()> {
+        let said = Some(self.most_sessions).filter(|most| !matches!(*most, 0 | CK_UNAVAILABLE_INFORMATION));
+        let said = said.map(|most| u32::try_from(most).unwrap_or(u32::MAX).saturating_sub(1));
+        let most = [said, self.vendor.most_sessions()].into_iter().flatten().min().unwrap_or(u32::MAX);
+        match sessions > most {
+            true => Err(Fault::Sessions { sessions, most }),
+            false => Ok(()),
+        }
+    }
+
+    /// A PIN whose length is known to be wrong is not tried: it could cost one of the few tries. Only what a profile says
+    /// counts here, since modules that report wrong limits are common.
+    pub(super) fn takes_pin(&self, pin: &Secret) -> Result<()> {
+        match self.vendor.pin_octets() {
+            Some((least, most)) if !(least..=most).contains(&pin.len()) => {
+                Err(Fault::PinLength { whose: "user", length: pin.len(), least, most })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A PIN in the form that C_InitToken and C_InitPIN want, if the token says that it takes it. The copy is made at its
     /// exact length: nothing is left behind by growing it, and AuthPin zeroes itself.
     fn pin(&self, whose: &'static str, pin: &Secret) -> Result<AuthPin> {
-        let [least, most] = [self.pin_octets.0, self.pin_octets.1].map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+        let said = [self.pin_octets.0, self.pin_octets.1].map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+        let (least, most) = self.vendor.pin_octets().unwrap_or(said.into());
         // Some modules report a longest PIN of 0 and mean that they do not say.
         let most = if most == 0 { usize::MAX } else { most };
         if pin.is_empty() || pin.len() < least || pin.len() > most {

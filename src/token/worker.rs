@@ -52,11 +52,11 @@ impl Worker {
                 let pin = wire::receive_secret(from)?;
                 self.open().and_then(|open| open.log_in(pin)).map(|()| Answer::LoggedIn)
             }
-            Ask::InitToken { module, label } => {
+            Ask::InitToken { module, init_args, label } => {
                 let so_pin = wire::receive_secret(from)?;
                 let user_pin = wire::receive_secret(from)?;
                 self.must_be_closed()
-                    .and_then(|()| Module::load(&module))
+                    .and_then(|()| Module::load(&module, init_args.as_deref()))
                     .and_then(|module| module.init_token(&label, &so_pin, &user_pin))
                     .map(Answer::Opened)
             }
@@ -77,20 +77,21 @@ impl Worker {
 
     fn answer_plain(&mut self, ask: Ask) -> Result<Answer> {
         match ask {
-            Ask::Open { module, label, serial, sessions, keep_pin } => {
+            Ask::Open { module, init_args, label, serial, slot, sessions, keep_pin } => {
                 self.must_be_closed()?;
                 check_range("the number of sessions", sessions, 1, MOST_SESSIONS)?;
-                let module = Module::load(&module)?;
-                let token = module.find(&label, Some(&serial))?;
+                let module = Module::load(&module, init_args.as_deref())?;
+                let token = module.find(&label, Some(&serial), slot)?;
+                token.takes_sessions(sessions)?;
                 // Read-write even to sign: some modules have no other sessions.
                 let session = module.pkcs11.open_rw_session(token.slot).doing("opening a session")?;
                 let facts = token.facts.clone();
                 self.0 = Some(Open { login: None, session, token, sessions, keep_pin, module });
                 Ok(Answer::Opened(facts))
             }
-            Ask::List { module } => {
+            Ask::List { module, init_args } => {
                 self.must_be_closed()?;
-                let module = Module::load(&module)?;
+                let module = Module::load(&module, init_args.as_deref())?;
                 let (tokens, _) = module.tokens()?;
                 module.finalize()?;
                 Ok(Answer::Tokens(tokens.into_iter().map(|token| token.facts).collect()))
@@ -180,6 +181,7 @@ impl Open {
             // Without a keypad a login with no PIN costs a try on some modules.
             (true, false) => return Err(Fault::NoPin),
             (false, _) => {
+                self.token.takes_pin(&pin)?;
                 let raw = RawAuthPin::new(Box::new(pin.expose().to_vec()));
                 self.session.login_with_raw(UserType::User, &raw)
             }

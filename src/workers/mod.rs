@@ -285,8 +285,10 @@ impl Workers {
         let mut worker = self.start(token)?;
         let ask = Ask::Open {
             module: token.module.clone(),
+            init_args: token.init_args.clone(),
             label: token.label.clone(),
             serial,
+            slot: token.slot,
             sessions: token.sessions,
             keep_pin: token.keep_pin,
         };
@@ -297,13 +299,17 @@ impl Workers {
 
     /// Lists the tokens of a module through a worker of its own.
     pub fn list(&self, token: &Token) -> Result<Vec<TokenFacts>, Refusal> {
-        let listed = self.start(token)?.ask(&Ask::List { module: token.module.clone() }).map_err(silent(token))?;
+        let ask = Ask::List { module: token.module.clone(), init_args: token.init_args.clone() };
+        let listed = self.start(token)?.ask(&ask).map_err(silent(token))?;
         answer!(listed, Answer::Tokens(tokens) => tokens)
     }
 
     /// Initialises a token through a worker of its own.
     pub fn init_token(&self, token: &Token, so_pin: &Secret, pin: &Secret) -> Result<TokenFacts, Refusal> {
-        let made = self.start(token)?.init_token(&token.module, &token.label, so_pin, pin).map_err(silent(token))?;
+        let made = self
+            .start(token)?
+            .init_token(&token.module, token.init_args.as_deref(), &token.label, so_pin, pin)
+            .map_err(silent(token))?;
         answer!(made, Answer::Opened(facts) => facts)
     }
 

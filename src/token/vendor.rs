@@ -1,0 +1,459 @@
+//! What modules really do, vendor by vendor: data, not code. Each setting says where it is from and whether it was tried
+//! here; a setting that a profile leaves out, and a module that no profile knows, get the careful default.
+//!
+//! The files in `vendors/` are compiled in: what the program believes of a module is part of the program that was
+//! reviewed, and no file beside it changes that.
+
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+
+use crate::algorithm::KeyAlgorithm;
+
+/// The files, in the order in which they are compared.
+const FILES: &[(&str, &str)] = &[
+    ("softhsm", include_str!("vendors/softhsm.toml")),
+    ("kryoptic", include_str!("vendors/kryoptic.toml")),
+    ("opencryptoki", include_str!("vendors/opencryptoki.toml")),
+    ("tpm2", include_str!("vendors/tpm2.toml")),
+    ("nss", include_str!("vendors/nss.toml")),
+    ("p11-kit", include_str!("vendors/p11-kit.toml")),
+    ("luna", include_str!("vendors/luna.toml")),
+    ("nshield", include_str!("vendors/nshield.toml")),
+    ("cloudhsm", include_str!("vendors/cloudhsm.toml")),
+    ("yubihsm2", include_str!("vendors/yubihsm2.toml")),
+    ("utimaco", include_str!("vendors/utimaco.toml")),
+    ("nethsm", include_str!("vendors/nethsm.toml")),
+];
+
+/// What a module is called where no profile knows it.
+const UNKNOWN: &str = "unknown";
+
+/// Where a setting is from, and whether a module was seen to behave so.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setting<T> {
+    pub value: T,
+    pub source: String,
+    pub tried: Tried,
+}
+
+/// Whether a setting was seen to be true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Tried {
+    /// With a module that the tests run.
+    #[serde(rename = "here")]
+    Here,
+    /// Read in the source named, or told by those who have the device.
+    #[serde(rename = "not on hardware")]
+    NotOnHardware,
+}
+
+/// What is known of one vendor's module.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Profile {
+    /// What people call it.
+    pub name: String,
+    /// C_GetInfo of its library: any of these.
+    pub library: Setting<Vec<Library>>,
+    /// C_GetTokenInfo of its tokens, for those that stand behind a module that passes calls through.
+    pub token: Option<Setting<Vec<Maker>>>,
+    /// The module passes calls through to another one, whose profile the token's maker tells.
+    pub passes_through: Option<Setting<bool>>,
+    /// Attributes that must not stand in the template of a private half, and of a public one.
+    pub private_omits: Option<Setting<Vec<Usage>>>,
+    pub public_omits: Option<Setting<Vec<Usage>>>,
+    /// CKA_PRIVATE in the template of a public half.
+    pub public_private: Option<Setting<ThreeWay>>,
+    /// Whether a private half is made with CKA_ALLOWED_MECHANISMS, its one mechanism.
+    pub allowed_mechanisms: Option<Setting<bool>>,
+    /// Attributes that the module cannot be asked for: reading one fails, or spoils the others.
+    pub not_readable: Option<Setting<Vec<Usage>>>,
+    /// Attributes whose value, read back, means nothing here: recorded and not compared.
+    pub private_not_compared: Option<Setting<Vec<Usage>>>,
+    pub public_not_compared: Option<Setting<Vec<Usage>>>,
+    /// How an Edwards curve is named in CKA_EC_PARAMS at generation.
+    pub edwards: Option<Setting<Edwards>>,
+    /// A `slot` of the hierarchy may name its token.
+    pub slot_by_number: Option<Setting<bool>>,
+    /// Parallel sessions: more than these are refused.
+    pub most_sessions: Option<Setting<u32>>,
+    /// What is typed as PIN.
+    pub pin_form: Option<Setting<PinForm>>,
+    /// The least and the most octets of a PIN, in place of what C_GetTokenInfo says.
+    pub pin_octets: Option<Setting<(usize, usize)>>,
+    /// CKF_PROTECTED_AUTHENTICATION_PATH is not believed.
+    pub no_keypad: Option<Setting<bool>>,
+    /// The most octets in one signature, where the message itself is signed.
+    pub longest_message: Option<Setting<u64>>,
+    /// The mechanism that wraps a private key with padding.
+    pub wrap: Option<Setting<Wrap>>,
+    /// Algorithms that it lists, or seems to, and that do not work.
+    #[serde(default)]
+    pub refuses: Vec<Setting<Refused>>,
+    /// Private data objects can be stored, for the mark and the log's name.
+    pub data_objects: Option<Setting<bool>>,
+    /// How long to wait before asking again, in milliseconds: it throttles, or takes so long to come back.
+    pub pause: Option<Setting<u64>>,
+    /// What an officer must know before trusting it with a key.
+    #[serde(default)]
+    pub weakness: Vec<Setting<String>>,
+}
+
+/// C_GetInfo's texts, in lower case; each begins with what stands here.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Library {
+    pub manufacturer: String,
+    #[serde(default)]
+    pub description: String,
+}
+
+/// C_GetTokenInfo's texts, in the same way.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Maker {
+    pub manufacturer: String,
+    #[serde(default)]
+    pub model: String,
+}
+
+/// The attributes of a key that modules disagree about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Usage {
+    #[serde(rename = "CKA_SIGN_RECOVER")]
+    SignRecover,
+    #[serde(rename = "CKA_DECRYPT")]
+    Decrypt,
+    #[serde(rename = "CKA_UNWRAP")]
+    Unwrap,
+    #[serde(rename = "CKA_DERIVE")]
+    Derive,
+    #[serde(rename = "CKA_VERIFY_RECOVER")]
+    VerifyRecover,
+    #[serde(rename = "CKA_ENCRYPT")]
+    Encrypt,
+    #[serde(rename = "CKA_WRAP")]
+    Wrap,
+    #[serde(rename = "CKA_MODIFIABLE")]
+    Modifiable,
+    #[serde(rename = "CKA_COPYABLE")]
+    Copyable,
+    #[serde(rename = "CKA_LOCAL")]
+    Local,
+    #[serde(rename = "CKA_ALWAYS_AUTHENTICATE")]
+    AlwaysAuthenticate,
+    #[serde(rename = "CKA_MODULUS_BITS")]
+    ModulusBits,
+}
+
+/// Whether an attribute stands in a template, and as what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ThreeWay {
+    False,
+    Absent,
+    True,
+}
+
+/// CKA_EC_PARAMS of an Edwards curve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Edwards {
+    /// Its name as PrintableString.
+    Name,
+    /// Its object identifier (RFC 8410).
+    Oid,
+}
+
+/// What a PIN looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PinForm {
+    Plain,
+    /// `user:password`.
+    UserPassword,
+    /// Four hexadecimal digits, the id of an authentication key, and its password.
+    KeyIdPassword,
+}
+
+/// CKM_AES_KEY_WRAP, CKM_AES_KEY_WRAP_PAD, CKM_AES_KEY_WRAP_KWP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Wrap {
+    #[serde(rename = "0x2109")]
+    AesKeyWrap,
+    #[serde(rename = "0x210A")]
+    AesKeyWrapPad,
+    #[serde(rename = "0x210B")]
+    AesKeyWrapKwp,
+}
+
+/// An algorithm that is refused, and why.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refused {
+    pub algorithm: KeyAlgorithm,
+    pub because: String,
+}
+
+/// The profiles that hold for one token: its module's own, and behind a module that passes calls through, that of the
+/// token's maker. What the first one says goes before the second.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Vendor {
+    own: Option<&'static Profile>,
+    behind: Option<&'static Profile>,
+}
+
+/// All profiles, by id.
+pub fn profiles() -> &'static [(&'static str, Profile)] {
+    static PARSED: OnceLock<Vec<(&'static str, Profile)>> = OnceLock::new();
+    PARSED.get_or_init(|| {
+        let parsed = FILES.iter().map(|(id, text)| Ok((*id, toml::from_str(text)?)));
+        // The texts are compiled in, and a test parses each of them: no profile can be wrong in a build that passed.
+        parsed.collect::<Result<_, toml::de::Error>>().unwrap_or_default()
+    })
+}
+
+fn profile(id: &str) -> Option<&'static Profile> {
+    profiles().iter().find(|(known, _)| *known == id).map(|(_, profile)| profile)
+}
+
+fn begins(text: &str, with: &str) -> bool {
+    text.trim_matches([' ', '\0']).to_lowercase().starts_with(with)
+}
+
+impl Vendor {
+    /// The profile of a module by C_GetInfo. `token` is C_GetTokenInfo's manufacturer and model.
+    pub fn of(manufacturer: &str, description: &str, token: (&str, &str)) -> Vendor {
+        let known = |profile: &Profile| {
+            let is = |l: &Library| begins(manufacturer, &l.manufacturer) && begins(description, &l.description);
+            profile.library.value.iter().any(is)
+        };
+        let own = profiles().iter().map(|(_, profile)| profile).find(|profile| known(profile));
+        let passes = own.is_some_and(|own| own.passes_through.as_ref().is_some_and(|through| through.value));
+        let made = |profile: &&Profile| {
+            let is = |m: &Maker| begins(token.0, &m.manufacturer) && begins(token.1, &m.model);
+            profile.token.as_ref().is_some_and(|makers| makers.value.iter().any(is))
+        };
+        let behind = profiles().iter().map(|(_, profile)| profile).find(|profile| passes && made(profile));
+        Vendor { own, behind }
+    }
+
+    /// The same by [`Vendor::id`].
+    pub fn by_id(id: &str) -> Vendor {
+        match id.split_once('/') {
+            Some((own, behind)) => Vendor { own: profile(own), behind: profile(behind) },
+            None => Vendor { own: profile(id), behind: None },
+        }
+    }
+
+    /// `softhsm`, `p11-kit/softhsm`, `unknown`: for the record.
+    pub fn id(&self) -> String {
+        let id = |wanted: &'static Profile| {
+            profiles().iter().find(|(_, profile)| std::ptr::eq(profile, wanted)).map_or(UNKNOWN, |(id, _)| id)
+        };
+        match (self.own, self.behind) {
+            (None, _) => UNKNOWN.into(),
+            (Some(own), None) => id(own).into(),
+            (Some(own), Some(behind)) => format!("{}/{}", id(own), id(behind)),
+        }
+    }
+
+    /// What people call it.
+    pub fn name(&self) -> String {
+        match (self.own, self.behind) {
+            (None, _) => "no profile knows this module".into(),
+            (Some(own), None) => own.name.clone(),
+            (Some(own), Some(behind)) => format!("{} through {}", behind.name, own.name),
+        }
+    }
+
+    pub fn is_known(&self) -> bool {
+        self.own.is_some()
+    }
+
+    fn both(&self) -> impl Iterator<Item = &'static Profile> + use<> {
+        [self.own, self.behind].into_iter().flatten()
+    }
+
+    fn first<T>(&self, of: impl Fn(&'static Profile) -> Option<&'static Setting<T>>) -> Option<&'static T> {
+        self.both().find_map(of).map(|setting| &setting.value)
+    }
+
+    fn flag(&self, of: impl Fn(&'static Profile) -> Option<&'static Setting<bool>>) -> Option<bool> {
+        self.first(of).copied()
+    }
+
+    fn lists(&self, usage: Usage, of: impl Fn(&'static Profile) -> Option<&'static Setting<Vec<Usage>>>) -> bool {
+        self.both().filter_map(of).any(|setting| setting.value.contains(&usage))
+    }
+
+    pub fn private_omits(&self, usage: Usage) -> bool {
+        self.lists(usage, |p| p.private_omits.as_ref())
+    }
+
+    pub fn public_omits(&self, usage: Usage) -> bool {
+        self.lists(usage, |p| p.public_omits.as_ref())
+    }
+
+    pub fn not_readable(&self, usage: Usage) -> bool {
+        self.lists(usage, |p| p.not_readable.as_ref())
+    }
+
+    pub fn private_not_compared(&self, usage: Usage) -> bool {
+        self.lists(usage, |p| p.private_not_compared.as_ref())
+    }
+
+    pub fn public_not_compared(&self, usage: Usage) -> bool {
+        self.lists(usage, |p| p.public_not_compared.as_ref())
+    }
+
+    pub fn public_private(&self) -> ThreeWay {
+        self.first(|p| p.public_private.as_ref()).copied().unwrap_or(ThreeWay::False)
+    }
+
+    pub fn allowed_mechanisms(&self) -> bool {
+        self.flag(|p| p.allowed_mechanisms.as_ref()).unwrap_or(false)
+    }
+
+    pub fn edwards(&self) -> Edwards {
+        self.first(|p| p.edwards.as_ref()).copied().unwrap_or(Edwards::Name)
+    }
+
+    pub fn slot_by_number(&self) -> bool {
+        self.flag(|p| p.slot_by_number.as_ref()).unwrap_or(false)
+    }
+
+    pub fn most_sessions(&self) -> Option<u32> {
+        self.first(|p| p.most_sessions.as_ref()).copied()
+    }
+
+    pub fn pin_form(&self) -> PinForm {
+        self.first(|p| p.pin_form.as_ref()).copied().unwrap_or(PinForm::Plain)
+    }
+
+    /// `None`: what C_GetTokenInfo says holds for new PINs, and nothing for a login.
+    pub fn pin_octets(&self) -> Option<(usize, usize)> {
+        self.first(|p| p.pin_octets.as_ref()).copied()
+    }
+
+    /// Whether CKF_PROTECTED_AUTHENTICATION_PATH may be believed.
+    pub fn may_have_keypad(&self) -> bool {
+        !self.flag(|p| p.no_keypad.as_ref()).unwrap_or(false)
+    }
+
+    pub fn longest_message(&self) -> Option<u64> {
+        self.first(|p| p.longest_message.as_ref()).copied()
+    }
+
+    pub fn wrap(&self) -> Option<Wrap> {
+        self.first(|p| p.wrap.as_ref()).copied()
+    }
+
+    /// Why an algorithm is refused, although the module may list it.
+    pub fn refuses(&self, algorithm: KeyAlgorithm) -> Option<&'static str> {
+        let refused = self.both().flat_map(|p| &p.refuses).find(|refused| refused.value.algorithm == algorithm);
+        refused.map(|refused| refused.value.because.as_str())
+    }
+
+    /// `None`: only a try can tell.
+    pub fn data_objects(&self) -> Option<bool> {
+        self.flag(|p| p.data_objects.as_ref())
+    }
+
+    /// Milliseconds.
+    pub fn pause(&self) -> Option<u64> {
+        self.first(|p| p.pause.as_ref()).copied()
+    }
+
+    pub fn weaknesses(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.both().flat_map(|p| &p.weakness).map(|weakness| weakness.value.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_profile_is_whole_and_each_setting_has_its_source() {
+        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/token/vendors");
+        let mut there: Vec<String> = std::fs::read_dir(dir)
+            .unwrap()
+            .map(|file| file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        let mut listed: Vec<&str> = FILES.iter().map(|(id, _)| *id).collect();
+        there.sort();
+        listed.sort();
+        assert_eq!(there, listed);
+        assert_eq!(profiles().len(), FILES.len());
+        for (id, text) in FILES {
+            let profile: Profile = toml::from_str(text).unwrap_or_else(|e| panic!("{id}: {e}"));
+            assert!(!profile.library.value.is_empty(), "{id}");
+            let table: toml::Table = text.parse().unwrap();
+            for (name, value) in table.iter().filter(|(name, _)| *name != "name") {
+                let settings = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+                for setting in settings {
+                    assert!(setting["source"].as_str().unwrap().len() > 8, "{id}: {name} has no source");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_setting_without_its_source_and_one_that_is_not_known_are_refused() {
+        let head = "name = \"x\"\nlibrary = { value = [{ manufacturer = \"x\" }], source = \"s\", tried = \"here\" }\n";
+        assert!(toml::from_str::<Profile>(head).is_ok());
+        for wrong in [
+            "data-objects = true",
+            "data-objects = { value = true, tried = \"here\" }",
+            "data-objects = { value = true, source = \"s\" }",
+            "data-objects = { value = true, source = \"s\", tried = \"somewhere\" }",
+            "data-object = { value = true, source = \"s\", tried = \"here\" }",
+            "private-omits = { value = [\"CKA_SIGN\"], source = \"s\", tried = \"here\" }",
+        ] {
+            assert!(toml::from_str::<Profile>(&format!("{head}{wrong}\n")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_module_is_known_by_what_it_says_of_itself() {
+        let id = |manufacturer, description| Vendor::of(manufacturer, description, ("", "")).id();
+        assert_eq!(id("SoftHSM", "Implementation of PKCS11"), "softhsm");
+        assert_eq!(id("softhsm  ", ""), "softhsm");
+        assert_eq!(id("IBM", "Meta PKCS11 LIBRARY"), "opencryptoki");
+        assert_eq!(id("tpm2-software.github.io", "TPM2.0 Cryptoki"), "tpm2");
+        assert_eq!(id("Mozilla Foundation", "NSS Internal Crypto Services"), "nss");
+        assert_eq!(id("SafeNet", "Chrystoki"), "luna");
+        assert_eq!(id("SafeNet, Inc.", "SafeNet eToken PKCS#11"), "unknown");
+        assert_eq!(id("Yubico (www.yubico.com)", "YubiHSM PKCS#11 Library"), "yubihsm2");
+        assert_eq!(id("Nitrokey", "Nitrokey NetHsm PKCS#11 library"), "nethsm");
+        assert_eq!(id("", ""), "unknown");
+        for (name, _) in FILES {
+            assert_eq!(Vendor::by_id(name).id(), *name);
+        }
+    }
+
+    #[test]
+    fn behind_a_module_that_passes_calls_through_the_tokens_maker_counts_too() {
+        let behind = |maker, model| Vendor::of("PKCS#11 Kit", "PKCS#11 Kit Proxy Module", (maker, model));
+        let softhsm = behind("SoftHSM project", "SoftHSM v2\0\0");
+        assert_eq!((softhsm.id().as_str(), softhsm.name().as_str()), ("p11-kit/softhsm", "SoftHSM 2 through p11-kit"));
+        assert_eq!(softhsm.pin_octets(), Some((4, 255)));
+        assert!(softhsm.weaknesses().count() > Vendor::by_id("softhsm").weaknesses().count());
+        assert_eq!(Vendor::by_id("p11-kit/softhsm").id(), "p11-kit/softhsm");
+        assert_eq!(behind("Somebody", "").id(), "p11-kit");
+        // Only there: a token's maker says nothing of a module that answers for itself.
+        assert_eq!(Vendor::of("Somebody", "", ("SoftHSM project", "SoftHSM v2")).id(), "unknown");
+    }
+
+    #[test]
+    fn of_a_module_that_nobody_knows_nothing_is_believed() {
+        let unknown = Vendor::of("Somebody", "Something", ("Somebody", "One"));
+        assert!(!unknown.is_known() && !unknown.slot_by_number() && !unknown.allowed_mechanisms());
+        assert_eq!((unknown.public_private(), unknown.edwards()), (ThreeWay::False, Edwards::Name));
+        assert_eq!((unknown.pin_form(), unknown.pin_octets(), unknown.data_objects()), (PinForm::Plain, None, None));
+        assert!(unknown.may_have_keypad() && !unknown.private_omits(Usage::Copyable));
+    }
+}
