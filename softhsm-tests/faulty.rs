@@ -326,6 +326,16 @@ fn p08_a_key_whose_attributes_are_not_as_declared_does_not_sign() {
 }
 
 #[test]
+fn p08_a_key_that_does_not_say_whether_it_can_leave_does_not_sign() {
+    for silence in ["unavailable:0x162:xmpp-1", "shorten:0x162:0:xmpp-1"] {
+        let day = Day::of(&format!("C_GetAttributeValue={silence}"));
+        day.sign().fails(3, "CKA_EXTRACTABLE is unavailable");
+        assert_eq!((day.count("C_SignInit"), day.issued().len()), (2, 0), "{silence}");
+        day.mended();
+    }
+}
+
+#[test]
 fn p01_a_key_with_another_public_half_does_not_sign() {
     // The base point of P-256 as an uncompressed point in its OCTET STRING: a lawful key, and not the planned one.
     let point = "0441046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c2964fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5";

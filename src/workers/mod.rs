@@ -216,9 +216,11 @@ impl Workers {
             let hint = "this is another key under the same name: stop and find out why";
             return Err(Refusal::no(format!("{at}: its public half is not the planned one"), hint));
         }
-        let extractable = facts.attributes.iter().any(|a| a == "CKA_EXTRACTABLE=true");
-        if declared.extractable != extractable {
-            let what = format!("{at}: CKA_EXTRACTABLE is {extractable}, which is not what the hierarchy's backup says");
+        // A module that does not tell has not said that the key stays.
+        let extractable = facts.attributes.iter().find_map(|a| a.strip_prefix("CKA_EXTRACTABLE="));
+        if extractable != Some(if declared.extractable { "true" } else { "false" }) {
+            let found = crate::text::escape(extractable.unwrap_or("unavailable"));
+            let what = format!("{at}: CKA_EXTRACTABLE is {found}, which is not what the hierarchy's backup says");
             return Err(Refusal::no(what, "a key that can leave its token undeclared must not sign"));
         }
         if let Some(slot) = self.slots.get_mut(&token.id)
