@@ -79,6 +79,11 @@ pub fn count(station: &Station, function: &str) -> usize {
     calls(station).iter().filter(|call| *call == function).count()
 }
 
+/// How many processes have loaded the module since [`play`].
+pub fn processes(station: &Station) -> usize {
+    fs::read(station.path(DIR).join("processes")).map_or(0, |octets| octets.len())
+}
+
 /// Asserts that since [`play`] no PIN was tried, no signature was asked for, and nothing on the token was changed.
 #[track_caller]
 pub fn not_asked(station: &Station) {

@@ -8,6 +8,7 @@ pub mod bundles;
 pub mod faulty;
 pub mod fido;
 pub mod forged;
+pub mod processes;
 pub mod station;
 
 use std::collections::BTreeMap;
