@@ -126,6 +126,7 @@ fn the_starter_files_show_every_field_the_parser_knows() {
     }
 }
 
+const AGE: Edit = Set("programs", "{ age = '/usr/bin/age' }");
 /// The example's first officer's key, under another comment.
 const ADA: &str = "['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAaqxanBPLmSTHFSRGF914oCqvlfwzpg2B3+gOu/+JLT somebody else']";
 const RSA: &str = "'ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQCJP3Z2m7RspwauNJMPWy3sqPOzC2QMYkEa404Zbel8SvORLqD/ivO8d3dlyvlpX1VaRUTLgg9W9AUwvLJoFxf63fkJ86ZLHXbDr0HeIeXqtWWt1gj9jhF7DH6QuLu6pFGafbEDZBz0wmCIRS0cNaloEexekDni1Qg538r9VOCboW3VAUjHsg+7gDABgDtNSqytDGJyT5G8+fDkh94zdmqefd/q2JQUp9j4p9FL2pYTTClYtgGuW7Z5x04M/nnb2V72cYWq1G+x3rlT8tki9NZ7OPTaMlsqwT5rkmDw+jXsPD0sTpDnk3JAA+P/sMRD+fk7SuYnXIOItXfPpy6Os0Rl'";
@@ -145,6 +146,30 @@ const THIRD_CA: Edit = Push(
     "ca",
     "{ id = 'c3', key = 'k3', issuer = 'servers-1', profile = 'intermediate', subject = [{ O = 'REHEARSAL' }, { CN = 'c3' }], days = 1, crl-days = 1 }",
 );
+
+#[test]
+fn tokens_and_keys_have_a_name_a_pin_and_its_form() {
+    use coldroot::config::{PinEntry, PinForm};
+    let parsed = |edits: &[Edit]| Hierarchy::parse(&changed(EXAMPLE, edits)).unwrap();
+    let plain = parsed(&[Set("token[0].pin", "'prompt'")]);
+    assert_eq!((&plain.tokens[0].pin, &plain.tokens[0].pin_form), (&PinEntry::Prompt, &PinForm::Plain));
+    assert_eq!(plain.age, None);
+    let age = parsed(&[AGE, Remove("token[0].pin-file"), Set("token[0].pin-age", "'pin.age'")]);
+    assert_eq!(age.tokens[0].pin, PinEntry::Age { file: "pin.age".into(), identity: None });
+    assert_eq!(age.age.as_deref(), Some(Path::new("/usr/bin/age")));
+    let user = parsed(&[Set("token[0].pin-form", "'user-password'"), Set("token[0].pin-user", "'co1'")]);
+    assert_eq!(user.tokens[0].pin_form.prefix(), "co1:");
+    let id = parsed(&[Set("token[0].pin-form", "'key-id'"), Set("token[0].pin-key-id", "'00aB'")]);
+    assert_eq!(id.tokens[0].pin_form.prefix(), "00aB");
+    // A rehearsal's file holds the PIN until it is split.
+    assert_eq!(parsed(&[Set("token[0].pin", "'shares'")]).tokens[0].pin, PinEntry::Shares);
+    let uri = parsed(&[Remove("key[0].label"), Set("key[0].uri", "'pkcs11:type=private;object=my%20key'")]);
+    assert_eq!(uri.keys[0].label, "my key");
+    let token = "'pkcs11:token=a;serial=1;library-version=2;slot-description=x'";
+    let token = &parsed(&[Remove("token[0].label"), Set("token[0].uri", token)]).tokens[0];
+    assert_eq!((token.label.as_str(), token.serial.as_deref()), ("a", Some("1")));
+    assert_eq!((token.uri.library_version, token.uri.slot_description.as_deref()), (Some((2, 0)), Some("x")));
+}
 
 #[test]
 fn lawless_hierarchies_are_refused_by_the_path_of_the_field() {
@@ -256,6 +281,34 @@ fn lawless_hierarchies_are_refused_by_the_path_of_the_field() {
         ("token without a name", &[Remove("token[0].label")], "token[0].label"),
         ("token with two names", &[Set("token[0].uri", "'pkcs11:token=l;serial=1'")], "token[0].uri"),
         ("PIN in a token's URI", &[Remove("token[0].label"), Set("token[0].uri", "'pkcs11:token=l?pin-value=1'")], "token[0].uri"),
+        ("slot number in a token's URI", &[Remove("token[0].label"), Set("token[0].uri", "'pkcs11:token=l;slot-id=1'")], "token[0].uri"),
+        ("PIN from nowhere", &[Set("token[0].pin", "'yubikey'")], "token[0].pin"),
+        ("PIN from file and keypad", &[Set("token[0].pin", "'keypad'")], "token[0].pin-file"),
+        ("PIN from two files", &[AGE, Set("token[0].pin-age", "'pin.age'")], "token[0].pin-age"),
+        ("PIN from age and keypad", &[AGE, Remove("token[0].pin-file"), Set("token[0].pin", "'keypad'"), Set("token[0].pin-age", "'pin.age'")], "token[0].pin-age"),
+        ("PIN from age without age", &[Remove("token[0].pin-file"), Set("token[0].pin-age", "'pin.age'")], "token[0].pin-age"),
+        ("PIN from an age file without a name", &[AGE, Remove("token[0].pin-file"), Set("token[0].pin-age", "''")], "token[0].pin-age"),
+        ("identity without a name", &[AGE, Remove("token[0].pin-file"), Set("token[0].pin-age", "'p'"), Set("token[0].pin-age-identity", "''")], "token[0].pin-age-identity"),
+        ("identity for nothing", &[AGE, Set("token[0].pin-age-identity", "'id'")], "token[0].pin-age-identity"),
+        ("relative age", &[Set("programs", "{ age = 'age' }")], "programs.age"),
+        ("NUL in age's path", &[Set("programs", r#"{ age = "/a\u0000" }"#)], "programs.age"),
+        ("another program", &[Set("programs", "{ rm = '/bin/rm' }")], "programs.rm"),
+        ("unknown form of PIN", &[Set("token[0].pin-form", "'pkcs15'")], "token[0].pin-form"),
+        ("user form without a user", &[Set("token[0].pin-form", "'user-password'")], "token[0].pin-user"),
+        ("user for another form", &[Set("token[0].pin-user", "'co1'")], "token[0].pin-user"),
+        ("user with a colon", &[Set("token[0].pin-form", "'user-password'"), Set("token[0].pin-user", "'co:1'")], "token[0].pin-user"),
+        ("user without a name", &[Set("token[0].pin-form", "'user-password'"), Set("token[0].pin-user", "''")], "token[0].pin-user"),
+        ("key-id form without a key id", &[Set("token[0].pin-form", "'key-id'")], "token[0].pin-key-id"),
+        ("key id for another form", &[Set("token[0].pin-form", "'user-password'"), Set("token[0].pin-user", "'u'"), Set("token[0].pin-key-id", "'0001'")], "token[0].pin-key-id"),
+        ("key id of three digits", &[Set("token[0].pin-form", "'key-id'"), Set("token[0].pin-key-id", "'001'")], "token[0].pin-key-id"),
+        ("key id that is no hex", &[Set("token[0].pin-form", "'key-id'"), Set("token[0].pin-key-id", "'000g'")], "token[0].pin-key-id"),
+        ("form at a keypad", &[Remove("token[0].pin-file"), Set("token[0].pin", "'keypad'"), Set("token[0].pin-form", "'key-id'"), Set("token[0].pin-key-id", "'0001'")], "token[0].pin-form"),
+        ("form of shares", &[Set("token[0].pin", "'shares'"), Set("token[0].pin-form", "'key-id'"), Set("token[0].pin-key-id", "'0001'")], "token[0].pin-form"),
+        ("key with two names", &[Set("key[0].uri", "'pkcs11:object=k'")], "key[0].uri"),
+        ("key without a name", &[Remove("key[0].label")], "key[0].label"),
+        ("key with an id of its own", &[Remove("key[0].label"), Set("key[0].uri", "'pkcs11:object=k;id=%01'")], "key[0].uri"),
+        ("key named with its token", &[Remove("key[0].label"), Set("key[0].uri", "'pkcs11:object=k;token=t'")], "key[0].uri"),
+        ("key named twice by URI", &[Remove("key[0].label"), Set("key[0].uri", "'pkcs11:object=servers-1-2026'")], "key[0].label"),
         ("module without a path", &[Set("token[0].module", "'libsofthsm2.so'")], "token[0].module"),
         ("relative module", &[Set("token[0].module", "'./libsofthsm2.so'")], "token[0].module"),
         ("NUL in the module's path", &[Set("token[0].module", r#""/m\u0000""#)], "token[0].module"),

@@ -357,6 +357,11 @@ fn a_token_named_by_its_uri_is_found_and_a_foreign_one_is_not() {
     for (wrong, code, said) in [
         (uri.replace("v2", "v3"), 1, "token `main` gives its model as `SoftHSM v2`"),
         (uri.replace("project", "fork"), 1, "token `main` gives its manufacturer as `SoftHSM project`"),
+        (format!("{uri};library-manufacturer=Acme"), 1, "gives its library-manufacturer as `SoftHSM`"),
+        (format!("{uri};library-description=Acme"), 1, "gives its library-description as `Implementation of PKCS11`"),
+        (format!("{uri};library-version=1.0"), 1, "gives its library-version as `2."),
+        (format!("{uri};slot-manufacturer=Acme"), 1, "gives its slot-manufacturer as `SoftHSM project`"),
+        (format!("{uri};slot-description=Acme"), 1, "gives its slot-description as `SoftHSM slot ID 0x"),
         (uri.replace(serial, "00"), 1, &*format!("there are: \"road\" with the serial \"{serial}\"")),
         ("pkcs11:token=road".into(), 1, "the hierarchy gives no serial for token `main`"),
     ] {
@@ -364,7 +369,7 @@ fn a_token_named_by_its_uri_is_found_and_a_foreign_one_is_not() {
         station.init().fails(code, said);
         assert!(!station.path("audit").exists(), "{wrong}");
     }
-    name(uri);
+    name(&format!("{uri};library-manufacturer=SoftHSM;library-description=Implementation%20of%20PKCS11"));
     station.init().ok();
     station.check_log();
 }

@@ -10,6 +10,7 @@ pub mod fido;
 pub mod forged;
 pub mod processes;
 pub mod station;
+pub mod terminal;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -9,6 +9,8 @@ use crate::digest::Digest;
 use crate::plan::Kind;
 use crate::x509::fields::Policy;
 
+use super::{PinEntry, PinForm, TokenUri};
+
 /// The first line of every hierarchy file: `format = "coldroot-hierarchy-v0"`.
 pub const FORMAT: &str = "coldroot-hierarchy-v0";
 /// A hierarchy file is written and read by people: one larger than this is a mistake.
@@ -27,6 +29,8 @@ pub struct Hierarchy {
     pub sandbox: Guard,
     /// Pages that hold a PIN never reach the swap.
     pub locked_pages: Guard,
+    /// The `age` command, an absolute path.
+    pub age: Option<PathBuf>,
     pub quorum_init: Quorum,
     pub quorum_keys: Quorum,
     pub quorum_certificates: Quorum,
@@ -152,11 +156,13 @@ pub struct Token {
     pub slot: Option<u64>,
     /// What the module is given in pReserved of C_Initialize.
     pub init_args: Option<String>,
-    /// What a `uri` says of them besides; the token must say the same.
-    pub manufacturer: Option<String>,
-    pub model: Option<String>,
+    /// The whole of its `uri`, or label and serial alone; the token, its slot and its library must say the same.
+    pub uri: TokenUri,
     /// The whole environment of the worker that loads the module.
     pub env: BTreeMap<String, String>,
+    /// How the PIN comes into the gate, and what is put before it.
+    pub pin: PinEntry,
+    pub pin_form: PinForm,
     /// Rehearsals only; relative to the station.
     pub pin_file: Option<PathBuf>,
     pub so_pin_file: Option<PathBuf>,

@@ -6,13 +6,15 @@ mod ceremony;
 mod hierarchy;
 mod line;
 mod parse;
+mod pin;
 mod raw;
 mod references;
 mod uri;
 
 pub use ceremony::{Act, Ceremony, FORMAT as CEREMONY_FORMAT, revoked_serial};
 pub use hierarchy::*;
-pub use uri::TokenUri;
+pub use pin::{PinEntry, PinForm};
+pub use uri::{KeyUri, TokenUri};
 
 /// Why a hierarchy or ceremony file is not usable.
 #[derive(Debug, thiserror::Error)]

@@ -14,7 +14,7 @@ use super::hierarchy::{
     Backup, Desk, Environment, FORMAT, Guard, Hierarchy, Key, MAX_FILE, Person, Quorum, Role, Token, Validator,
 };
 use super::line::{ascii_line, id, plain, plain_line, show};
-use super::{Error, TokenUri, authority, field, from_toml, raw};
+use super::{Error, KeyUri, TokenUri, authority, field, from_toml, pin, raw};
 
 impl Hierarchy {
     /// Reads and judges a hierarchy file.
@@ -52,6 +52,7 @@ impl Hierarchy {
             audit_key_label: raw.audit.key_label,
             sandbox: guard("station.sandbox", raw.station.sandbox, environment)?,
             locked_pages: guard("station.locked-pages", raw.station.locked_pages, environment)?,
+            age: pin::program("programs.age", raw.programs.age)?,
             quorum_init: quorum("quorum.init", raw.quorum.init, &default, &persons)?,
             quorum_keys: quorum("quorum.keys", raw.quorum.keys, &default, &persons)?,
             quorum_certificates: quorum("quorum.certificates", raw.quorum.certificates, &default, &persons)?,
@@ -275,6 +276,7 @@ fn token(t: raw::Token, at: &str, environment: Environment) -> Result<Token, Err
         }
         plain_line(&format!("{at}.{name}"), file, 4096)?;
     }
+    let (pin, pin_form) = (pin::entry(&t, at)?, pin::form(&t, at)?);
     let sessions = t.sessions.unwrap_or(2);
     if !(1..=64).contains(&sessions) {
         return Err(field(format!("{at}.sessions"), "must be 1 to 64"));
@@ -286,12 +288,13 @@ fn token(t: raw::Token, at: &str, environment: Environment) -> Result<Token, Err
     Ok(Token {
         id: t.id,
         module: t.module.into(),
-        label: named.token,
-        serial: named.serial,
+        label: named.token.clone(),
+        serial: named.serial.clone(),
         slot: t.slot,
         init_args: t.init_args,
-        manufacturer: named.manufacturer,
-        model: named.model,
+        uri: named,
+        pin,
+        pin_form,
         env: t.env,
         pin_file: t.pin_file.map(PathBuf::from),
         so_pin_file: t.so_pin_file.map(PathBuf::from),
@@ -324,7 +327,7 @@ fn token_name(t: &raw::Token, at: &str) -> Result<TokenUri, Error> {
 
 fn key(k: raw::Key, at: &str) -> Result<Key, Error> {
     id(&k.id, at)?;
-    ascii_line(&format!("{at}.label"), &k.label, 64)?;
+    let label = key_label(&k, at)?;
     if k.algorithm == KeyAlgorithm::Rsa2048 {
         let message = "a CA key is ecdsa-p256, ecdsa-p384, ecdsa-p521, ed25519, rsa-3072 or rsa-4096";
         return Err(field(format!("{at}.algorithm"), message));
@@ -336,5 +339,23 @@ fn key(k: raw::Key, at: &str) -> Result<Key, Error> {
         _ => return Err(field(format!("{at}.backup"), "must be `none`, `vendor` or `wrap`")),
     };
     let always_authenticate = k.always_authenticate.unwrap_or(false);
-    Ok(Key { id: k.id, token: k.token, label: k.label, algorithm: k.algorithm, backup, always_authenticate })
+    Ok(Key { id: k.id, token: k.token, label, algorithm: k.algorithm, backup, always_authenticate })
+}
+
+/// A key is named by its label, or by a URI that says no more: its CKA_ID is drawn when it is planned. A declared one could let
+/// a key that lay in the token before pass for the one that the ceremony makes.
+fn key_label(k: &raw::Key, at: &str) -> Result<String, Error> {
+    match (&k.label, &k.uri) {
+        (Some(label), None) => ascii_line(&format!("{at}.label"), label, 64).map(|()| label.clone()),
+        (None, Some(uri)) => match KeyUri::parse(&format!("{at}.uri"), uri)? {
+            KeyUri { object, id: None } => Ok(object),
+            KeyUri { .. } => {
+                let message =
+                    "holds `id`: a CKA_ID is drawn when the key is planned, so that no older key passes for it";
+                Err(field(format!("{at}.uri"), message))
+            }
+        },
+        (Some(_), Some(_)) => Err(field(format!("{at}.uri"), "stands beside `label`; one of the two names the key")),
+        (None, None) => Err(field(format!("{at}.label"), "is missing; a key is named by `label` or by `uri`")),
+    }
 }

@@ -17,6 +17,8 @@ pub struct Hierarchy {
     #[serde(default)]
     pub station: Station,
     #[serde(default)]
+    pub programs: Programs,
+    #[serde(default)]
     pub quorum: Quorums,
     #[serde(default)]
     pub person: Vec<Person>,
@@ -46,6 +48,12 @@ pub struct Audit {
 pub struct Station {
     pub sandbox: Option<String>,
     pub locked_pages: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Programs {
+    pub age: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -100,7 +108,13 @@ pub struct Token {
     pub init_args: Option<String>,
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    pub pin: Option<String>,
     pub pin_file: Option<String>,
+    pub pin_age: Option<String>,
+    pub pin_age_identity: Option<String>,
+    pub pin_form: Option<String>,
+    pub pin_user: Option<String>,
+    pub pin_key_id: Option<String>,
     pub so_pin_file: Option<String>,
     pub sessions: Option<u32>,
     pub deadline_seconds: Option<u32>,
@@ -111,7 +125,8 @@ pub struct Token {
 pub struct Key {
     pub id: String,
     pub token: String,
-    pub label: String,
+    pub label: Option<String>,
+    pub uri: Option<String>,
     pub algorithm: KeyAlgorithm,
     pub backup: String,
     pub always_authenticate: Option<bool>,

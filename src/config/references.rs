@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::hierarchy::{Base, Ca, Hierarchy};
+use super::PinEntry;
+use super::hierarchy::{Base, Ca, Hierarchy, Token};
 use super::line::show;
 use super::{Error, field};
 
@@ -31,6 +32,11 @@ impl Hierarchy {
     fn check_keys(&self) -> Result<(), Error> {
         if self.token(&self.audit_token).is_none() {
             return Err(unknown("audit.token", "token", &self.audit_token));
+        }
+        let needs_age = |t: &Token| matches!(t.pin, PinEntry::Age { .. }) && self.age.is_none();
+        if let Some(i) = self.tokens.iter().position(needs_age) {
+            let message = "needs `age` of [programs]: the absolute path of the program that decrypts it";
+            return Err(field(format!("token[{i}].pin-age"), message));
         }
         for (i, key) in self.keys.iter().enumerate() {
             if self.token(&key.token).is_none() {

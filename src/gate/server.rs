@@ -11,9 +11,9 @@ use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
 use crate::approval;
 use crate::audit::{mark::Mark, merkle, note};
 use crate::cbor::Bytes;
-use crate::config::{Backup, Environment, Hierarchy, Token};
+use crate::config::{Backup, Environment, Hierarchy, PinForm, Token};
 use crate::digest::Digest;
-use crate::pin::{self, PinSource};
+use crate::pin::{self, Given, PinSource, Wanted};
 use crate::plan::{self, GenerateKey, KeyRef, Plan};
 use crate::refusal::Refusal;
 use crate::token::ask::{KeyFacts, TokenFacts};
@@ -38,7 +38,7 @@ pub fn run_gate() -> i32 {
     let _ = rustix::mm::mlockall(rustix::mm::MlockAllFlags::CURRENT | rustix::mm::MlockAllFlags::FUTURE);
     let Ok(mut socket) = take_stdin() else { return 1 };
     let Ok(Request::Hello { station, now, pins }) = wire::receive(&mut socket) else { return 1 };
-    let mut gate = match Gate::open(station, now, pins) {
+    let mut gate = match Gate::open(station, now, &pins) {
         Ok(gate) => gate,
         Err(refusal) => return i32::from(wire::send(&mut socket, &Reply::from(refusal)).is_err()),
     };
@@ -64,7 +64,7 @@ pub(super) struct Gate {
     station: PathBuf,
     pub(super) hierarchy: Hierarchy,
     now: Option<i64>,
-    pins: BTreeMap<String, PinSource>,
+    given: Given,
     pub(super) workers: Workers,
     /// Tokens whose PIN was asked for in this process, and what keeps other gates from them.
     tried: BTreeMap<String, UnixListener>,
@@ -78,15 +78,16 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    fn open(station: PathBuf, now: Option<i64>, pins: BTreeMap<String, PinSource>) -> Result<Gate, Refusal> {
+    fn open(station: PathBuf, now: Option<i64>, pins: &BTreeMap<String, PinSource>) -> Result<Gate, Refusal> {
         let hierarchy = Hierarchy::load(&station.join("hierarchy.toml"))?;
         if now.is_some() && hierarchy.environment == Environment::Real {
             return Err(Refusal::no("--now belongs to rehearsals", "set the station's clock"));
         }
+        let given = Given::read(pins, &hierarchy)?;
         // The workers are this very program, even if another file has taken its place by now.
         let workers = Workers::new("/proc/self/exe".into());
         let (tried, bound) = (BTreeMap::new(), BTreeSet::new());
-        Ok(Gate { station, hierarchy, now, pins, workers, tried, bound, audit: None, mark: None, plan: None })
+        Ok(Gate { station, hierarchy, now, given, workers, tried, bound, audit: None, mark: None, plan: None })
     }
 
     fn answer(&mut self, request: Request) -> Result<Reply, Refusal> {
@@ -152,11 +153,11 @@ impl Gate {
             let what = format!("token `{id}` has a serial in the hierarchy, so it is initialised");
             return Err(Refusal::no(what, "coldroot never initialises a token twice"));
         }
-        let fetch = |what: &str, file: &Option<PathBuf>| {
-            let file = file.as_ref().map(|f| self.station.join(f));
-            pin::fetch(&format!("{what} of token `{id}`"), &PinSource::Prompt, file.as_deref(), Environment::Rehearsal)
+        let fetch = |what: &str, file: &Option<PathBuf>, form: &PinForm| {
+            pin::for_new_token(&format!("{what} of token `{id}`"), file.as_ref().map(|f| self.station.join(f)), form)
         };
-        let (so, user) = (fetch("SO PIN", &token.so_pin_file)?, fetch("user PIN", &token.pin_file)?);
+        let so = fetch("SO PIN", &token.so_pin_file, &PinForm::Plain)?;
+        let user = fetch("user PIN", &token.pin_file, &token.pin_form)?;
         Ok(Reply::Token(self.workers.init_token(&token, &so, &user)?))
     }
 
@@ -176,12 +177,11 @@ impl Gate {
             let hint = "log in once with the vendor's tool, which resets the counter";
             return Err(Refusal::no(format!("the next wrong PIN locks token `{id}`"), hint));
         }
+        let wanted = Wanted { hierarchy: &self.hierarchy, station: &self.station, token: &token, facts: &facts };
+        wanted.judge(&self.given)?;
         pin::lock_memory(self.hierarchy.locked_pages, token.pin_file.is_some())?;
         self.tried.insert(id.into(), hold(&facts)?);
-        let source = self.pins.get(id).unwrap_or(&PinSource::Prompt);
-        let file = token.pin_file.as_ref().map(|f| self.station.join(f));
-        let what = format!("PIN of token `{id}` ({}, {})", self.hierarchy.name, self.hierarchy.environment);
-        let pin = pin::fetch(&what, source, file.as_deref(), self.hierarchy.environment)?;
+        let pin = wanted.fetch(&mut self.given)?;
         self.workers.login(&token, pin)?;
         if id == self.hierarchy.audit_token {
             // A token that is not this log's must not stay logged in: `init` would find it without a mark.

@@ -1,52 +1,175 @@
-//! Where PINs come from. A PIN of a real hierarchy is typed, or comes through a pipe; only a rehearsal reads a file.
+//! Where PINs come from: the terminal, a pipe, a file that `age` decrypts, the token's own keypad. Only a rehearsal reads one in
+//! clear from a file.
 
+mod age;
+mod terminal;
+
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
-use crate::config::{Environment, Guard};
-use crate::secret::Secret;
-
+use crate::config::{Environment, Guard, Hierarchy, PinEntry, PinForm, Token};
 use crate::refusal::Refusal;
+use crate::secret::Secret;
+use crate::text::escape;
+use crate::token::ask::TokenFacts;
+
+use terminal::Terminal;
 
 /// PKCS #11 leaves the bound to the token; no token takes more.
 const MAX_PIN: usize = 255;
 
-/// Where a PIN comes from.
+/// Where a PIN comes from instead of where the hierarchy says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum PinSource {
-    /// The terminal, without echo.
-    Prompt,
     /// A file descriptor that the gate inherits.
     Fd(u32),
 }
 
-/// Fetches one PIN. `what` names it in the prompt; `file` is the rehearsal's PIN file.
-pub fn fetch(what: &str, source: &PinSource, file: Option<&Path>, environment: Environment) -> Result<Secret, Refusal> {
-    let secret = match (source, file) {
-        (PinSource::Fd(fd), _) => from_fd(*fd, environment)?,
-        (PinSource::Prompt, Some(path)) if environment == Environment::Rehearsal => from_file(path)?,
-        (PinSource::Prompt, _) => from_terminal(what)?,
+/// The PINs that were given with the command, by token.
+pub struct Given(BTreeMap<String, Secret>);
+
+impl Given {
+    /// Reads the descriptors to their end, before there is any worker or other program: what they start with is inherited, and a
+    /// descriptor cannot be closed by its number without `unsafe`; so there must be nothing left in it.
+    pub fn read(sources: &BTreeMap<String, PinSource>, hierarchy: &Hierarchy) -> Result<Given, Refusal> {
+        if !sources.is_empty() {
+            lock_memory(hierarchy.locked_pages, true)?;
+        }
+        let read = sources.iter().map(|(token, PinSource::Fd(fd))| {
+            let pin = from_fd(*fd, hierarchy.environment)?;
+            judge(&format!("PIN of token `{}`", escape(token)), pin).map(|pin| (token.clone(), pin))
+        });
+        Ok(Given(read.collect::<Result<_, Refusal>>()?))
+    }
+}
+
+/// A token whose PIN is wanted.
+pub struct Wanted<'a> {
+    pub hierarchy: &'a Hierarchy,
+    pub station: &'a Path,
+    pub token: &'a Token,
+    pub facts: &'a TokenFacts,
+}
+
+impl Wanted<'_> {
+    /// What can be known to be wrong before anybody types anything, and before a try is made.
+    pub fn judge(&self, given: &Given) -> Result<(), Refusal> {
+        let id = &self.token.id;
+        if self.token.pin != PinEntry::Keypad {
+            return Ok(());
+        }
+        if given.0.contains_key(id) {
+            let what = format!("the PIN of token `{id}` is typed at its keypad, and --pin-fd brings one");
+            return Err(Refusal::no(what, "leave --pin-fd out"));
+        }
+        if !self.facts.keypad {
+            // Without the flag a login with no PIN costs a try on some modules.
+            let what =
+                format!("token `{id}` says that it has no keypad of its own (CKF_PROTECTED_AUTHENTICATION_PATH)");
+            return Err(Refusal::no(what, "say in the hierarchy, before `init`: pin = \"prompt\""));
+        }
+        Ok(())
+    }
+
+    /// Fetches the PIN as the module wants it. An empty one means the token's keypad.
+    pub fn fetch(&self, given: &mut Given) -> Result<Secret, Refusal> {
+        self.judge(given)?;
+        let what = format!("PIN of token `{}`", self.token.id);
+        if let Some(pin) = given.0.remove(&self.token.id) {
+            return in_form(&self.token.pin_form, &what, pin);
+        }
+        let environment = self.hierarchy.environment;
+        let pin = match (&self.token.pin, &self.token.pin_file) {
+            (PinEntry::Keypad, _) => {
+                eprintln!("{}", self.about());
+                eprintln!(
+                    "Type the PIN at the token's own keypad now; the token waits for it, and then goes on by itself."
+                );
+                return Ok(Secret::new(Vec::new()));
+            }
+            (PinEntry::Age { file, identity }, _) => {
+                // The hierarchy has no `pin-age` without the program.
+                let program = self.hierarchy.age.as_deref().unwrap_or(Path::new("/nonexistent/age"));
+                let identity = identity.as_ref().map(|file| self.station.join(file));
+                age::decrypt(program, &self.station.join(file), identity.as_deref(), environment, age::PATIENCE)?
+            }
+            (_, Some(file)) if environment == Environment::Rehearsal => from_file(&self.station.join(file))?,
+            _ => from_terminal(&format!("{}\r\n{what}: ", self.about()))?,
+        };
+        in_form(&self.token.pin_form, &what, judge(&what, pin)?)
+    }
+
+    /// Which token of which station, for whoever types.
+    fn about(&self) -> String {
+        let (facts, hierarchy) = (self.facts, self.hierarchy);
+        let tries = match (facts.pin_final_try, facts.pin_count_low) {
+            (true, _) => " The next wrong PIN locks it.",
+            (_, true) => " A wrong PIN was tried since the last right one.",
+            _ => "",
+        };
+        format!(
+            "{} ({}): token `{}`, \"{}\", serial {}.{tries}",
+            hierarchy.name,
+            hierarchy.environment,
+            self.token.id,
+            escape(&facts.label),
+            escape(&facts.serial)
+        )
+    }
+}
+
+/// A PIN that a token is initialised with, in rehearsals only: from its file, or typed.
+pub fn for_new_token(what: &str, file: Option<PathBuf>, form: &PinForm) -> Result<Secret, Refusal> {
+    let pin = match file {
+        Some(file) => from_file(&file)?,
+        None => from_terminal(&format!("{what}: "))?,
     };
-    match secret.len() {
+    in_form(form, what, judge(what, pin)?)
+}
+
+fn judge(what: &str, pin: Secret) -> Result<Secret, Refusal> {
+    match pin.len() {
         0 => Err(Refusal::no(format!("the {what} is empty"), "type it, or give it through --pin-fd")),
         n if n > MAX_PIN => {
             Err(Refusal::no(format!("the {what} is longer than {MAX_PIN} octets"), "check what --pin-fd delivers"))
         }
-        _ => Ok(secret),
+        _ => Ok(pin),
     }
 }
 
-/// Keeps every page of this process out of the swap and out of core images, before there is a PIN in one. `on_disk`: the
-/// PIN lies in a file anyway, so nobody is warned.
-pub fn lock_memory(guard: Guard, on_disk: bool) -> Result<(), Refusal> {
+/// Puts the part that is no secret before the one that is, in a buffer of the exact length: growing one would leave a copy.
+fn in_form(form: &PinForm, what: &str, secret: Secret) -> Result<Secret, Refusal> {
+    let prefix = form.prefix();
+    if prefix.is_empty() {
+        return Ok(secret);
+    }
+    if secret.expose().get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes())) {
+        let what = format!("the {what} begins with `{}` already", escape(&prefix));
+        let hint = format!("give the password alone: pin-form = \"{}\" puts that before it", form.name());
+        return Err(Refusal::no(what, hint));
+    }
+    let length = prefix.len() + secret.len();
+    if length > MAX_PIN {
+        return Err(Refusal::no(format!("the {what} is longer than {MAX_PIN} octets"), "check what was typed"));
+    }
+    let mut joined = Vec::with_capacity(length);
+    joined.extend_from_slice(prefix.as_bytes());
+    joined.extend_from_slice(secret.expose());
+    Ok(Secret::new(joined))
+}
+
+/// Keeps every page of this process out of the swap and out of core images, before there is a PIN in one. `quiet`: nobody is
+/// warned, since the PIN lies in a file anyway, or will be told later.
+pub fn lock_memory(guard: Guard, quiet: bool) -> Result<(), Refusal> {
     let flags = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE;
     let locked =
         setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).and_then(|()| mlockall(flags));
@@ -59,7 +182,7 @@ pub fn lock_memory(guard: Guard, on_disk: bool) -> Result<(), Refusal> {
              without swap, say in the hierarchy, before `init`: [station] locked-pages = \"if-available\"",
         )),
         Guard::IfAvailable => {
-            if !on_disk {
+            if !quiet {
                 eprintln!("coldroot: {what}; a real hierarchy would refuse to go on");
             }
             Ok(())
@@ -67,20 +190,31 @@ pub fn lock_memory(guard: Guard, on_disk: bool) -> Result<(), Refusal> {
     }
 }
 
-fn from_terminal(what: &str) -> Result<Secret, Refusal> {
-    match rpassword::prompt_password(format!("{what}: ")) {
-        Ok(typed) => Ok(Secret::new(typed.into_bytes())),
-        Err(e) => Err(Refusal::no(
-            format!("cannot ask for the {what}: {e}"),
+fn from_terminal(prompt: &str) -> Result<Secret, Refusal> {
+    let asked = Terminal::open().and_then(|mut terminal| {
+        terminal.say(prompt)?;
+        // One more than is taken shows that it is too much.
+        terminal.hidden(MAX_PIN + 1)
+    });
+    asked.map_err(|e| cannot_ask("the PIN", &e))
+}
+
+fn cannot_ask(what: &str, e: &io::Error) -> Refusal {
+    match e.kind() {
+        io::ErrorKind::Interrupted => {
+            Refusal::no(format!("{what} was not typed"), "nothing was tried; run the same command again")
+        }
+        _ => Refusal::no(
+            format!("cannot ask for {what}: {e}"),
             "run it on a terminal, or give the PIN through a pipe: --pin-fd 3 3< <(command)",
-        )),
+        ),
     }
 }
 
 fn from_fd(fd: u32, environment: Environment) -> Result<Secret, Refusal> {
     // The descriptor is reached by its name in /proc, since making one from a number is `unsafe`.
     let path = format!("/proc/self/fd/{fd}");
-    let unreadable = |e: std::io::Error| {
+    let unreadable = |e: io::Error| {
         Refusal::no(
             format!("cannot read the PIN from descriptor {fd}: {e}"),
             "open it in the shell: --pin-fd 3 3< <(command)",
@@ -97,7 +231,7 @@ fn from_fd(fd: u32, environment: Environment) -> Result<Secret, Refusal> {
 }
 
 fn from_file(path: &Path) -> Result<Secret, Refusal> {
-    let unreadable = |e: std::io::Error| {
+    let unreadable = |e: io::Error| {
         Refusal::no(
             format!("cannot read the PIN file {}: {e}", crate::text::path(path)),
             "the hierarchy's pin-file is relative to the station",
@@ -106,57 +240,22 @@ fn from_file(path: &Path) -> Result<Secret, Refusal> {
     read(File::open(path).map_err(unreadable)?).map_err(unreadable)
 }
 
-/// Reads up to the first line end into one buffer that never moves, so that no copy is left behind.
-fn read(mut file: File) -> std::io::Result<Secret> {
+/// Reads to the end, as far as a PIN can reach, into one buffer that never moves, so that no copy is left behind.
+fn read(mut file: File) -> io::Result<Secret> {
     let mut buffer = Vec::with_capacity(MAX_PIN + 2);
     file.by_ref().take(MAX_PIN as u64 + 1).read_to_end(&mut buffer)?;
+    Ok(until_line_end(buffer))
+}
+
+/// The first line of what was read, in the same buffer.
+fn until_line_end(mut buffer: Vec<u8>) -> Secret {
     let end = buffer.iter().position(|b| matches!(b, b'\n' | b'\r')).unwrap_or(buffer.len());
     if let Some(rest) = buffer.get_mut(end..) {
         rest.zeroize();
     }
     buffer.truncate(end);
-    Ok(Secret::new(buffer))
+    Secret::new(buffer)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write;
-    use std::os::fd::AsRawFd;
-
-    use super::*;
-
-    fn piped(octets: &[u8], environment: Environment) -> Result<Vec<u8>, String> {
-        let (reader, mut writer) = std::io::pipe().unwrap();
-        writer.write_all(octets).unwrap();
-        drop(writer);
-        let fd = PinSource::Fd(u32::try_from(reader.as_raw_fd()).unwrap());
-        fetch("PIN", &fd, None, environment).map(|pin| pin.expose().to_vec()).map_err(|refusal| refusal.what)
-    }
-
-    #[test]
-    fn p08_a_pin_comes_through_a_pipe_up_to_its_line_end() {
-        for environment in [Environment::Real, Environment::Rehearsal] {
-            for octets in [b"1234".as_slice(), b"1234\n", b"1234\r\n", b"1234\nrest\n"] {
-                assert_eq!(piped(octets, environment).unwrap(), b"1234");
-            }
-            assert_eq!(piped(&[b'1'; MAX_PIN], environment).unwrap().len(), MAX_PIN);
-            assert_eq!(piped(&[b'1'; MAX_PIN + 1], environment).err().unwrap(), "the PIN is longer than 255 octets");
-            assert_eq!(piped(b"", environment).err().unwrap(), "the PIN is empty");
-            assert_eq!(piped(b"\n1234", environment).err().unwrap(), "the PIN is empty");
-        }
-    }
-
-    #[test]
-    fn p08_a_real_pin_never_comes_from_a_file() {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(b"1234\n").unwrap();
-        let fd = || PinSource::Fd(u32::try_from(file.as_raw_fd()).unwrap());
-        let refused = fetch("PIN", &fd(), None, Environment::Real).map(|_| ()).unwrap_err();
-        assert!(refused.what.ends_with("is not a pipe") && !refused.halted);
-        assert_eq!(fetch("PIN", &fd(), None, Environment::Rehearsal).ok().map(|pin| pin.len()), Some(4));
-        let from_file = fetch("PIN", &PinSource::Prompt, Some(file.path()), Environment::Rehearsal);
-        assert_eq!(from_file.ok().map(|pin| pin.len()), Some(4));
-        let closed = fetch("PIN", &PinSource::Fd(4_000_000), None, Environment::Real).map(|_| ()).unwrap_err();
-        assert!(closed.what.contains("cannot read the PIN from descriptor 4000000"));
-    }
-}
+mod tests;

@@ -89,11 +89,27 @@ pub struct TokenFacts {
     pub module: String,
     /// That profile, see `token::vendor`.
     pub profile: String,
+    pub place: Box<Place>,
     pub initialised: bool,
+    /// CKF_PROTECTED_AUTHENTICATION_PATH: the PIN can be typed at the token itself.
+    pub keypad: bool,
+    /// The longest PIN in octets; 0 where the token does not say.
+    pub longest_pin: u64,
     /// CKF_USER_PIN_COUNT_LOW, _FINAL_TRY, _LOCKED.
     pub pin_count_low: bool,
     pub pin_final_try: bool,
     pub pin_locked: bool,
+}
+
+/// Where a token is, by C_GetInfo and C_GetSlotInfo, for a URI that says so; empty where the module does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Place {
+    pub library_manufacturer: String,
+    pub library_description: String,
+    pub library_version: String,
+    pub slot_description: String,
+    pub slot_manufacturer: String,
 }
 
 impl TokenFacts {

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use cryptoki::context::Pkcs11;
 use cryptoki::error::Error as Cryptoki;
 use cryptoki::session::UserType;
-use cryptoki::slot::Slot;
+use cryptoki::slot::{Slot, SlotInfo};
 use cryptoki::types::AuthPin;
 use cryptoki_sys::{
     CK_TOKEN_INFO, CK_ULONG, CK_UNAVAILABLE_INFORMATION, CKF_PROTECTED_AUTHENTICATION_PATH, CKF_TOKEN_INITIALIZED,
     CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_LOCKED,
 };
 
-use super::ask::TokenFacts;
+use super::ask::{Place, TokenFacts};
 use super::fault::{Doing, Fault, Misuse, Result};
 use super::ffi::{self, Functions};
 use super::vendor::Vendor;
@@ -42,8 +42,6 @@ pub(super) struct Token {
     pub(super) facts: TokenFacts,
     /// What is known of such tokens.
     pub(super) vendor: Vendor,
-    /// CKF_PROTECTED_AUTHENTICATION_PATH: the PIN can be typed at the token itself.
-    pub(super) keypad: bool,
     /// CK_TOKEN_INFO's limits for a PIN, in octets.
     pin_octets: (CK_ULONG, CK_ULONG),
     /// The most read-write sessions of one application.
@@ -175,6 +173,19 @@ impl Module {
         session.close().doing("closing a session")
     }
 
+    /// A slot that says nothing of itself is no reason to refuse its token.
+    fn place(&self, slot: Slot) -> Place {
+        let info = self.pkcs11.get_slot_info(slot).ok();
+        let of_slot = |text: fn(&SlotInfo) -> &str| info.as_ref().map(|info| trimmed(text(info))).unwrap_or_default();
+        Place {
+            library_manufacturer: self.manufacturer.clone(),
+            library_description: self.description.clone(),
+            library_version: self.version.clone(),
+            slot_description: of_slot(SlotInfo::slot_description),
+            slot_manufacturer: of_slot(SlotInfo::manufacturer_id),
+        }
+    }
+
     fn token(&self, slot: Slot, info: &CK_TOKEN_INFO) -> Token {
         let flag = |flag| info.flags & flag != 0;
         let (manufacturer, model) = (padded(&info.manufacturerID), padded(&info.model));
@@ -186,14 +197,16 @@ impl Module {
             model,
             module: format!("{} {}", self.description, self.version),
             profile: vendor.id(),
+            place: Box::new(self.place(slot)),
             initialised: flag(CKF_TOKEN_INITIALIZED),
+            keypad: flag(CKF_PROTECTED_AUTHENTICATION_PATH) && vendor.may_have_keypad(),
+            longest_pin: info.ulMaxPinLen,
             pin_count_low: flag(CKF_USER_PIN_COUNT_LOW),
             pin_final_try: flag(CKF_USER_PIN_FINAL_TRY),
             pin_locked: flag(CKF_USER_PIN_LOCKED),
         };
         let pin_octets = (info.ulMinPinLen, info.ulMaxPinLen);
-        let keypad = flag(CKF_PROTECTED_AUTHENTICATION_PATH) && vendor.may_have_keypad();
-        Token { slot, facts, vendor, keypad, pin_octets, most_sessions: info.ulMaxRwSessionCount }
+        Token { slot, facts, vendor, pin_octets, most_sessions: info.ulMaxRwSessionCount }
     }
 }
 

@@ -176,7 +176,7 @@ impl Open {
         if self.login.is_some() {
             return Err(Misuse::LoggedIn.into());
         }
-        let answer = match (pin.is_empty(), self.token.keypad) {
+        let answer = match (pin.is_empty(), self.token.facts.keypad) {
             (true, true) => self.session.login(UserType::User, None),
             // Without a keypad a login with no PIN costs a try on some modules.
             (true, false) => return Err(Fault::NoPin),

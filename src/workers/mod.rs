@@ -295,7 +295,7 @@ impl Workers {
             keep_pin: token.keep_pin,
         };
         let facts = answer!(worker.ask(&ask).map_err(silent(token))?, Answer::Opened(facts) => facts)?;
-        judge_maker(token, &facts)?;
+        judge_uri(token, &facts)?;
         Ok((worker, facts))
     }
 
@@ -339,9 +339,19 @@ fn parts(mut messages: &[(u64, Vec<u8>)]) -> Vec<&[(u64, Vec<u8>)]> {
     parts
 }
 
-/// Label and serial have found the token; a `uri` may know who made it too.
-fn judge_maker(token: &Token, facts: &TokenFacts) -> Result<(), Refusal> {
-    let said = [("manufacturer", &token.manufacturer, &facts.manufacturer), ("model", &token.model, &facts.model)];
+/// Label and serial have found the token; a `uri` may say more of it, of its slot and of its library.
+fn judge_uri(token: &Token, facts: &TokenFacts) -> Result<(), Refusal> {
+    let (uri, place) = (&token.uri, &facts.place);
+    let version = uri.library_version.map(|(major, minor)| format!("{major}.{minor}"));
+    let said = [
+        ("manufacturer", &uri.manufacturer, &facts.manufacturer),
+        ("model", &uri.model, &facts.model),
+        ("library-manufacturer", &uri.library_manufacturer, &place.library_manufacturer),
+        ("library-description", &uri.library_description, &place.library_description),
+        ("library-version", &version, &place.library_version),
+        ("slot-description", &uri.slot_description, &place.slot_description),
+        ("slot-manufacturer", &uri.slot_manufacturer, &place.slot_manufacturer),
+    ];
     for (what, declared, found) in said {
         if declared.as_ref().is_some_and(|declared| declared != found) {
             let (found, id) = (crate::text::escape(found), &token.id);

@@ -57,6 +57,7 @@ fn uri(facts: &TokenFacts) -> String {
         serial: known(&facts.serial),
         manufacturer: known(&facts.manufacturer),
         model: known(&facts.model),
+        ..TokenUri::default()
     };
     uri.to_string()
 }
