@@ -211,6 +211,7 @@ BODIES = {
     "open": exactly({"mark-size": u64, "cut": u64}),
     "pin-try": record(token=text),
     "login": record(token=text, serial=text, module=text),
+    "probe": record(token=text, serial=text, report=digest, able=boolean, protected=optional(boolean)),
     "bundle-received": record(bundle=BUNDLE, count=u64, revocations=u64),
     "planned": record(
         plan=digest,
@@ -793,6 +794,8 @@ class Artefacts:
             yield "manifest", body["manifest"]
         if kind == "release-written":
             yield "checkpoint", body["checkpoint"]
+        if kind == "probe":
+            yield "report", body["report"]
 
     def path(self, name):
         return os.path.join(self.directory.path, "artefact", name.hex()[:2], name.hex())

@@ -34,6 +34,17 @@ pub enum SignatureAlgorithm {
 }
 
 impl KeyAlgorithm {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [KeyAlgorithm; 7] = [
+        KeyAlgorithm::EcdsaP256,
+        KeyAlgorithm::EcdsaP384,
+        KeyAlgorithm::EcdsaP521,
+        KeyAlgorithm::Ed25519,
+        KeyAlgorithm::Rsa2048,
+        KeyAlgorithm::Rsa3072,
+        KeyAlgorithm::Rsa4096,
+    ];
+
     /// The name used in hierarchy files.
     pub fn name(self) -> &'static str {
         match self {

@@ -220,7 +220,11 @@ impl Ledger {
                     state.released |= state.end.as_ref().is_some_and(|(_, end)| end.release == *release);
                 }
             }
-            Body::Open { .. } | Body::PinTry { .. } | Body::Login { .. } | Body::Failure { .. } => {}
+            Body::Open { .. }
+            | Body::PinTry { .. }
+            | Body::Login { .. }
+            | Body::Probe { .. }
+            | Body::Failure { .. } => {}
         }
         Ok(())
     }

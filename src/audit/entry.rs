@@ -81,6 +81,9 @@ pub enum Body {
     /// A release was written to `target`, flushed and read back. `checkpoint` is the signed note that it carries: an artefact,
     /// since the log's own checkpoint goes on.
     ReleaseWritten { release: u64, manifest: Digest, checkpoint: Digest, target: String },
+    /// A token was probed. `report` is an artefact. `able`: it does what the hierarchy asks of it. `protected`: no attempt got
+    /// at a key; `None` where that could not be found out.
+    Probe { token: String, serial: String, report: Digest, able: bool, protected: Option<bool> },
     /// Something failed and state was kept.
     Failure { what: String },
 }

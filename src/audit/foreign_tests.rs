@@ -24,6 +24,7 @@ fn station(dir: &Path, signer: &mut Signer) -> Log {
     let plan = log.put_artefact(b"a plan").unwrap();
     let signature = log.put_artefact(b"-----BEGIN SSH SIGNATURE-----").unwrap();
     let checkpoint = log.put_artefact(b"the note of release 1").unwrap();
+    let report = log.put_artefact(b"a report").unwrap();
     let mut put = |entry: Entry| log.append(&entry).unwrap();
     put(genesis(signer));
     put(Entry::new(-1, Body::Open { mark_size: 1, cut: 300 }));
@@ -32,6 +33,8 @@ fn station(dir: &Path, signer: &mut Signer) -> Log {
         70_000,
         Body::Login { token: "audit".into(), serial: "\u{e4}\u{20ac}".into(), module: "SoftHSM".into() },
     ));
+    let (token, serial) = ("audit".to_owned(), "\u{e4}".to_owned());
+    put(Entry::new(70_000, Body::Probe { token, serial, report, able: true, protected: None }));
     let bundle = BundleRef { desk: "desk".into(), sequence: 1, digest: Digest([7; 32]) };
     put(Entry::new(70_000, Body::BundleReceived { bundle: bundle.clone(), count: 2, revocations: 0 }));
     let count = Count { act: "batch".into(), ca: "ca".into(), detail: "leaf".into(), count: 1 };

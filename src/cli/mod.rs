@@ -114,12 +114,19 @@ enum Verb {
 pub struct Answer {
     pub text: String,
     pub json: serde_json::Value,
+    /// Done, and what was found is not good.
+    pub code: Option<Code>,
 }
 
 impl Answer {
     pub fn new(text: impl Into<String>, json: impl serde::Serialize) -> Answer {
         // A report type of our own always has a JSON form; `null` would only hide the text's twin, not the result.
-        Answer { text: text.into(), json: serde_json::to_value(json).unwrap_or_default() }
+        Answer { text: text.into(), json: serde_json::to_value(json).unwrap_or_default(), code: None }
+    }
+
+    /// The same result, and the exit code that tells scripts of it.
+    pub fn with_code(self, code: Code) -> Answer {
+        Answer { code: Some(code), ..self }
     }
 }
 
@@ -155,11 +162,12 @@ pub fn run() -> ExitCode {
                 true => crate::text::ascii_json(&format!("{:#}\n", answer.json)),
                 false => crate::text::lines(&answer.text),
             };
+            let done = answer.code.map_or(ExitCode::SUCCESS, |code| ExitCode::from(code as u8));
             let mut out = std::io::stdout();
             match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-                Ok(()) => ExitCode::SUCCESS,
+                Ok(()) => done,
                 // A reader that has gone (a closed pager) is no failure of the verb.
-                Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+                Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => done,
                 Err(e) => {
                     eprintln!("coldroot: done, but the result could not be written out: {e}");
                     ExitCode::from(Code::Halted as u8)

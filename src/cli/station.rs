@@ -74,9 +74,14 @@ impl Station {
         Ok(out)
     }
 
+    /// There is a log; `init` has at least begun.
+    pub fn begun(&self) -> bool {
+        ["tail", "checkpoint"].iter().any(|file| self.audit_dir().join(file).exists())
+    }
+
     /// Opens the log for writing and folds it.
     pub fn open_log(&self) -> Result<(Log, Ledger), Failure> {
-        if !self.audit_dir().join("tail").exists() && !self.audit_dir().join("checkpoint").exists() {
+        if !self.begun() {
             let what = format!("{} holds no audit log yet", crate::text::path(&self.dir));
             return Err(Failure::refused(what, format!("coldroot --station {} init", crate::text::shell(&self.dir))));
         }

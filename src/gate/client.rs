@@ -11,6 +11,7 @@ use crate::cbor::Bytes;
 use crate::digest::Digest;
 use crate::pin::PinSource;
 use crate::token::ask::TokenFacts;
+use crate::token::probe::{Probed, Step};
 use crate::wire;
 
 use super::message::{Outcome, Proven, Reply, Request};
@@ -159,6 +160,12 @@ impl Gate {
         let plan = std::path::absolute(plan).map_err(Error::Start)?;
         let request = Request::Void { plan, approvals: approvals.to_vec(), void, end };
         reply!(self.ask(&request)?, Reply::Ended => ())
+    }
+
+    /// Takes one step of a probe on a token that is logged in.
+    pub fn probe(&mut self, token: &str, step: &Step) -> Result<Probed, Error> {
+        let request = Request::Probe { token: token.into(), step: step.clone() };
+        reply!(self.ask(&request)?, Reply::Probed(probed) => probed)
     }
 
     /// Logs out and waits for the process to end.

@@ -10,6 +10,7 @@ use crate::digest::Digest;
 use crate::pin::PinSource;
 use crate::refusal::Refusal;
 use crate::token::ask::{KeyFacts, TokenFacts};
+use crate::token::probe::{Probed, Step};
 
 /// A request of the parent. One request, one reply, in order.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,6 +40,9 @@ pub enum Request {
     End { entry: Bytes, index: u64, inclusion: Vec<Digest> },
     /// Ends a plan without carrying the rest of it out: `void` and `end` are the two entries.
     Void { plan: PathBuf, approvals: Vec<String>, void: Proven, end: Proven },
+    /// Takes one step of a probe on a token that is logged in. The step is handed to the worker as it is: it reaches only
+    /// what it makes itself, and signs only its own text (`token::probe`), so there is nothing in it to judge.
+    Probe { token: String, step: Step },
     /// Logs out and ends.
     Bye,
 }
@@ -68,6 +72,7 @@ pub enum Reply {
         adopted: bool,
     },
     Note(String),
+    Probed(Probed),
     Started,
     Done(Vec<Outcome>),
     Ended,

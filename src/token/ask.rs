@@ -8,6 +8,8 @@ use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
 use crate::cbor::Bytes;
 use crate::text::escape;
 
+use super::probe::{Found, Step};
+
 /// A question. The first is `Open` (or `List`, `InitToken`); `Login` and `InitToken` are followed by raw frames with the PINs.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -40,6 +42,8 @@ pub enum Ask {
     GenerateKey { label: String, cka_id: Bytes, algorithm: KeyAlgorithm, extractable: bool, always_authenticate: bool },
     /// Signs each message with the key that `FindKey` or `GenerateKey` reported as `handle`.
     Sign { handle: u64, algorithm: SignatureAlgorithm, messages: Vec<ToSign> },
+    /// Takes one step of a probe; needs a login.
+    Probe { step: Step },
     /// Lists the tokens of a module.
     List { module: PathBuf, init_args: Option<String> },
     /// Initialises the one uninitialised token of a module; two raw frames follow: the SO PIN and the user PIN.
@@ -72,6 +76,7 @@ pub enum Answer {
     Generated(KeyFacts),
     /// In the order asked.
     Signatures(Vec<Signature>),
+    Probed(Found),
     Tokens(Vec<TokenFacts>),
     Closed,
     Failed(Failure),

@@ -230,7 +230,7 @@ impl Half {
 }
 
 impl Value {
-    fn of(attribute: &Attribute) -> Value {
+    pub(super) fn of(attribute: &Attribute) -> Value {
         match attribute {
             Attribute::Token(b)
             | Attribute::Private(b)
@@ -247,6 +247,8 @@ impl Value {
             | Attribute::AlwaysAuthenticate(b)
             | Attribute::Modifiable(b)
             | Attribute::Copyable(b)
+            | Attribute::Destroyable(b)
+            | Attribute::WrapWithTrusted(b)
             | Attribute::Verify(b)
             | Attribute::VerifyRecover(b)
             | Attribute::Encrypt(b)

@@ -61,6 +61,17 @@ pub(super) fn write(session: &Session, label: &str, value: &[u8]) -> Result<()> 
     Ok(())
 }
 
+/// Destroys every object with this label; how many there were.
+pub(super) fn remove(session: &Session, label: &str) -> Result<u32> {
+    let handles = session.find_objects(&template(label)).doing("looking for a data object")?;
+    let mut removed = 0;
+    for handle in handles {
+        session.destroy_object(handle).doing("destroying a data object")?;
+        removed += 1;
+    }
+    Ok(removed)
+}
+
 fn template(label: &str) -> Vec<Attribute> {
     vec![
         Attribute::Class(ObjectClass::DATA),

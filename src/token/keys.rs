@@ -134,11 +134,7 @@ impl Keys {
     }
 
     fn make(&mut self, session: &Session, recipe: &Recipe<'_>) -> Result<KeyFacts> {
-        let mechanism = match recipe.algorithm {
-            KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 | KeyAlgorithm::EcdsaP521 => Mechanism::EccKeyPairGen,
-            KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => Mechanism::RsaPkcsKeyPairGen,
-            KeyAlgorithm::Ed25519 => Mechanism::EccEdwardsKeyPairGen,
-        };
+        let mechanism = generation(recipe.algorithm);
         let lean = Recipe { lean: true, ..*recipe };
         let mut used = recipe;
         let mut made = session.generate_key_pair(&mechanism, &recipe.public(), &recipe.private());
@@ -179,6 +175,15 @@ impl Keys {
         }
         facts.handle = self.register(&facts, private.always_authenticates());
         Ok(facts)
+    }
+}
+
+/// The mechanism that makes a pair of this kind.
+pub(super) fn generation(algorithm: KeyAlgorithm) -> Mechanism<'static> {
+    match algorithm {
+        KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 | KeyAlgorithm::EcdsaP521 => Mechanism::EccKeyPairGen,
+        KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => Mechanism::RsaPkcsKeyPairGen,
+        KeyAlgorithm::Ed25519 => Mechanism::EccEdwardsKeyPairGen,
     }
 }
 
@@ -287,7 +292,7 @@ fn destroy_both(session: &Session, private: ObjectHandle, public: ObjectHandle) 
 
 /// Whether a module may take the same pair without MODIFIABLE and COPYABLE. Some answer an unknown attribute with a
 /// general error.
-fn is_about_the_template(error: &Cryptoki) -> bool {
+pub(super) fn is_about_the_template(error: &Cryptoki) -> bool {
     matches!(
         error,
         Cryptoki::Pkcs11(

@@ -6,6 +6,7 @@
 
 pub mod ask;
 pub mod client;
+pub mod probe;
 pub mod vendor;
 
 mod attributes;

@@ -129,6 +129,11 @@ impl Module {
         Ok(self.token(slot, &info))
     }
 
+    /// CK_TOKEN_INFO as the module gives it.
+    pub(super) fn info(&self, slot: Slot) -> Result<CK_TOKEN_INFO> {
+        self.functions.token_info(slot).doing("asking the token for its state")
+    }
+
     /// C_Finalize. All sessions must be closed before.
     pub(super) fn finalize(mut self) -> Result<()> {
         self.finalised = true;

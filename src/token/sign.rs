@@ -75,7 +75,8 @@ fn field(key: KeyAlgorithm) -> Option<usize> {
     }
 }
 
-fn digest_octets(algorithm: SignatureAlgorithm) -> Option<usize> {
+/// The length of the digest that is signed; `None` where the message itself is.
+pub(super) fn digest_octets(algorithm: SignatureAlgorithm) -> Option<usize> {
     match algorithm {
         SignatureAlgorithm::EcdsaSha256 | SignatureAlgorithm::RsaSha256 => Some(32),
         SignatureAlgorithm::EcdsaSha384 | SignatureAlgorithm::RsaSha384 => Some(48),

@@ -14,7 +14,7 @@ use super::keys::Keys;
 use super::module::{Module, Token};
 use super::pool::{Input, Pool};
 use super::recipe::Recipe;
-use super::{data, sign};
+use super::{data, probe, sign};
 use crate::algorithm::SignatureAlgorithm;
 use crate::secret::Secret;
 use crate::wire;
@@ -128,6 +128,11 @@ impl Worker {
                 Ok(Answer::Generated(login.keys.generate(session, &recipe)?))
             }
             Ask::Sign { handle, algorithm, messages } => self.sign(handle, algorithm, messages),
+            Ask::Probe { step } => {
+                self.logged_in()?;
+                let open = self.open()?;
+                Ok(Answer::Probed(probe::take(&step, &open.module, &open.token)?))
+            }
             Ask::Close => self.close().map(|()| Answer::Closed),
             // Answered with their frames in `answer`.
             Ask::Login | Ask::InitToken { .. } => Err(Misuse::NotOpen.into()),

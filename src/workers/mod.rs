@@ -9,6 +9,7 @@ use crate::config::{Backup, Key, Token};
 use crate::plan::{GenerateKey, KeyRef};
 use crate::secret::Secret;
 use crate::token::ask::{Answer, Ask, Class, Failure, KeyFacts, Signature, ToSign, TokenFacts};
+use crate::token::probe::{Probed, Step};
 use crate::token::{
     self,
     client::{self, Worker},
@@ -182,6 +183,26 @@ impl Workers {
             }
         }
         Err(self.gave_up(token))
+    }
+
+    /// Takes one step of a probe. What the module does in it, a hang or a crash included, is the answer: no question is asked
+    /// twice here, and the next step goes to a new worker.
+    pub fn probe(&mut self, token: &Token, step: &Step) -> Result<Probed, Refusal> {
+        let lost = || Refusal::bug("no such worker");
+        if self.slots.get(&token.id).ok_or_else(lost)?.spent.is_some() {
+            self.restart(token)?;
+        }
+        let slot = self.slots.get_mut(&token.id).ok_or_else(lost)?;
+        let probed = match slot.worker.ask(&Ask::Probe { step: step.clone() }) {
+            Ok(Answer::Probed(found)) => return Ok(Probed::Found(found)),
+            Ok(Answer::Failed(f)) if f.class != Class::Reopen => return Ok(Probed::Failed(f)),
+            Ok(Answer::Failed(f)) => Probed::Failed(f),
+            Ok(other) => return Err(unexpected(other)),
+            Err(error) => Probed::lost(&error),
+        };
+        slot.found.clear();
+        slot.spent = Some("its last worker was spent by a probe".into());
+        Ok(probed)
     }
 
     /// Ends every worker in order: logout, finalize.

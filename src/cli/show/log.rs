@@ -61,6 +61,15 @@ fn body_words(body: &Body) -> (&'static str, String) {
         Body::Void(v) => ("void", format!("{} {}", &v.plan.hex()[..8], escape(&v.reason))),
         Body::End(e) => ("end", format!("{} release {}", &e.plan.hex()[..8], e.release)),
         Body::ReleaseWritten { release, target, .. } => ("written", format!("release {release} as {}", escape(target))),
+        Body::Probe { token, able, protected, .. } => {
+            let able = if *able { "able" } else { "NOT ABLE" };
+            let protected = match protected {
+                Some(true) => "protects its keys",
+                Some(false) => "DOES NOT PROTECT ITS KEYS",
+                None => "protection not found out",
+            };
+            ("probe", format!("{}: {able}, {protected}", escape(token)))
+        }
         Body::Failure { what } => ("failure", escape(what)),
     }
 }

@@ -1,11 +1,14 @@
 //! `token`: what concerns a token by itself, before and beside every plan.
 
 mod list;
+mod probe;
 
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::config::TokenUri;
+use crate::audit::Log;
+use crate::config::{Token, TokenUri};
+use crate::gate::Gate;
 use crate::text::escape;
 use crate::token::ask::TokenFacts;
 
@@ -26,6 +29,8 @@ pub enum TokenVerb {
     #[command(after_help = "Examples:\n  coldroot --station demo token list\n  \
         coldroot --station demo token list --uri")]
     List(list::ListArgs),
+    /// Try what a token can really do, and whether it protects its keys
+    Probe(probe::ProbeArgs),
 }
 
 pub fn token(globals: &Globals, verb: TokenVerb) -> Result<Answer, Failure> {
@@ -33,6 +38,7 @@ pub fn token(globals: &Globals, verb: TokenVerb) -> Result<Answer, Failure> {
     match verb {
         TokenVerb::Init { token } => init(&station, &token),
         TokenVerb::List(args) => list::list(&station, &args),
+        TokenVerb::Probe(args) => probe::probe(&station, &args),
     }
 }
 
@@ -47,6 +53,33 @@ fn init(station: &Station, token: &str) -> Result<Answer, Failure> {
         escape(&facts.serial),
     );
     Ok(Answer::new(text, json!({ "token": token, "label": facts.label, "serial": facts.serial, "uri": uri })))
+}
+
+/// The token of this id, or what there is instead.
+fn declared_token<'s>(station: &'s Station, id: &str) -> Result<&'s Token, Failure> {
+    station.hierarchy.token(id).ok_or_else(|| {
+        let known: Vec<&str> = station.hierarchy.tokens.iter().map(|token| token.id.as_str()).collect();
+        let what = format!("the hierarchy declares no token `{}`", escape(id));
+        Failure::usage(what, format!("it declares: {}", known.join(", ")))
+    })
+}
+
+/// A gate that is logged in to these tokens. With a log, the tries and logins are on record as for every run; a draft has
+/// none yet.
+fn logged_in(station: &Station, tokens: Vec<String>) -> Result<(Gate, Option<Log>), Failure> {
+    if !station.begun() {
+        let mut gate = station.start_gate()?;
+        for token in &tokens {
+            gate.login(token)?;
+        }
+        return Ok((gate, None));
+    }
+    let (mut log, _) = station.open_log()?;
+    let mut gate = station.start_gate()?;
+    station.enter_sandbox(&[], None)?;
+    let cut = log.cut();
+    station.log_in(&mut log, &mut gate, tokens, cut)?;
+    Ok((gate, Some(log)))
 }
 
 /// The URI that names a token in a hierarchy.
