@@ -32,7 +32,7 @@ const (
 	maxNote = 4096
 	maxSize = 1 << 48
 	// The largest entry, and what 256 of them take with the two octets of length before each.
-	maxEntry  = 16 * 1024
+	maxEntry  = 65535
 	maxBundle = width * (2 + maxEntry)
 	// Proofs of inclusion made and checked, spread evenly over the log.
 	proofs = 64

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 MAX_NOTE = 4096
 MAX_SIZE = 1 << 48
-MAX_ENTRY = 16 * 1024
+MAX_ENTRY = 65_535
 MAX_DEPTH = 16
 WIDTH = 256
 

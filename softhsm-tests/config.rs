@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use coldroot::algorithm::KeyAlgorithm;
 use coldroot::config::{Act, Ceremony, Environment, Error, Guard, Hierarchy, MAX_FILE};
 
 const EXAMPLE: &str = include_str!("../ceremony-scripts/hierarchy.example.toml");
@@ -95,7 +96,8 @@ fn the_example_is_lawful_as_it_is() {
     assert_eq!((a.wildcards, a.common_name, a.ip), (b.wildcards, b.common_name, false));
     assert_eq!(bare.profiles[4].days, h.profiles[4].days);
     // Every kind of key that a CA may have.
-    for kind in ["ecdsa-p256", "ecdsa-p384", "ecdsa-p521", "rsa-3072", "rsa-4096", "ed25519"] {
+    let refused = ["rsa-2048", "rsa-2048-pss"];
+    for kind in KeyAlgorithm::ALL.into_iter().map(KeyAlgorithm::name).filter(|kind| !refused.contains(kind)) {
         let h =
             Hierarchy::parse(&EXAMPLE.replace("algorithm = \"ecdsa-p384\"", &format!("algorithm = '{kind}'"))).unwrap();
         assert_eq!(h.keys[0].algorithm.name(), kind);
@@ -328,6 +330,9 @@ fn lawless_hierarchies_are_refused_by_the_path_of_the_field() {
         ("key without label", &[Set("key[0].label", "''")], "key[0].label"),
         ("unknown algorithm", &[Set("key[0].algorithm", "'ecdsa-p224'")], "key[0].algorithm"),
         ("weak algorithm for a CA", &[Set("key[0].algorithm", "'rsa-2048'")], "key[0].algorithm"),
+        ("weak algorithm for a CA, padded", &[Set("key[0].algorithm", "'rsa-2048-pss'")], "key[0].algorithm"),
+        ("unknown set of SLH-DSA", &[Set("key[0].algorithm", "'slh-dsa-sha2-128'")], "key[0].algorithm"),
+        ("padding of a request's key", &[Set("profile[2].keys", "['rsa-2048-pss']")], "profile[2].keys"),
         ("unknown backup", &[Set("key[0].backup", "'usb'")], "key[0].backup"),
         // CAs
         ("CA without a name", &[Set("ca[0].subject", "[]")], "ca[0].subject"),

@@ -23,8 +23,6 @@ use crate::{audit, plan, tbs, x509};
 /// Items per request to the gate. Small enough that a progress bar moves with RSA-4096 keys, large enough that the
 /// process boundary and the fsync cost nothing.
 const CHUNK: usize = 256;
-/// The largest certificate that stands in an entry.
-const MAX_CERTIFICATE: usize = 12 * 1024;
 
 /// Who carries items out: the gate.
 pub trait Signer: Send {
@@ -223,8 +221,8 @@ fn certificate(
 ) -> Result<Verified, String> {
     let text = |e: &dyn std::fmt::Display| e.to_string();
     let der = tbs::assemble(&planned.tbs, planned.fields.signature, signature);
-    if der.len() > MAX_CERTIFICATE {
-        return Err(format!("the certificate has {} octets, more than {MAX_CERTIFICATE}", der.len()));
+    if planned.tbs.len() > x509::MAX_TBS {
+        return Err(format!("its TBS has {} octets, more than {}", planned.tbs.len(), x509::MAX_TBS));
     }
     if x509::tbs_of(&der).map_err(|e| text(&e))? != planned.tbs.as_slice() {
         return Err("its TBS is not the planned one".into());

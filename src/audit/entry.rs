@@ -10,8 +10,8 @@ use crate::cbor::{self, Bytes};
 use crate::digest::Digest;
 use crate::plan::{BundleRef, Count, Kind};
 
-/// The largest encoded entry.
-pub const MAX_ENTRY: usize = 16 * 1024;
+/// The largest encoded entry: what two octets of length before it in a tile can say (C2SP tlog-tiles).
+pub const MAX_ENTRY: usize = 65_535;
 /// The version every entry of this program carries.
 pub const VERSION: u8 = 0;
 
@@ -162,7 +162,7 @@ pub struct CertificateIssued {
     pub profile: String,
     /// Who asked, as a tag (see [`Genesis::requesters`]); `None` for CAs.
     pub requester: Option<Digest>,
-    /// The certificate, DER, at most 12 KiB.
+    /// The certificate, DER: a TBS of at most 12 KiB, and its signature.
     pub der: Bytes,
 }
 

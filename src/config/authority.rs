@@ -150,11 +150,23 @@ pub(super) fn profile(p: raw::Profile, at: &str) -> Result<Profile, Error> {
         ip: p.ip.unwrap_or(false),
         common_name: p.common_name.unwrap_or(true),
         policies: policies(p.policies, &format!("{at}.policies"))?,
-        keys: p.keys.unwrap_or(LEAF_KEYS.to_vec()),
+        keys: leaf_keys(p.keys, at)?,
         key_reuse,
         validators: p.validators.unwrap_or(0),
         validation_days,
     })
+}
+
+fn leaf_keys(keys: Option<Vec<KeyAlgorithm>>, at: &str) -> Result<Vec<KeyAlgorithm>, Error> {
+    let keys = keys.unwrap_or(LEAF_KEYS.to_vec());
+    match keys.iter().find(|kind| kind.shown() != **kind) {
+        None => Ok(keys),
+        Some(padded) => {
+            let message =
+                format!("has `{padded}`, but a request's key does not say how it signs; `{}` takes it", padded.shown());
+            Err(field(format!("{at}.keys"), message))
+        }
+    }
 }
 
 /// The fields about names, each with the bases that know such names.

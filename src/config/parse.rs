@@ -328,8 +328,10 @@ fn token_name(t: &raw::Token, at: &str) -> Result<TokenUri, Error> {
 fn key(k: raw::Key, at: &str) -> Result<Key, Error> {
     id(&k.id, at)?;
     let label = key_label(&k, at)?;
-    if k.algorithm == KeyAlgorithm::Rsa2048 {
-        let message = "a CA key is ecdsa-p256, ecdsa-p384, ecdsa-p521, ed25519, rsa-3072 or rsa-4096";
+    if k.algorithm.shown() == KeyAlgorithm::Rsa2048 {
+        let fit =
+            KeyAlgorithm::ALL.into_iter().filter(|kind| kind.shown() != KeyAlgorithm::Rsa2048).map(KeyAlgorithm::name);
+        let message = format!("a CA key is one of {}", fit.collect::<Vec<_>>().join(", "));
         return Err(field(format!("{at}.algorithm"), message));
     }
     let backup = match k.backup.as_str() {

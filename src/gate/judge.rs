@@ -17,6 +17,9 @@ use super::server::Gate;
 use crate::refusal::Refusal;
 use crate::workers::Declared;
 
+/// Octets of signatures in one reply: less than [`crate::wire::MAX_FRAME`] by more than what CBOR adds.
+const MOST_ANSWERED: usize = 3 << 20;
+
 /// Messages of one key, with their item numbers, and what the hierarchy declares of it.
 type Group = (KeyRef, Declared, SignatureAlgorithm, Vec<(u64, Vec<u8>)>);
 /// Keys to be made, messages to be signed, and what signs nothing: each of them lawful.
@@ -110,11 +113,13 @@ impl Gate {
         Ok(Reply::Done(outcomes.into_values().collect()))
     }
 
+    /// The items, or as many of them from the first on as one reply has room for; the parent asks again for the rest.
     fn judge_items(&self, plan: &mut Plan, numbers: &[u64]) -> Result<Judged, Refusal> {
         if numbers.len() > MAX_CHUNK || !numbers.is_sorted_by(|a, b| a < b) {
             return Err(Refusal::bug("items are asked for in ascending order, each once, at most a chunk of them"));
         }
         let (mut keys, mut groups, mut plain): (Vec<_>, Vec<Group>, Vec<u64>) = Default::default();
+        let mut answer = 0usize;
         for &n in numbers {
             let item = plan.item(n)?;
             let ca = match &item {
@@ -132,6 +137,10 @@ impl Gate {
             };
             let (key, tbs, algorithm) = item.to_sign().ok_or_else(|| Refusal::bug("an item without a TBS"))?;
             let declared = Declared::from(self.declared(ca, key, algorithm)?);
+            answer = answer.saturating_add(key.algorithm.signature_octets());
+            if answer > MOST_ANSWERED {
+                break;
+            }
             let message = message_for(algorithm, tbs)?;
             match groups.iter_mut().find(|(known, _, a, _)| known == key && *a == algorithm) {
                 Some((_, _, _, messages)) => messages.push((n, message)),
@@ -244,18 +253,19 @@ fn included(mark: &Mark, entry: &[u8], index: u64, inclusion: &[Digest]) -> Resu
 }
 
 /// What the token signs: the digest for ECDSA and RSA (made here, so that a large TBS need not cross to the token), the
-/// bytes themselves for Ed25519.
+/// bytes themselves for Ed25519, ML-DSA and SLH-DSA.
 fn message_for(algorithm: SignatureAlgorithm, tbs: &[u8]) -> Result<Vec<u8>, Refusal> {
+    use SignatureAlgorithm as A;
     use aws_lc_rs::digest::{SHA256, SHA384, SHA512, digest};
     if algorithm.longest_message().is_some_and(|most| tbs.len() > most) {
         let what = format!("an item has {} octets, too many for one signature by {}", tbs.len(), algorithm.name());
         return Err(Refusal::no(what, "plan again: a plan with such an item is refused when it is made"));
     }
     let hash = match algorithm {
-        SignatureAlgorithm::EcdsaSha256 | SignatureAlgorithm::RsaSha256 => &SHA256,
-        SignatureAlgorithm::EcdsaSha384 | SignatureAlgorithm::RsaSha384 => &SHA384,
-        SignatureAlgorithm::EcdsaSha512 | SignatureAlgorithm::RsaSha512 => &SHA512,
-        SignatureAlgorithm::Ed25519 => return Ok(tbs.to_vec()),
+        A::EcdsaSha256 | A::RsaSha256 | A::RsaPssSha256 => &SHA256,
+        A::EcdsaSha384 | A::RsaSha384 | A::RsaPssSha384 => &SHA384,
+        A::EcdsaSha512 | A::RsaSha512 | A::RsaPssSha512 => &SHA512,
+        A::Ed25519 | A::PostQuantum(_) => return Ok(tbs.to_vec()),
     };
     Ok(digest(hash, tbs).as_ref().to_vec())
 }

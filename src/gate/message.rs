@@ -34,7 +34,8 @@ pub enum Request {
     SignCheckpoint { size: u64, root: Digest, consistency: Vec<Digest> },
     /// Opens a plan: `entry` is the start entry, `inclusion` its proof in the tree that the mark knows.
     Start { plan: PathBuf, approvals: Vec<String>, entry: Bytes, index: u64, inclusion: Vec<Digest> },
-    /// Carries out these items of the open plan: ascending numbers, at most a chunk.
+    /// Carries out these items of the open plan: ascending numbers, at most a chunk. The reply has outcomes for as many of them,
+    /// from the first on, as it has room for.
     Do { items: Vec<u64> },
     /// Closes the plan that the mark names, started by this process or one before: `entry` is the end entry, with its proof.
     End { entry: Bytes, index: u64, inclusion: Vec<Digest> },

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::check::{Check, Refused};
-use super::issuer::IssuerFacts;
+use super::issuer::{CaKey, IssuerFacts};
 use super::leaf::judge_quality;
 use super::seen::Seen;
 use crate::cbor::Bytes;
@@ -22,8 +22,8 @@ pub struct CaContext<'a> {
     pub ca: &'a Ca,
     /// The declared subject, encoded.
     pub subject: &'a [u8],
-    /// SubjectPublicKeyInfo of its key in the token.
-    pub spki: &'a [u8],
+    /// Its key in the token.
+    pub key: CaKey<'a>,
     /// `None` for a root.
     pub issuer: Option<&'a IssuerFacts>,
     /// notBefore, seconds since the epoch.
@@ -38,10 +38,11 @@ pub fn ca_fields(context: &CaContext<'_>, serial: [u8; 17], seen: &mut Seen<'_>)
     if context.profile.base != wanted || ca.is_root() != context.issuer.is_none() {
         return Err(refuse(Check::Profile, format!("profile `{}` does not fit", context.profile.id)));
     }
-    let key = PublicKey::from_spki(context.spki).map_err(|e| refuse(Check::KeyEncoding, e.to_string()))?;
-    let Some(algorithm) = key.algorithm() else {
-        return Err(refuse(Check::KeyType, format!("it has {}, which signs nothing here", key.kind())));
-    };
+    let declared = context.key;
+    let key = PublicKey::from_spki(declared.spki).map_err(|e| refuse(Check::KeyEncoding, e.to_string()))?;
+    if key.algorithm() != Some(declared.algorithm.shown()) {
+        return Err(refuse(Check::KeyType, format!("it has {}, where {} is declared", key.kind(), declared.algorithm)));
+    }
     judge_quality(&key)?;
     seen.judge_ca_key(&key, &ca.id)?;
     seen.judge_serial(&serial)?;
@@ -51,12 +52,12 @@ pub fn ca_fields(context: &CaContext<'_>, serial: [u8; 17], seen: &mut Seen<'_>)
     let not_after = lifetime(context.sign_from, ca.days, context.issuer.map(IssuerFacts::fields))?;
     let fields = CertFields {
         serial: Bytes::from(serial.to_vec()),
-        signature: context.issuer.map_or(algorithm.signs_with(), IssuerFacts::signature),
+        signature: context.issuer.map_or(declared.algorithm.signs_with(), IssuerFacts::signature),
         issuer: Bytes::from(context.issuer.map_or(context.subject, |issuer| issuer.fields().subject.as_slice())),
         not_before: context.sign_from,
         not_after,
         subject: Bytes::from(context.subject),
-        spki: Bytes::from(context.spki),
+        spki: Bytes::from(declared.spki),
         ca: Some(CaConstraint { path_len: context.profile.path_len }),
         key_usage: key_usage::KEY_CERT_SIGN | key_usage::CRL_SIGN,
         eku: Vec::new(),

@@ -1,12 +1,21 @@
 //! The CA that signs: its certificate against the CAs above it, its declaration, and the key in the token.
 
 use super::check::{Check, Refused};
-use crate::algorithm::SignatureAlgorithm;
+use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
 use crate::cbor::Bytes;
 use crate::config::Ca;
 use crate::text;
 use crate::x509::fields::{CertFields, key_usage};
 use crate::x509::{PublicKey, name_text, verify_ca};
+
+/// The key of a CA: its public half, and how the hierarchy declares it. The declaration says what the key itself does not:
+/// by which padding an RSA key signs.
+#[derive(Clone, Copy, Debug)]
+pub struct CaKey<'a> {
+    /// SubjectPublicKeyInfo, whole DER.
+    pub spki: &'a [u8],
+    pub algorithm: KeyAlgorithm,
+}
 
 /// What the certificates and CRLs of a CA take from it. Made only by the functions below, so every one was judged.
 #[derive(Clone, Debug)]
@@ -23,12 +32,12 @@ pub struct IssuerFacts {
 
 impl IssuerFacts {
     /// Judges a CA that has its certificate. `chain` is its certificate and those above it, the root last; `subject` the
-    /// declared subject, encoded; `key_spki` the key in the token; `at` the time of signing, seconds since the epoch.
+    /// declared subject, encoded; `key` the key in the token; `at` the time of signing, seconds since the epoch.
     pub fn from_certificate(
         chain: &[&[u8]],
         ca: &Ca,
         subject: &[u8],
-        key_spki: &[u8],
+        key: CaKey<'_>,
         at: i64,
     ) -> Result<IssuerFacts, Refused> {
         let refuse = |wrong: String| Refused::new(Check::IssuerCertificate, format!("CA `{}`: {wrong}", ca.id));
@@ -53,12 +62,12 @@ impl IssuerFacts {
             return Err(refuse("the length of its chain does not fit its declared issuer".into()));
         }
         let fields = own_fields.ok_or_else(|| refuse("has no certificate yet".into()))?;
-        IssuerFacts::judge(fields, Some(own.to_vec()), ca, subject, key_spki)
+        IssuerFacts::judge(fields, Some(own.to_vec()), ca, subject, key)
     }
 
     /// Judges a CA whose certificate stands earlier in the same plan: the fields of that item, and the key that will sign.
-    pub fn planned(fields: &CertFields, ca: &Ca, subject: &[u8], key_spki: &[u8]) -> Result<IssuerFacts, Refused> {
-        IssuerFacts::judge(fields.clone(), None, ca, subject, key_spki)
+    pub fn planned(fields: &CertFields, ca: &Ca, subject: &[u8], key: CaKey<'_>) -> Result<IssuerFacts, Refused> {
+        IssuerFacts::judge(fields.clone(), None, ca, subject, key)
     }
 
     fn judge(
@@ -66,7 +75,7 @@ impl IssuerFacts {
         certificate: Option<Vec<u8>>,
         ca: &Ca,
         subject: &[u8],
-        key_spki: &[u8],
+        declared: CaKey<'_>,
     ) -> Result<IssuerFacts, Refused> {
         let refuse = |check: Check, wrong: String| Refused::new(check, format!("CA `{}`: {wrong}", ca.id));
         let wanted = key_usage::KEY_CERT_SIGN | key_usage::CRL_SIGN;
@@ -83,14 +92,14 @@ impl IssuerFacts {
                 format!("its certificate names `{found}`, the hierarchy declares `{declared}`"),
             ));
         }
-        if fields.spki.as_slice() != key_spki {
+        if fields.spki.as_slice() != declared.spki {
             return Err(refuse(Check::IssuerKey, "the key in its certificate is not the key that would sign".into()));
         }
-        let key = PublicKey::from_spki(key_spki).map_err(|e| refuse(Check::IssuerKey, e.to_string()))?;
-        let signature = key
-            .algorithm()
-            .map(|algorithm| algorithm.signs_with())
-            .ok_or_else(|| refuse(Check::IssuerKey, format!("it holds {}, which signs nothing here", key.kind())))?;
+        let key = PublicKey::from_spki(declared.spki).map_err(|e| refuse(Check::IssuerKey, e.to_string()))?;
+        if key.algorithm() != Some(declared.algorithm.shown()) {
+            let wrong = format!("it holds {}, where {} is declared", key.kind(), declared.algorithm);
+            return Err(refuse(Check::IssuerKey, wrong));
+        }
         let ski = fields.ski.clone().ok_or_else(|| {
             refuse(
                 Check::IssuerCertificate,
@@ -101,7 +110,7 @@ impl IssuerFacts {
             ca: ca.id.clone(),
             certificate,
             key,
-            signature,
+            signature: declared.algorithm.signs_with(),
             ski,
             crl_urls: ca.crl_urls.clone(),
             issuer_urls: ca.issuer_urls.clone(),

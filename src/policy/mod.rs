@@ -15,7 +15,7 @@ mod vouched;
 
 pub use authority::{CaContext, CrlContext, ca_fields, crl_fields};
 pub use check::{Check, Refused};
-pub use issuer::IssuerFacts;
+pub use issuer::{CaKey, IssuerFacts};
 pub use leaf::{LeafContext, RequestRow, judge_request};
 pub use names::MAX_NAMES;
 pub use revocation::{Asker, IssuedFacts, judge_revocation};

@@ -28,7 +28,7 @@ use crate::x509::{Request, general_name_text, ip_address};
 
 /// More names than this in one certificate make handshakes slow, and are a sign of a mistake.
 pub const MAX_NAMES: usize = 100;
-/// Octets of a subjectAltName, about. The rest of a certificate's 12 KiB, the most that a log entry holds, is for keys, URLs and
+/// Octets of a subjectAltName, about. The rest of the 12 KiB that a TBSCertificate may have is for keys, URLs and
 /// the signature: one that is too long would stop its batch when it is signed.
 const MAX_SAN: usize = 8 * 1024;
 /// The upper bound of commonName (RFC 5280 appendix A, ub-common-name).

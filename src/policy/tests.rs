@@ -98,6 +98,11 @@ struct World {
     ledger: Ledger,
 }
 
+/// A key that is declared as what it is.
+fn declared(spki: &[u8]) -> CaKey<'_> {
+    CaKey { spki, algorithm: x509::PublicKey::from_spki(spki).unwrap().algorithm().unwrap() }
+}
+
 fn signed(fields: &CertFields, key: &Key) -> Vec<u8> {
     let bytes = tbs::certificate(fields).unwrap();
     tbs::assemble(&bytes, key.algorithm(), &key.sign(&bytes))
@@ -111,7 +116,8 @@ impl World {
         let mut seen = Seen::new(&ledger, []);
         let fields = certify(&root, &root_key, None, profile(Base::Root, Some(1)), FROM - 10, 1, &mut seen).unwrap();
         let root_der = signed(&fields, &root_key);
-        let facts = IssuerFacts::planned(&fields, &root, &tbs::name(&root.subject), &root_key.spki()).unwrap();
+        let facts =
+            IssuerFacts::planned(&fields, &root, &tbs::name(&root.subject), declared(&root_key.spki())).unwrap();
         let fields =
             certify(&issuing, &issuing_key, Some(&facts), profile(Base::Intermediate, Some(0)), FROM - 5, 2, &mut seen)
                 .unwrap();
@@ -125,12 +131,14 @@ impl World {
 
     fn issuer(&self) -> IssuerFacts {
         let subject = tbs::name(&self.issuing.subject);
-        IssuerFacts::from_certificate(&self.chain(), &self.issuing, &subject, &self.issuing_key.spki(), FROM).unwrap()
+        IssuerFacts::from_certificate(&self.chain(), &self.issuing, &subject, declared(&self.issuing_key.spki()), FROM)
+            .unwrap()
     }
 
     fn root_facts(&self) -> IssuerFacts {
         let subject = tbs::name(&self.root.subject);
-        IssuerFacts::from_certificate(&[&self.root_der], &self.root, &subject, &self.root_key.spki(), FROM).unwrap()
+        IssuerFacts::from_certificate(&[&self.root_der], &self.root, &subject, declared(&self.root_key.spki()), FROM)
+            .unwrap()
     }
 
     /// The verdict on a request alone, by a profile.
@@ -162,7 +170,7 @@ fn certify(
     seen: &mut Seen<'_>,
 ) -> Result<CertFields, Refused> {
     let (subject, spki) = (tbs::name(&ca.subject), key.spki());
-    let context = CaContext { profile: &profile, ca, subject: &subject, spki: &spki, issuer, sign_from: from };
+    let context = CaContext { profile: &profile, ca, subject: &subject, key: declared(&spki), issuer, sign_from: from };
     ca_fields(&context, serial(n), seen)
 }
 
@@ -506,7 +514,7 @@ fn a_forged_expired_or_foreign_issuer_is_never_used() {
     let subject = tbs::name(&world.issuing.subject);
     let spki = world.issuing_key.spki();
     let judge = |chain: &[&[u8]], spki: &[u8], at| {
-        IssuerFacts::from_certificate(chain, &world.issuing, &subject, spki, at)
+        IssuerFacts::from_certificate(chain, &world.issuing, &subject, declared(spki), at)
             .map(|_| ())
             .map_err(|refused| refused.check)
     };

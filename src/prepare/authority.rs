@@ -10,7 +10,7 @@ use crate::plan::{Certificate, Head, Item, KeyRef, Kind, PlanWriter};
 use crate::policy::{self, Asker, CaContext, IssuerFacts, Seen};
 use crate::tbs;
 
-use super::issuers::{Issuers, ca_keys};
+use super::issuers::{Issuers, ca_key, ca_keys};
 use super::known::KnownInLedger;
 use super::revocation::{Revocations, crl};
 use super::{Context, Error, certificate_bytes, finish, refused, window};
@@ -100,11 +100,17 @@ fn ca_certificate(
     };
     let subject = tbs::name(&ca.subject);
     let serial = context.draw.serial();
-    let judged =
-        CaContext { profile, ca, subject: &subject, spki: &key.spki, issuer: issuer.as_ref(), sign_from: context.now };
+    let judged = CaContext {
+        profile,
+        ca,
+        subject: &subject,
+        key: ca_key(&key),
+        issuer: issuer.as_ref(),
+        sign_from: context.now,
+    };
     let fields = policy::ca_fields(&judged, serial, seen).map_err(|r| refused(&ca.id, r))?;
     let tbs = certificate_bytes(&ca.id, &fields)?;
-    let facts = IssuerFacts::planned(&fields, ca, &subject, &key.spki).map_err(|r| refused(&ca.id, r))?;
+    let facts = IssuerFacts::planned(&fields, ca, &subject, ca_key(&key)).map_err(|r| refused(&ca.id, r))?;
     issuers.facts.insert(ca.id.clone(), facts);
     Ok(Certificate {
         act: if ca.is_root() { "root" } else { "intermediate" }.into(),

@@ -4,15 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Seek, SeekFrom};
 
-use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING, EcdsaKeyPair,
-    Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RsaKeyPair,
-};
-
-use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
 use crate::cbor::Bytes;
 use crate::config::{Act, Ca, Ceremony};
 use crate::digest::Digest;
@@ -21,14 +12,8 @@ use crate::plan::{Item, KeyRef, Plan};
 use crate::{tbs, x509};
 
 use super::issuers::key_ref;
+use super::throw_away::ThrowAway;
 use super::{Context, Draw, Error, authority};
-
-/// A key pair in this process, for the dry run alone.
-enum ThrowAway {
-    Ecdsa(EcdsaKeyPair),
-    Rsa(RsaKeyPair),
-    Ed25519(Ed25519KeyPair),
-}
 
 /// Plans and signs the certificates of a ceremony with throw-away keys in place of those not made yet, verifies every
 /// result as `issue` would, and gives the plan's digest. `None`: the ceremony has nothing to sign.
@@ -38,8 +23,8 @@ pub fn certificates(context: &mut Context, ceremony: &Ceremony) -> Result<Option
     // A CA on record cannot sign in a dry run, its key being in the token: it gets a throw-away twin, certified below.
     let used = used_keys(context, ceremony);
     for key in context.hierarchy.keys.iter().filter(|key| used.contains(&key.id)) {
-        let pair = generate(key.algorithm)?;
-        let spki = Bytes::from(pair.spki()?);
+        let pair = ThrowAway::generate(key.algorithm).ok_or(Error::DryRunKey)?;
+        let spki = Bytes::from(pair.spki().ok_or(Error::DryRunKey)?);
         let cka_id = Bytes::from(context.draw.id().to_vec());
         keys.insert(key.id.clone(), key_ref(&key.id, &key.token, &key.label, &cka_id, key.algorithm, &spki));
         pairs.insert(key.id.clone(), pair);
@@ -69,7 +54,8 @@ pub fn certificates(context: &mut Context, ceremony: &Ceremony) -> Result<Option
         let item = plan.item(n)?;
         let Some((signer, bytes, algorithm)) = item.to_sign() else { continue };
         let pair = pairs.get(&signer.key).ok_or(Error::DryRunKey)?;
-        let der = tbs::assemble(bytes, algorithm, &pair.sign(algorithm, bytes)?);
+        let signature = pair.sign(algorithm, bytes).ok_or(Error::DryRunKey)?;
+        let der = tbs::assemble(bytes, algorithm, &signature);
         verify(&item, der, &mut cas)?;
     }
     Ok(Some(plan.digest()))
@@ -131,45 +117,4 @@ fn verify(item: &Item, der: Vec<u8>, cas: &mut BTreeMap<String, Vec<u8>>) -> Res
         Item::GenerateKey(_) | Item::Revoke(_) => {}
     }
     Ok(())
-}
-
-fn generate(algorithm: KeyAlgorithm) -> Result<ThrowAway, Error> {
-    let pair = match algorithm {
-        KeyAlgorithm::EcdsaP256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map(ThrowAway::Ecdsa).ok(),
-        KeyAlgorithm::EcdsaP384 => EcdsaKeyPair::generate(&ECDSA_P384_SHA384_ASN1_SIGNING).map(ThrowAway::Ecdsa).ok(),
-        KeyAlgorithm::EcdsaP521 => EcdsaKeyPair::generate(&ECDSA_P521_SHA512_ASN1_SIGNING).map(ThrowAway::Ecdsa).ok(),
-        KeyAlgorithm::Rsa2048 => RsaKeyPair::generate(KeySize::Rsa2048).map(ThrowAway::Rsa).ok(),
-        KeyAlgorithm::Rsa3072 => RsaKeyPair::generate(KeySize::Rsa3072).map(ThrowAway::Rsa).ok(),
-        KeyAlgorithm::Rsa4096 => RsaKeyPair::generate(KeySize::Rsa4096).map(ThrowAway::Rsa).ok(),
-        KeyAlgorithm::Ed25519 => Ed25519KeyPair::generate().map(ThrowAway::Ed25519).ok(),
-    };
-    pair.ok_or(Error::DryRunKey)
-}
-
-impl ThrowAway {
-    fn spki(&self) -> Result<Vec<u8>, Error> {
-        let der = match self {
-            ThrowAway::Ecdsa(pair) => AsDer::<PublicKeyX509Der>::as_der(pair.public_key()),
-            ThrowAway::Rsa(pair) => AsDer::<PublicKeyX509Der>::as_der(pair.public_key()),
-            ThrowAway::Ed25519(pair) => AsDer::<PublicKeyX509Der>::as_der(pair.public_key()),
-        };
-        der.map(|d| d.as_ref().to_vec()).map_err(|_| Error::DryRunKey)
-    }
-
-    fn sign(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, Error> {
-        let random = SystemRandom::new();
-        match self {
-            ThrowAway::Ecdsa(pair) => {
-                pair.sign(&random, message).map(|s| s.as_ref().to_vec()).map_err(|_| Error::DryRunKey)
-            }
-            ThrowAway::Rsa(pair) => {
-                let padding =
-                    if algorithm == SignatureAlgorithm::RsaSha512 { &RSA_PKCS1_SHA512 } else { &RSA_PKCS1_SHA256 };
-                let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(padding, &random, message, &mut signature).map_err(|_| Error::DryRunKey)?;
-                Ok(signature)
-            }
-            ThrowAway::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
-        }
-    }
 }

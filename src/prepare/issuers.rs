@@ -7,7 +7,7 @@ use crate::cbor::Bytes;
 use crate::config::{Ca, Hierarchy};
 use crate::ledger::Ledger;
 use crate::plan::KeyRef;
-use crate::policy::IssuerFacts;
+use crate::policy::{CaKey, IssuerFacts};
 use crate::{tbs, x509};
 
 use super::{Context, Error, refused};
@@ -36,6 +36,11 @@ pub(super) fn key_ref(
         algorithm,
         spki: spki.clone(),
     }
+}
+
+/// What is judged of a key that signs.
+pub(super) fn ca_key(key: &KeyRef) -> CaKey<'_> {
+    CaKey { spki: &key.spki, algorithm: key.algorithm }
 }
 
 /// The keys of the hierarchy's CAs, which no request may hold.
@@ -91,8 +96,8 @@ impl Issuers {
             at = parent;
         }
         let (key, subject) = (self.key(ca)?, tbs::name(&ca.subject));
-        let facts =
-            IssuerFacts::from_certificate(&chain, ca, &subject, &key.spki, context.now).map_err(|r| refused(id, r))?;
+        let facts = IssuerFacts::from_certificate(&chain, ca, &subject, ca_key(&key), context.now)
+            .map_err(|r| refused(id, r))?;
         self.facts.insert(id.into(), facts.clone());
         Ok(facts)
     }

@@ -20,6 +20,7 @@ mod dry_run;
 mod issuers;
 mod known;
 mod revocation;
+mod throw_away;
 mod validated;
 
 pub use batch::{bundle, compromised};
@@ -45,6 +46,8 @@ pub enum Error {
     NotAsDecided { what: String, difference: String },
     #[error("the CRL of CA `{ca}` has {length} octets, more than the {limit} that its key can sign")]
     TooLong { ca: String, length: usize, limit: usize },
+    #[error("the certificate of `{what}` would have {length} octets before its signature, more than {limit}")]
+    TooLarge { what: String, length: usize, limit: usize },
     #[error("there is nothing to do: {0}")]
     Nothing(&'static str),
     #[error("a throw-away key for the dry run could not be made")]
@@ -67,8 +70,11 @@ impl Error {
                 )
             }
             Error::TooLong { .. } => Some(
-                "an Ed25519 key signs the whole list, not its digest: let another CA with an ECDSA or RSA key issue from now on, and revoke less at once".into(),
+                "a key of this kind signs the whole list, not its digest: let another CA with an ECDSA or RSA key issue from now on, and revoke less at once".into(),
             ),
+            Error::TooLarge { .. } => {
+                Some("the log's entries have no room for it: give its CA and its profile fewer or shorter URLs and policies".into())
+            }
             Error::Nothing(_) => Some("`coldroot show audit` says what is on record".into()),
             Error::Encode { .. } | Error::NotAsDecided { .. } | Error::DryRunKey => None,
         }
@@ -128,6 +134,9 @@ fn refused(ca: &str, r: policy::Refused) -> Error {
 fn certificate_bytes(what: &str, fields: &x509::fields::CertFields) -> Result<Vec<u8>, Error> {
     let what = text::escape(what);
     let tbs = tbs::certificate(fields).map_err(|cause| Error::Encode { what: what.clone(), cause })?;
+    if tbs.len() > x509::MAX_TBS {
+        return Err(Error::TooLarge { what, length: tbs.len(), limit: x509::MAX_TBS });
+    }
     let read = x509::read_tbs_certificate(&tbs)
         .map_err(|e| Error::NotAsDecided { what: what.clone(), difference: e.to_string() })?;
     match read == *fields {

@@ -57,7 +57,7 @@ pub enum Ask {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ToSign {
     pub item: u64,
-    /// ECDSA and RSA: the digest that `algorithm` names, made by the gate. Ed25519: the message itself.
+    /// ECDSA and RSA: the digest that `algorithm` names, made by the gate. Ed25519, ML-DSA, SLH-DSA: the message itself.
     pub message: Bytes,
 }
 
@@ -133,6 +133,7 @@ pub struct KeyFacts {
     pub handle: u64,
     pub label: String,
     pub cka_id: Bytes,
+    /// The kind that the pair shows ([`KeyAlgorithm::shown`]); after [`Ask::GenerateKey`] the kind that was asked for.
     pub algorithm: KeyAlgorithm,
     /// SubjectPublicKeyInfo, whole DER, built from the public object's attributes.
     pub spki: Bytes,
@@ -142,7 +143,7 @@ pub struct KeyFacts {
     pub adopted: bool,
 }
 
-/// A signature as X.509 wants it: ECDSA as DER `SEQUENCE { r, s }` (RFC 3279 §2.2.3), RSA and Ed25519 raw.
+/// A signature as X.509 wants it: ECDSA as DER `SEQUENCE { r, s }` (RFC 3279 §2.2.3), the others raw.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Signature {

@@ -4,6 +4,7 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectHandle};
 use cryptoki::session::Session;
 
 use super::fault::{Doing, Result};
+use super::parameter_set;
 use super::recipe::{Want, key_type, safe};
 use super::spki::{self, rsa_octets, strip_zeros};
 use crate::algorithm::KeyAlgorithm;
@@ -12,6 +13,7 @@ use crate::text::hex;
 /// What stands in the record for the private half, in this order.
 const PRIVATE: &[AttributeType] = &[
     AttributeType::KeyType,
+    AttributeType::ParameterSet,
     AttributeType::Token,
     AttributeType::Private,
     AttributeType::Sensitive,
@@ -35,6 +37,7 @@ const PUBLIC: &[AttributeType] = &[
     AttributeType::EcParams,
     AttributeType::ModulusBits,
     AttributeType::PublicExponent,
+    AttributeType::ParameterSet,
     AttributeType::Token,
     AttributeType::Private,
     AttributeType::Local,
@@ -98,6 +101,8 @@ impl Side {
             Side::Public => [PUBLIC, &[AttributeType::EcPoint]].concat(),
         };
         all.extend(IDENTITY);
+        // Asked of the keys that have it.
+        all.retain(|attribute| *attribute != AttributeType::ParameterSet);
         all
     }
 }
@@ -106,10 +111,22 @@ impl Half {
     /// Reads everything at once; what did not come is asked for alone, since some modules fail the whole question for
     /// one attribute that they do not know.
     pub(super) fn read(session: &Session, handle: ObjectHandle, side: Side) -> Result<Half> {
-        let wanted = side.attributes();
-        let together = session.get_attributes(handle, &wanted).unwrap_or_default();
+        let mut half = Half { handle, side, values: Half::ask(session, handle, &side.attributes())? };
+        if matches!(half.value(AttributeType::KeyType), Value::Kind(KeyType::ML_DSA | KeyType::SLH_DSA)) {
+            // Of the public half alone: a private key's CKA_VALUE is the secret.
+            let more: &[AttributeType] = match side {
+                Side::Private => &[AttributeType::ParameterSet],
+                Side::Public => &[AttributeType::ParameterSet, AttributeType::Value],
+            };
+            half.values.extend(Half::ask(session, handle, more)?);
+        }
+        Ok(half)
+    }
+
+    fn ask(session: &Session, handle: ObjectHandle, wanted: &[AttributeType]) -> Result<Vec<(AttributeType, Value)>> {
+        let together = session.get_attributes(handle, wanted).unwrap_or_default();
         let mut values = Vec::with_capacity(wanted.len());
-        for attribute in wanted {
+        for &attribute in wanted {
             let mut found = together.iter().find(|found| found.attribute_type() == attribute).map(Value::of);
             if found.is_none() {
                 let alone = match session.get_attributes(handle, &[attribute]) {
@@ -120,7 +137,7 @@ impl Half {
             }
             values.push((attribute, found.unwrap_or(Value::Absent)));
         }
-        Ok(Half { handle, side, values })
+        Ok(values)
     }
 
     pub(super) fn value(&self, attribute: AttributeType) -> &Value {
@@ -153,6 +170,14 @@ impl Half {
                     .into_iter()
                     .find(|algorithm| rsa_octets(*algorithm) == Some(octets))
             }
+            Value::Kind(KeyType::ML_DSA | KeyType::SLH_DSA) => {
+                let (Value::Kind(kind), Value::Number(number)) =
+                    (self.value(AttributeType::KeyType), self.value(AttributeType::ParameterSet))
+                else {
+                    return None;
+                };
+                parameter_set::named(*kind, *number).map(KeyAlgorithm::PostQuantum)
+            }
             Value::Kind(kind) => {
                 spki::curve(self.octets(AttributeType::EcParams)?).filter(|algorithm| key_type(*algorithm) == *kind)
             }
@@ -162,7 +187,8 @@ impl Half {
 
     /// How CKA_KEY_TYPE and the curve or length read, for a refusal.
     pub(super) fn kind_shown(&self) -> String {
-        let parts = [AttributeType::KeyType, AttributeType::EcParams, AttributeType::ModulusBits];
+        let parts =
+            [AttributeType::KeyType, AttributeType::EcParams, AttributeType::ModulusBits, AttributeType::ParameterSet];
         let shown: Vec<String> = parts.iter().map(|part| format!("{part}={}", self.value(*part).shown())).collect();
         shown.join(" ")
     }
@@ -173,6 +199,9 @@ impl Half {
             let modulus = self.octets(AttributeType::Modulus).ok_or("it has no CKA_MODULUS")?;
             let exponent = self.octets(AttributeType::PublicExponent).ok_or("it has no CKA_PUBLIC_EXPONENT")?;
             return spki::of_rsa(algorithm, modulus, exponent);
+        }
+        if let KeyAlgorithm::PostQuantum(set) = algorithm {
+            return spki::of_post_quantum(set, self.octets(AttributeType::Value).ok_or("it has no CKA_VALUE")?);
         }
         spki::of_point(algorithm, self.octets(AttributeType::EcPoint).ok_or("it has no CKA_EC_POINT")?)
     }
@@ -219,7 +248,12 @@ impl Half {
             Side::Private => (PRIVATE, ""),
             Side::Public => (PUBLIC, "public "),
         };
-        let of_other_kinds = [AttributeType::EcParams, AttributeType::ModulusBits, AttributeType::PublicExponent];
+        let of_other_kinds = [
+            AttributeType::EcParams,
+            AttributeType::ModulusBits,
+            AttributeType::PublicExponent,
+            AttributeType::ParameterSet,
+        ];
         listed
             .iter()
             .map(|attribute| (attribute, self.value(*attribute)))
@@ -255,12 +289,14 @@ impl Value {
             | Attribute::Wrap(b) => Value::Bool(*b),
             Attribute::KeyType(kind) => Value::Kind(*kind),
             Attribute::ModulusBits(bits) => Value::Number(**bits),
+            Attribute::ParameterSet(set) => Value::Number(***set),
             Attribute::PublicExponent(octets) => Value::Octets(strip_zeros(octets).to_vec()),
             Attribute::Id(octets)
             | Attribute::Label(octets)
             | Attribute::Modulus(octets)
             | Attribute::EcParams(octets)
-            | Attribute::EcPoint(octets) => Value::Octets(octets.clone()),
+            | Attribute::EcPoint(octets)
+            | Attribute::Value(octets) => Value::Octets(octets.clone()),
             _ => Value::Absent,
         }
     }

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use cryptoki::error::{Error as Cryptoki, RvError};
-use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 
 use super::ask::KeyFacts;
 use super::attributes::{Difference, Half, Side};
 use super::fault::{Doing, Fault, Misuse, Result};
-use super::recipe::Recipe;
+use super::recipe::{Recipe, generation};
 use crate::algorithm::KeyAlgorithm;
 use crate::text::hex;
 
@@ -116,7 +115,7 @@ impl Keys {
                     return Err(refuse(difference, recipe.id));
                 }
                 let facts = self.facts(&private, &public)?;
-                return Ok(KeyFacts { adopted: true, ..facts });
+                return Ok(KeyFacts { adopted: true, algorithm: recipe.algorithm, ..facts });
             }
             (Some(half), None) => removed = Some((Side::Private, half)),
             (None, Some(half)) => removed = Some((Side::Public, half)),
@@ -130,7 +129,8 @@ impl Keys {
         label_is_free(session, recipe)?;
         let facts = self.make(session, recipe)?;
         let note = removed.map(|(side, _)| format!("removed-half={}", side.name()));
-        Ok(KeyFacts { attributes: facts.attributes.into_iter().chain(note).collect(), ..facts })
+        let attributes = facts.attributes.into_iter().chain(note).collect();
+        Ok(KeyFacts { attributes, algorithm: recipe.algorithm, ..facts })
     }
 
     fn make(&mut self, session: &Session, recipe: &Recipe<'_>) -> Result<KeyFacts> {
@@ -175,15 +175,6 @@ impl Keys {
         }
         facts.handle = self.register(&facts, private.always_authenticates());
         Ok(facts)
-    }
-}
-
-/// The mechanism that makes a pair of this kind.
-pub(super) fn generation(algorithm: KeyAlgorithm) -> Mechanism<'static> {
-    match algorithm {
-        KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 | KeyAlgorithm::EcdsaP521 => Mechanism::EccKeyPairGen,
-        KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => Mechanism::RsaPkcsKeyPairGen,
-        KeyAlgorithm::Ed25519 => Mechanism::EccEdwardsKeyPairGen,
     }
 }
 

@@ -17,6 +17,7 @@ mod fault;
 mod ffi;
 mod keys;
 mod module;
+mod parameter_set;
 mod pool;
 mod process;
 mod recipe;

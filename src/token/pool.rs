@@ -14,6 +14,7 @@ use super::fault::{Doing, Fault, Result};
 use super::ffi::Functions;
 use super::keys::{Key, private_object};
 use super::sign;
+use crate::algorithm::SignatureAlgorithm;
 
 /// So many messages are taken at once: enough that the queue costs nothing, few enough that no thread waits at the end.
 const TAKEN_AT_ONCE: usize = 16;
@@ -32,6 +33,7 @@ pub(super) struct Pool {
 
 struct Job {
     key: Arc<Key>,
+    algorithm: SignatureAlgorithm,
     /// The place of the first input in the answer.
     place: usize,
     inputs: Vec<Input>,
@@ -63,7 +65,12 @@ impl Pool {
     }
 
     /// Signs all inputs; the answers are in their order. One failure fails the whole question, with the earliest cause.
-    pub(super) fn sign(&self, key: &Arc<Key>, inputs: Vec<Input>) -> Result<Vec<Signature>> {
+    pub(super) fn sign(
+        &self,
+        key: &Arc<Key>,
+        algorithm: SignatureAlgorithm,
+        inputs: Vec<Input>,
+    ) -> Result<Vec<Signature>> {
         let wanted = inputs.len();
         let share = wanted.div_ceil(self.threads.len().max(1)).clamp(1, TAKEN_AT_ONCE);
         let stop = Arc::new(AtomicBool::new(false));
@@ -75,7 +82,7 @@ impl Pool {
             let inputs: Vec<Input> = inputs.by_ref().take(share).collect();
             let next = place + inputs.len();
             let (key, stop, answers) = (Arc::clone(key), Arc::clone(&stop), answers.clone());
-            jobs.send(Job { key, place, inputs, stop, answers }).map_err(|_| Fault::SessionLost)?;
+            jobs.send(Job { key, algorithm, place, inputs, stop, answers }).map_err(|_| Fault::SessionLost)?;
             place = next;
         }
         // The loop below ends when the last job has dropped its sender, whether it was done, stopped, or lost in a panic.
@@ -135,7 +142,7 @@ fn sign_part(
             found
         }
     };
-    let mechanism = sign::mechanism(job.key.algorithm);
+    let mechanism = sign::mechanism(job.algorithm);
     let longest = sign::octets(job.key.algorithm);
     let mut part = Vec::with_capacity(job.inputs.len());
     for input in &job.inputs {

@@ -1,9 +1,11 @@
 //! How a key pair is made, and what must hold for it afterwards.
 
+use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType};
 use cryptoki::types::Ulong;
 
 use super::attributes::{Difference, Half, Value};
+use super::parameter_set::parameter_set;
 use super::spki;
 use crate::algorithm::KeyAlgorithm;
 
@@ -65,6 +67,7 @@ impl Recipe<'_> {
             (None, KeyAlgorithm::EcdsaP256) => template.push(Attribute::EcParams(spki::P256.to_vec())),
             (None, KeyAlgorithm::EcdsaP384) => template.push(Attribute::EcParams(spki::P384.to_vec())),
             (None, KeyAlgorithm::EcdsaP521) => template.push(Attribute::EcParams(spki::P521.to_vec())),
+            (None, KeyAlgorithm::PostQuantum(set)) => template.push(Attribute::ParameterSet(parameter_set(set))),
             (None, _) => template.push(Attribute::EcParams(spki::EDWARDS25519.to_vec())),
         }
         template.extend(self.common());
@@ -107,6 +110,12 @@ impl Recipe<'_> {
             public_wants.push(Want::is(AttributeType::ModulusBits, Value::Number(bits)));
             public_wants.push(Want::is(AttributeType::PublicExponent, Value::Octets(spki::EXPONENT.to_vec())));
         }
+        if let KeyAlgorithm::PostQuantum(set) = self.algorithm {
+            // The private half says it too, and signs by what it says.
+            for list in [&mut wants, &mut public_wants] {
+                list.push(Want::is(AttributeType::ParameterSet, Value::Number(**parameter_set(set))));
+            }
+        }
         if made_now && !self.lean {
             for list in [&mut wants, &mut public_wants] {
                 list.push(Want::unless_absent(AttributeType::Modifiable, false));
@@ -115,7 +124,7 @@ impl Recipe<'_> {
         }
         private.difference(&wants).or_else(|| public.difference(&public_wants)).or_else(|| {
             let found = public.algorithm();
-            (found != Some(self.algorithm)).then(|| Difference {
+            (found != Some(self.algorithm.shown())).then(|| Difference {
                 half: public.side.name(),
                 attribute: AttributeType::EcParams.to_string(),
                 found: public.value(AttributeType::EcParams).shown(),
@@ -164,16 +173,26 @@ impl Want {
 pub(super) fn key_type(algorithm: KeyAlgorithm) -> KeyType {
     match algorithm {
         KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 | KeyAlgorithm::EcdsaP521 => KeyType::EC,
-        KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => KeyType::RSA,
         KeyAlgorithm::Ed25519 => KeyType::EC_EDWARDS,
+        KeyAlgorithm::PostQuantum(set) if set.is_slh_dsa() => KeyType::SLH_DSA,
+        KeyAlgorithm::PostQuantum(_) => KeyType::ML_DSA,
+        KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => KeyType::RSA,
+        KeyAlgorithm::Rsa2048Pss | KeyAlgorithm::Rsa3072Pss | KeyAlgorithm::Rsa4096Pss => KeyType::RSA,
+    }
+}
+
+/// The mechanism that makes a pair of this kind.
+pub(super) fn generation(algorithm: KeyAlgorithm) -> Mechanism<'static> {
+    match algorithm {
+        KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 | KeyAlgorithm::EcdsaP521 => Mechanism::EccKeyPairGen,
+        KeyAlgorithm::Ed25519 => Mechanism::EccEdwardsKeyPairGen,
+        KeyAlgorithm::PostQuantum(set) if set.is_slh_dsa() => Mechanism::SlhDsaKeyPairGen,
+        KeyAlgorithm::PostQuantum(_) => Mechanism::MlDsaKeyPairGen,
+        KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => Mechanism::RsaPkcsKeyPairGen,
+        KeyAlgorithm::Rsa2048Pss | KeyAlgorithm::Rsa3072Pss | KeyAlgorithm::Rsa4096Pss => Mechanism::RsaPkcsKeyPairGen,
     }
 }
 
 fn modulus_bits(algorithm: KeyAlgorithm) -> Option<u64> {
-    match algorithm {
-        KeyAlgorithm::Rsa2048 => Some(2048),
-        KeyAlgorithm::Rsa3072 => Some(3072),
-        KeyAlgorithm::Rsa4096 => Some(4096),
-        KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 | KeyAlgorithm::EcdsaP521 | KeyAlgorithm::Ed25519 => None,
-    }
+    spki::rsa_octets(algorithm).and_then(|octets| u64::try_from(octets).ok()).map(|octets| 8 * octets)
 }

@@ -1,14 +1,17 @@
 //! One signature: what goes to the token, and what comes back made fit for X.509.
 
-use cryptoki::mechanism::Mechanism;
+use cryptoki::mechanism::dsa::{HedgeType, SignAdditionalContext};
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
+use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
+use cryptoki::mechanism::{Mechanism, MechanismType};
+use cryptoki::types::Ulong;
 
 use super::ask::ToSign;
 use super::fault::{Fault, Misuse, Result};
-use super::spki::rsa_octets;
 use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
 
-/// What is given to C_Sign for `message`: the digest (ECDSA), the DigestInfo around it (RSA), the message (Ed25519).
+/// What is given to C_Sign for `message`: the digest (ECDSA, RSA-PSS), the DigestInfo around it (RSA PKCS#1), the message
+/// (Ed25519, ML-DSA, SLH-DSA).
 /// Hashing happens outside the token: modules without CKM_ECDSA_SHA256 are common, and a large CRL need not cross.
 pub(super) fn input(algorithm: SignatureAlgorithm, message: ToSign) -> Result<Vec<u8>> {
     let ToSign { item, message } = message;
@@ -31,13 +34,26 @@ pub(super) fn input(algorithm: SignatureAlgorithm, message: ToSign) -> Result<Ve
     })
 }
 
-/// The mechanism for one kind of key; always the raw one.
-pub(super) fn mechanism(key: KeyAlgorithm) -> Mechanism<'static> {
-    match key {
-        KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 | KeyAlgorithm::EcdsaP521 => Mechanism::Ecdsa,
-        KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => Mechanism::RsaPkcs,
-        KeyAlgorithm::Ed25519 => Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519)),
+/// The mechanism for one algorithm; always the raw one.
+pub(super) fn mechanism(algorithm: SignatureAlgorithm) -> Mechanism<'static> {
+    use SignatureAlgorithm as A;
+    // No context, and the token's own choice between hedged and deterministic: the parameter may then be left out, which
+    // every module understands. A context would make a signature that no certificate verifies by (RFC 9881 §3, RFC 9909 §3).
+    let bare = || SignAdditionalContext::new(HedgeType::Preferred, None);
+    match algorithm {
+        A::EcdsaSha256 | A::EcdsaSha384 | A::EcdsaSha512 => Mechanism::Ecdsa,
+        A::RsaSha256 | A::RsaSha384 | A::RsaSha512 => Mechanism::RsaPkcs,
+        A::RsaPssSha256 => Mechanism::RsaPkcsPss(pss(MechanismType::SHA256, PkcsMgfType::MGF1_SHA256, 32)),
+        A::RsaPssSha384 => Mechanism::RsaPkcsPss(pss(MechanismType::SHA384, PkcsMgfType::MGF1_SHA384, 48)),
+        A::RsaPssSha512 => Mechanism::RsaPkcsPss(pss(MechanismType::SHA512, PkcsMgfType::MGF1_SHA512, 64)),
+        A::Ed25519 => Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519)),
+        A::PostQuantum(set) if set.is_slh_dsa() => Mechanism::SlhDsa(bare()),
+        A::PostQuantum(_) => Mechanism::MlDsa(bare()),
     }
+}
+
+fn pss(hash_alg: MechanismType, mgf: PkcsMgfType, salt: u64) -> PkcsPssParams {
+    PkcsPssParams { hash_alg, mgf, s_len: Ulong::new(salt) }
 }
 
 /// A token's signature as X.509 wants it. The length is exact: a token that drops leading zeros of r or s would
@@ -62,7 +78,7 @@ pub(super) fn output(key: KeyAlgorithm, item: u64, raw: Vec<u8>) -> Result<Vec<u
 
 /// The length of a signature as the token gives it.
 pub(super) fn octets(key: KeyAlgorithm) -> usize {
-    field(key).map(|octets| 2 * octets).or(rsa_octets(key)).unwrap_or(64)
+    field(key).map_or(key.signature_octets(), |octets| 2 * octets)
 }
 
 /// The length of r and of s of ECDSA.
@@ -77,11 +93,12 @@ fn field(key: KeyAlgorithm) -> Option<usize> {
 
 /// The length of the digest that is signed; `None` where the message itself is.
 pub(super) fn digest_octets(algorithm: SignatureAlgorithm) -> Option<usize> {
+    use SignatureAlgorithm as A;
     match algorithm {
-        SignatureAlgorithm::EcdsaSha256 | SignatureAlgorithm::RsaSha256 => Some(32),
-        SignatureAlgorithm::EcdsaSha384 | SignatureAlgorithm::RsaSha384 => Some(48),
-        SignatureAlgorithm::EcdsaSha512 | SignatureAlgorithm::RsaSha512 => Some(64),
-        SignatureAlgorithm::Ed25519 => None,
+        A::EcdsaSha256 | A::RsaSha256 | A::RsaPssSha256 => Some(32),
+        A::EcdsaSha384 | A::RsaSha384 | A::RsaPssSha384 => Some(48),
+        A::EcdsaSha512 | A::RsaSha512 | A::RsaPssSha512 => Some(64),
+        A::Ed25519 | A::PostQuantum(_) => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Public keys: from the attributes of a PKCS#11 object to a SubjectPublicKeyInfo in DER, byte for byte.
 
-use crate::algorithm::KeyAlgorithm;
+use crate::algorithm::{KeyAlgorithm, PostQuantum};
 
 /// secp256r1 as CKA_EC_PARAMS (RFC 5480 §2.1.1.1).
 pub(super) const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
@@ -59,7 +59,7 @@ pub(super) fn of_point(algorithm: KeyAlgorithm, ec_point: &[u8]) -> Result<Vec<u
             true,
         ),
         KeyAlgorithm::Ed25519 => (&[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00], 32, false),
-        KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => return Err("an RSA key has no point"),
+        _ => return Err("only a key on a curve has a point"),
     };
     let point =
         bare_point(ec_point, length).ok_or("CKA_EC_POINT has a length that fits neither of its two encodings")?;
@@ -84,7 +84,7 @@ fn bare_point(ec_point: &[u8], length: u8) -> Option<&[u8]> {
 /// The SubjectPublicKeyInfo of an RSA key (RFC 3279 §2.3.1, parameters NULL). Refuses another exponent than 65537 and a
 /// modulus whose length is not the algorithm's.
 pub(super) fn of_rsa(algorithm: KeyAlgorithm, modulus: &[u8], exponent: &[u8]) -> Result<Vec<u8>, &'static str> {
-    let octets = rsa_octets(algorithm).ok_or("an EC key has no modulus")?;
+    let octets = rsa_octets(algorithm).ok_or("only an RSA key has a modulus")?;
     let modulus = strip_zeros(modulus);
     if modulus.len() != octets || modulus.first().is_none_or(|first| first & 0x80 == 0) {
         return Err("CKA_MODULUS has not the length of the key");
@@ -114,12 +114,25 @@ pub(super) fn of_rsa(algorithm: KeyAlgorithm, modulus: &[u8], exponent: &[u8]) -
 
 /// The length of an RSA modulus, and of its signatures, in octets.
 pub(super) fn rsa_octets(algorithm: KeyAlgorithm) -> Option<usize> {
-    match algorithm {
+    match algorithm.shown() {
         KeyAlgorithm::Rsa2048 => Some(256),
         KeyAlgorithm::Rsa3072 => Some(384),
         KeyAlgorithm::Rsa4096 => Some(512),
-        KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 | KeyAlgorithm::EcdsaP521 | KeyAlgorithm::Ed25519 => None,
+        _ => None,
     }
+}
+
+/// The SubjectPublicKeyInfo of an ML-DSA or SLH-DSA key (RFC 9881 §4, RFC 9909 §4): the octets of CKA_VALUE, bare.
+pub(super) fn of_post_quantum(set: PostQuantum, value: &[u8]) -> Result<Vec<u8>, &'static str> {
+    if value.len() != set.key_octets() {
+        return Err("CKA_VALUE has not the length of its parameter set");
+    }
+    Ok(yasna::construct_der(|w| {
+        w.write_sequence(|w| {
+            w.next().write_der(set.identifier_der());
+            w.next().write_bitvec_bytes(value, value.len() * 8);
+        })
+    }))
 }
 
 /// Big integers of PKCS #11 have no sign; some modules lead with zeros all the same.

@@ -143,7 +143,7 @@ impl Worker {
         check_length("the number of messages", messages.len(), 0, MOST_MESSAGES)?;
         let (_, login) = self.logged_in()?;
         let key = login.keys.by_number(handle)?;
-        if key.algorithm.signs_with() != algorithm {
+        if !key.algorithm.may_sign_with(algorithm) {
             return Err(Misuse::Algorithm { key: key.algorithm.name(), algorithm: algorithm.name() }.into());
         }
         // All are checked before the first is signed.
@@ -151,7 +151,7 @@ impl Worker {
             .into_iter()
             .map(|message| Ok(Input { item: message.item, octets: sign::input(algorithm, message)? }))
             .collect();
-        Ok(Answer::Signatures(login.pool.sign(&key, inputs?)?))
+        Ok(Answer::Signatures(login.pool.sign(&key, algorithm, inputs?)?))
     }
 
     fn must_be_closed(&self) -> Result<()> {

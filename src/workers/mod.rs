@@ -19,7 +19,7 @@ use crate::refusal::Refusal;
 
 /// How often a question is asked, each time of a new worker.
 const TRIES: u32 = 3;
-/// Octets of messages in one question to a worker: the longest message there is
+/// Octets of messages in one question to a worker, and of signatures in its answer: the longest message there is
 /// ([`SignatureAlgorithm::longest_message`]), which with its frame stays below [`crate::wire::MAX_FRAME`].
 const MOST_OCTETS: usize = 3 << 20;
 
@@ -145,7 +145,7 @@ impl Workers {
         messages: &[(u64, Vec<u8>)],
     ) -> Result<Vec<Signature>, Refusal> {
         let mut signatures = Vec::with_capacity(messages.len());
-        for part in parts(messages) {
+        for part in parts(messages, key.algorithm.signature_octets()) {
             signatures.extend(self.sign_part(token, key, declared, algorithm, part)?);
         }
         Ok(signatures)
@@ -232,7 +232,7 @@ impl Workers {
             return Err(Refusal::no(format!("{at}: the token holds {} such pairs, not one", keys.len()), hint));
         };
         // Judged again each time, found before or not: the next item may claim another public half for the same name.
-        let planned = (&key.label, &key.cka_id, &key.spki, key.algorithm);
+        let planned = (&key.label, &key.cka_id, &key.spki, key.algorithm.shown());
         if (&facts.label, &facts.cka_id, &facts.spki, facts.algorithm) != planned {
             let hint = "this is another key under the same name: stop and find out why";
             return Err(Refusal::no(format!("{at}: its public half is not the planned one"), hint));
@@ -343,14 +343,16 @@ impl Workers {
     }
 }
 
-/// Cuts messages into parts that fit a frame each. Digests always fit; whole messages of Ed25519 add up.
-fn parts(mut messages: &[(u64, Vec<u8>)]) -> Vec<&[(u64, Vec<u8>)]> {
+/// Cuts messages into parts whose question and whose answer fit a frame each. Digests always fit; whole messages add up, and
+/// so do signatures: one of SLH-DSA has up to 49,856 octets.
+fn parts(mut messages: &[(u64, Vec<u8>)], signature_octets: usize) -> Vec<&[(u64, Vec<u8>)]> {
     let mut parts = Vec::new();
     while !messages.is_empty() {
-        let mut octets = 0usize;
+        let (mut asked, mut answered) = (0usize, 0usize);
         let fit = messages.iter().take_while(|(_, message)| {
-            octets = octets.saturating_add(message.len());
-            octets <= MOST_OCTETS
+            asked = asked.saturating_add(message.len());
+            answered = answered.saturating_add(signature_octets);
+            asked.max(answered) <= MOST_OCTETS
         });
         // One that fits nowhere goes alone: the worker refuses it.
         let (part, rest) = messages.split_at_checked(fit.count().max(1)).unwrap_or((messages, &[]));
@@ -408,13 +410,21 @@ mod tests {
     #[test]
     fn messages_are_cut_into_frames_in_order() {
         let of = |lengths: &[usize]| (0u64..).zip(lengths).map(|(n, l)| (n, vec![0; *l])).collect::<Vec<_>>();
-        let cut = |lengths: &[usize]| parts(&of(lengths)).iter().map(|part| part.len()).collect::<Vec<_>>();
+        let cut = |lengths: &[usize]| parts(&of(lengths), 64).iter().map(|part| part.len()).collect::<Vec<_>>();
         assert_eq!(cut(&[]), Vec::<usize>::new());
         assert_eq!(cut(&[32; 1024]), [1024]);
         assert_eq!(cut(&[MOST_OCTETS]), [1]);
         assert_eq!(cut(&[MOST_OCTETS - 1, 1, 1]), [2, 1]);
         assert_eq!(cut(&[1, MOST_OCTETS, MOST_OCTETS + 1, 1, 1]), [1, 1, 1, 2]);
         assert_eq!(SignatureAlgorithm::Ed25519.longest_message(), Some(MOST_OCTETS));
+        // By the answer: 63 signatures of 49,856 octets, 184 of 17,088, but any chunk of RSA-4096.
+        let answers = |octets| parts(&of(&[32; 1024]), octets).iter().map(|part| part.len()).collect::<Vec<_>>();
+        assert_eq!(answers(49_856), [[63; 16].as_slice(), &[16]].concat());
+        assert_eq!(answers(17_088), [184, 184, 184, 184, 184, 104]);
+        assert_eq!(answers(512), [1024]);
+        assert_eq!(answers(MOST_OCTETS + 1).len(), 1024);
+        let signatures = (0..63).map(|item| Signature { item, value: vec![0; 49_856].into() }).collect();
+        assert!(crate::cbor::to_vec(&Answer::Signatures(signatures)).unwrap().len() < crate::wire::MAX_FRAME as usize);
         // What CBOR adds to a chunk of messages fits as well.
         let chunk: Vec<ToSign> = (0..1024).map(|item| ToSign { item, message: vec![0; 3 << 10].into() }).collect();
         let ask = Ask::Sign { handle: u64::MAX, algorithm: SignatureAlgorithm::Ed25519, messages: chunk };

@@ -10,7 +10,10 @@ use crate::algorithm::SignatureAlgorithm;
 use crate::cbor::Bytes;
 
 const PART: &str = "certificate";
-/// A certificate of ours has at most 12 KiB; a larger one than this is not even looked at.
+/// The longest TBSCertificate of ours: its certificate, with the largest signature of SLH-DSA, still stands in one entry of the
+/// log.
+pub const MAX_TBS: usize = 12 * 1024;
+/// A larger certificate is not even looked at.
 pub const MAX_CERTIFICATE: usize = 64 * 1024;
 
 /// Reads a whole certificate; the algorithm outside must be the one inside (RFC 5280 §4.1.1.2).

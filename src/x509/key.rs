@@ -1,4 +1,4 @@
-//! Public keys: strict SubjectPublicKeyInfo (RFC 3279, 5480, 8410) and what makes a key weak.
+//! Public keys: strict SubjectPublicKeyInfo (RFC 3279, 5480, 8410, 9881, 9909) and what makes a key weak.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
@@ -6,7 +6,7 @@ use x509_parser::num_bigint::BigUint;
 
 use super::der::{self, Reader};
 use super::error::{Error, in_part};
-use crate::algorithm::KeyAlgorithm;
+use crate::algorithm::{KeyAlgorithm, PostQuantum};
 use crate::cbor::Bytes;
 use crate::digest::Digest;
 
@@ -31,6 +31,7 @@ pub enum KeyKind {
         exponent: u64,
     },
     Ed25519,
+    PostQuantum(PostQuantum),
 }
 
 impl std::fmt::Display for KeyKind {
@@ -41,6 +42,7 @@ impl std::fmt::Display for KeyKind {
             KeyKind::EcdsaP521 => f.write_str("an ECDSA key on P-521"),
             KeyKind::Rsa { bits, .. } => write!(f, "an RSA key of {bits} bits"),
             KeyKind::Ed25519 => f.write_str("an Ed25519 key"),
+            KeyKind::PostQuantum(set) => write!(f, "an {} key", set.title()),
         }
     }
 }
@@ -61,7 +63,7 @@ pub enum Weakness {
 pub struct PublicKey {
     kind: KeyKind,
     spki: Vec<u8>,
-    /// The contents of the BIT STRING: an uncompressed point, an RSAPublicKey, or 32 octets.
+    /// The contents of the BIT STRING: an uncompressed point, an RSAPublicKey, or what RFC 8410, 9881 and 9909 put there bare.
     bits: Vec<u8>,
     modulus: Option<Vec<u8>>,
 }
@@ -94,6 +96,7 @@ impl PublicKey {
                 modulus = Some(n);
                 kind
             }
+            identifier if let Some(set) = named(identifier) => post_quantum(set, bits)?,
             _ => {
                 let oid = der::oid(&algorithm.inside().expect(der::OID).map_err(&fault)?).map_err(&fault)?;
                 return Err(match oid.as_str() {
@@ -102,6 +105,9 @@ impl PublicKey {
                     }
                     "1.2.840.113549.1.1.1" => Error::Key("the algorithm parameters of RSA must be NULL"),
                     "1.3.101.112" => Error::Key("the algorithm parameters of Ed25519 must be absent"),
+                    oid if PostQuantum::ALL.iter().any(|set| set.oid() == oid) => {
+                        Error::Key("the algorithm parameters of ML-DSA and SLH-DSA must be absent")
+                    }
                     _ => Error::KeyAlgorithm { oid },
                 });
             }
@@ -133,7 +139,8 @@ impl PublicKey {
         Bytes::from(digest(&SHA256, &self.bits).as_ref().iter().copied().take(20).collect::<Vec<u8>>())
     }
 
-    /// The key's name in hierarchy files; `None` for kinds and sizes that no profile can name.
+    /// The key's name in hierarchy files; `None` for kinds and sizes that no profile can name. An RSA key does not say by which
+    /// padding it signs ([`KeyAlgorithm::shown`]).
     pub fn algorithm(&self) -> Option<KeyAlgorithm> {
         match self.kind {
             KeyKind::EcdsaP256 => Some(KeyAlgorithm::EcdsaP256),
@@ -143,6 +150,7 @@ impl PublicKey {
             KeyKind::Rsa { bits: 3072, .. } => Some(KeyAlgorithm::Rsa3072),
             KeyKind::Rsa { bits: 4096, .. } => Some(KeyAlgorithm::Rsa4096),
             KeyKind::Ed25519 => Some(KeyAlgorithm::Ed25519),
+            KeyKind::PostQuantum(set) => Some(KeyAlgorithm::PostQuantum(set)),
             KeyKind::Rsa { .. } => None,
         }
     }
@@ -160,6 +168,18 @@ fn point(bits: &[u8], length: usize, by: &'static dyn VerificationAlgorithm, kin
     }
     UnparsedPublicKey::new(by, bits).parse().map_err(|_| Error::Key("its point does not lie on the curve"))?;
     Ok(kind)
+}
+
+fn named(identifier: &[u8]) -> Option<PostQuantum> {
+    PostQuantum::ALL.into_iter().find(|set| set.identifier_der() == identifier)
+}
+
+/// Every string of a set's length is a key of ML-DSA and SLH-DSA: there is no more to check (FIPS 204 §7.2, FIPS 205 §9.1).
+fn post_quantum(set: PostQuantum, bits: &[u8]) -> Result<KeyKind, Error> {
+    match bits.len() == set.key_octets() {
+        true => Ok(KeyKind::PostQuantum(set)),
+        false => Err(Error::Key("its length is not the one of its parameter set")),
+    }
 }
 
 fn rsa(bits: &[u8]) -> Result<(KeyKind, Vec<u8>), Error> {

@@ -1,4 +1,4 @@
-//! End-entity certificates, judged by rustls-webpki.
+//! End-entity certificates, judged by rustls-webpki. For SLH-DSA, which it does not know, it is lent the verification by slh-dsa.
 
 use std::time::Duration;
 
@@ -9,7 +9,9 @@ use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use super::certificate::read_certificate;
 use super::error::{Error, PathFault};
 use super::fields::{CertFields, key_usage};
+use super::slh_dsa::Lent;
 use super::verify::{link, understood};
+use crate::algorithm::PostQuantum;
 
 /// id-kp-serverAuth and id-kp-clientAuth (RFC 5280 §4.2.1.12).
 const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
@@ -22,7 +24,24 @@ static ACCEPTED: &[&dyn SignatureVerificationAlgorithm] = &[
     algorithms::ECDSA_P521_SHA512,
     algorithms::RSA_PKCS1_2048_8192_SHA256,
     algorithms::RSA_PKCS1_2048_8192_SHA512,
+    algorithms::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
+    algorithms::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
     algorithms::ED25519,
+    algorithms::ML_DSA_44,
+    algorithms::ML_DSA_65,
+    algorithms::ML_DSA_87,
+    &Lent(PostQuantum::SlhDsaSha2_128s),
+    &Lent(PostQuantum::SlhDsaSha2_128f),
+    &Lent(PostQuantum::SlhDsaSha2_192s),
+    &Lent(PostQuantum::SlhDsaSha2_192f),
+    &Lent(PostQuantum::SlhDsaSha2_256s),
+    &Lent(PostQuantum::SlhDsaSha2_256f),
+    &Lent(PostQuantum::SlhDsaShake128s),
+    &Lent(PostQuantum::SlhDsaShake128f),
+    &Lent(PostQuantum::SlhDsaShake192s),
+    &Lent(PostQuantum::SlhDsaShake192f),
+    &Lent(PostQuantum::SlhDsaShake256s),
+    &Lent(PostQuantum::SlhDsaShake256f),
 ];
 
 /// Verifies an end-entity certificate at a time (seconds since the epoch) with the issuing CA as trust anchor: signature, dates

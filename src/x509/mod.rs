@@ -13,9 +13,10 @@ mod key;
 mod leaf;
 mod name;
 mod request;
+mod slh_dsa;
 mod verify;
 
-pub use certificate::{MAX_CERTIFICATE, read_certificate, read_tbs_certificate};
+pub use certificate::{MAX_CERTIFICATE, MAX_TBS, read_certificate, read_tbs_certificate};
 pub use crl::{MAX_CRL, read_crl, read_tbs_crl};
 pub use der::DerFault;
 pub use error::{Error, PathFault};

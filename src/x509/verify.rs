@@ -1,4 +1,4 @@
-//! Signatures by aws-lc-rs, and the path rules of CA certificates and CRLs.
+//! Signatures by aws-lc-rs (SLH-DSA: by slh-dsa), and the path rules of CA certificates and CRLs.
 
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 
@@ -7,7 +7,8 @@ use super::crl::read_crl;
 use super::error::{Error, PathFault};
 use super::fields::{CertFields, CrlFields, key_usage};
 use super::key::{KeyKind, PublicKey};
-use crate::algorithm::SignatureAlgorithm;
+use super::slh_dsa;
+use crate::algorithm::{PostQuantum, SignatureAlgorithm};
 
 /// Verifies `signature` over `message`. The table below is the whole of what is accepted: no SHA-1, no MD5, no RSA under
 /// 2,048 bits, no algorithm of another kind of key.
@@ -18,6 +19,12 @@ pub fn verify_signature(
     signature: &[u8],
 ) -> Result<(), Error> {
     let key = PublicKey::from_spki(spki)?;
+    if let (KeyKind::PostQuantum(set), SignatureAlgorithm::PostQuantum(by)) = (key.kind(), algorithm)
+        && set == by
+        && set.is_slh_dsa()
+    {
+        return slh_dsa::verify(set, key.bits(), message, signature).ok_or(Error::Signature);
+    }
     let by = table(key.kind(), algorithm)
         .ok_or_else(|| Error::AlgorithmOfKey { key: key.kind().to_string(), signature: algorithm.name() })?;
     UnparsedPublicKey::new(by, key.bits()).verify(message, signature).map_err(|_| Error::Signature)
@@ -38,6 +45,12 @@ fn table(key: KeyKind, algorithm: SignatureAlgorithm) -> Option<&'static dyn Ver
         (KeyKind::Rsa { bits: 2048..=8192, .. }, A::RsaSha256) => &signature::RSA_PKCS1_2048_8192_SHA256,
         (KeyKind::Rsa { bits: 2048..=8192, .. }, A::RsaSha384) => &signature::RSA_PKCS1_2048_8192_SHA384,
         (KeyKind::Rsa { bits: 2048..=8192, .. }, A::RsaSha512) => &signature::RSA_PKCS1_2048_8192_SHA512,
+        (KeyKind::Rsa { bits: 2048..=8192, .. }, A::RsaPssSha256) => &signature::RSA_PSS_2048_8192_SHA256,
+        (KeyKind::Rsa { bits: 2048..=8192, .. }, A::RsaPssSha384) => &signature::RSA_PSS_2048_8192_SHA384,
+        (KeyKind::Rsa { bits: 2048..=8192, .. }, A::RsaPssSha512) => &signature::RSA_PSS_2048_8192_SHA512,
+        (KeyKind::PostQuantum(PostQuantum::MlDsa44), A::PostQuantum(PostQuantum::MlDsa44)) => &signature::ML_DSA_44,
+        (KeyKind::PostQuantum(PostQuantum::MlDsa65), A::PostQuantum(PostQuantum::MlDsa65)) => &signature::ML_DSA_65,
+        (KeyKind::PostQuantum(PostQuantum::MlDsa87), A::PostQuantum(PostQuantum::MlDsa87)) => &signature::ML_DSA_87,
         (KeyKind::Ed25519, A::Ed25519) => &signature::ED25519,
         _ => return None,
     })

@@ -13,9 +13,9 @@ use crate::token::attributes::{Half, Side, Value};
 use crate::token::ckr;
 use crate::token::fault::{Doing, Fault, Result};
 use crate::token::ffi::Functions;
-use crate::token::keys::{generation, is_about_the_template};
+use crate::token::keys::is_about_the_template;
 use crate::token::module::{Module, Token};
-use crate::token::recipe::Recipe;
+use crate::token::recipe::{Recipe, generation};
 use crate::token::sign;
 
 /// What one step works with.
@@ -171,7 +171,7 @@ pub(super) fn one(
     key: ObjectHandle,
     input: &[u8],
 ) -> Result<Vec<u8>> {
-    session.sign_init(&sign::mechanism(algorithm), key).doing("signing")?;
+    session.sign_init(&sign::mechanism(algorithm.signs_with()), key).doing("signing")?;
     let raw = functions.sign(session, input, sign::octets(algorithm)).doing("signing")?;
     sign::output(algorithm, 0, raw)
 }
@@ -195,7 +195,7 @@ fn tried(algorithm: KeyAlgorithm, trial: Trial) -> (Attribute, bool) {
         Trial::NotCopyable => (Attribute::Copyable(false), false),
         Trial::NotDestroyable => (Attribute::Destroyable(false), false),
         Trial::AllowedMechanisms => {
-            (Attribute::AllowedMechanisms(vec![sign::mechanism(algorithm).mechanism_type()]), false)
+            (Attribute::AllowedMechanisms(vec![sign::mechanism(algorithm.signs_with()).mechanism_type()]), false)
         }
         Trial::NoSignRecover => (Attribute::SignRecover(false), false),
         Trial::NoDecrypt => (Attribute::Decrypt(false), false),

@@ -11,7 +11,7 @@ use super::step::{Claim, Facts, Found, LABEL, Memory, message};
 use crate::algorithm::KeyAlgorithm;
 use crate::token::data;
 use crate::token::fault::{Doing, Fault, Result};
-use crate::token::keys::generation;
+use crate::token::recipe::generation;
 use crate::token::sign;
 
 /// About as long as a mark.
@@ -28,7 +28,7 @@ pub(super) fn facts(bench: &Bench<'_>) -> Result<Facts> {
     let claims = KeyAlgorithm::ALL.into_iter().map(|algorithm| Claim {
         algorithm,
         generates: listed.contains(&generation(algorithm).mechanism_type()),
-        signs: listed.contains(&sign::mechanism(algorithm).mechanism_type()),
+        signs: listed.contains(&sign::mechanism(algorithm.signs_with()).mechanism_type()),
     });
     let flag = |flag| info.flags & flag != 0;
     let version = |version: CK_VERSION| format!("{}.{}", version.major, version.minor);
