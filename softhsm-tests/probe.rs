@@ -16,7 +16,18 @@ use harness::station::{COLDROOT, Run, Station};
 use serde_json::Value;
 
 /// What SoftHSM can sign with, as far as this program knows.
-const SOFTHSM: [&str; 7] = ["ecdsa-p256", "ecdsa-p384", "ecdsa-p521", "ed25519", "rsa-2048", "rsa-3072", "rsa-4096"];
+const SOFTHSM: [&str; 10] = [
+    "ecdsa-p256",
+    "ecdsa-p384",
+    "ecdsa-p521",
+    "ed25519",
+    "rsa-2048",
+    "rsa-3072",
+    "rsa-4096",
+    "rsa-2048-pss",
+    "rsa-3072-pss",
+    "rsa-4096-pss",
+];
 
 /// A command as a person types it.
 fn plain(station: &Station, args: &[&str]) -> Run {
