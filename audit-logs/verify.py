@@ -236,6 +236,18 @@ BODIES = {
         attributes=list_of(text),
         adopted=boolean,
     ),
+    "key-proven": record(plan=digest, item=u64, key=text, token=text, spki=digest, signature=digest),
+    "key-destroyed": record(
+        plan=digest,
+        item=u64,
+        key=text,
+        token=text,
+        label=text,
+        cka_id=octets,
+        spki=digest,
+        found=boolean,
+        inventory=digest,
+    ),
     "certificate": record(
         plan=digest,
         item=u64,
@@ -264,6 +276,10 @@ BODIES = {
     "release-written": record(release=u64, manifest=digest, checkpoint=digest, target=text),
     "failure": record(what=text),
 }
+
+
+# Items of plans of kind `keys`.
+KEY_KINDS = ("key-generated", "key-proven", "key-destroyed")
 
 
 def parse_entry(data):
@@ -704,6 +720,7 @@ class Rules:
     def __init__(self, key):
         self.key = key
         self.plans = {}
+        self.keys = {}
         self.open = None
 
     def entry(self, index, kind, body):
@@ -736,7 +753,7 @@ class Rules:
                 raise Refused("the count of the void entry is not that of the log")
             plan["void"] = True
             self.open = body["plan"]
-        if kind in ("key-generated", "certificate", "revoked", "crl", "refused", "end"):
+        if kind in KEY_KINDS + ("certificate", "revoked", "crl", "refused", "end"):
             if self.open is None or body["plan"] != self.open:
                 raise Refused("it stands outside the start and end of its plan")
             self.within(self.plans[self.open], kind, body)
@@ -752,12 +769,19 @@ class Rules:
         else:
             if plan["void"]:
                 raise Refused("an item follows the void of its plan")
-            if plan["kind"] != ("keys" if kind == "key-generated" else "certificates"):
+            if plan["kind"] != ("keys" if kind in KEY_KINDS else "certificates"):
                 raise Refused("the plan is of the other kind")
+            self.about(kind, body)
             if not plan["last"] < body["item"] < plan["items"]:
                 raise Refused("item %d is out of order or beyond the plan" % body["item"])
             plan["last"] = body["item"]
             plan["done"] += 1
+
+    def about(self, kind, body):
+        if kind == "key-generated":
+            self.keys[body["key"]] = hashlib.sha256(body["spki"]).digest()
+        elif kind in KEY_KINDS and self.keys.get(body["key"]) != body["spki"]:
+            raise Refused("it is about a key that was not generated")
 
 
 # --- the whole ----------------------------------------------------------------------------------------------------------
@@ -767,7 +791,7 @@ class Artefacts:
     """Files named by their SHA-256."""
 
     # What a station must hold itself; in a published copy everything may be absent.
-    KEPT = {"hierarchy", "requesters", "approval", "plan", "crl", "checkpoint"}
+    KEPT = {"hierarchy", "requesters", "approval", "plan", "crl", "checkpoint", "proof", "inventory"}
 
     def __init__(self, directory, station):
         self.directory = directory
@@ -788,6 +812,10 @@ class Artefacts:
             yield "plan", body["plan"]
         if kind == "crl":
             yield "crl", body["crl"]
+        if kind == "key-proven":
+            yield "proof", body["signature"]
+        if kind == "key-destroyed":
+            yield "inventory", body["inventory"]
         if kind == "bundle-received":
             yield "bundle", body["bundle"]["digest"]
         if kind == "end":

@@ -518,12 +518,31 @@ fn lawless_ceremonies_are_refused_by_the_path_of_the_field() {
         ("root act for an intermediate", &[Set("act[6].ca", "'servers-1'")], "act[6].ca"),
         ("intermediate act for a root", &[Set("act[7].ca", "'root'")], "act[7].ca"),
         ("CRL of an unknown CA", &[Push("act", "{ kind = 'crl', ca = 'x' }")], "act[9].ca"),
+        ("reason of another act", &[Set("act[3].even-though", "'x'")], "act[3].even-though"),
+        ("proof beside other acts", &[Push("act", "{ kind = 'key-proof', key = 'root-key' }")], "act[3]"),
+        ("end beside other acts", &[Push("act", "{ kind = 'destroy-key', key = 'root-key' }")], "act[3]"),
+        ("proof without a key", &[Set("act", "[{ kind = 'key-proof' }]")], "act[0].key"),
+        ("proof of an unknown key", &[Set("act", "[{ kind = 'key-proof', key = 'x' }]")], "act[0].key"),
+        (
+            "two acts on a key",
+            &[Set("act", "[{ kind = 'key-proof', key = 'root-key' }, { kind = 'destroy-key', key = 'root-key' }]")],
+            "act[1].key",
+        ),
+        (
+            "end for no reason",
+            &[Set("act", "[{ kind = 'destroy-key', key = 'root-key', even-though = '' }]")],
+            "act[0].even-though",
+        ),
     ];
     let hierarchy = hierarchy();
     for (what, edits, wanted) in cases {
         let (field, message) = field_of(Ceremony::parse(&changed(CEREMONY, edits), &hierarchy), what);
         assert_eq!(&field, wanted, "{what}: {message}");
     }
+    let keys = "[{ kind = 'key-proof', key = 'root-key' }, { kind = 'step', text = 'Look.' }, \
+                { kind = 'destroy-key', key = 'servers-1-key', even-though = 'moved' }]";
+    let acts = Ceremony::parse(&changed(CEREMONY, &[Set("act", keys)]), &hierarchy).unwrap().acts;
+    assert_eq!(acts.iter().filter_map(Act::on_key).collect::<Vec<_>>(), ["root-key", "servers-1-key"]);
     let crl = changed(CEREMONY, &[Push("act", "{ kind = 'crl', ca = 'servers-1' }")]);
     let acts = Ceremony::parse(&crl, &hierarchy).unwrap().acts;
     assert_eq!(acts.last(), Some(&Act::Crl { ca: "servers-1".into() }));

@@ -13,10 +13,10 @@ use std::collections::BTreeMap;
 use std::sync::mpsc;
 
 use crate::audit::Log;
-use crate::audit::entry::{Body, CertificateIssued, CrlIssued, Entry, KeyGenerated, Revoked};
+use crate::audit::entry::{Body, CertificateIssued, CrlIssued, Entry, KeyDestroyed, KeyGenerated, KeyProven, Revoked};
 use crate::cbor::Bytes;
 use crate::digest::Digest;
-use crate::plan::{Certificate, Crl, GenerateKey, Item, Kind, Plan, Revoke};
+use crate::plan::{Certificate, Crl, Deed, GenerateKey, Item, KeyAct, Kind, Plan, Revoke};
 use crate::text::hex;
 use crate::{audit, plan, tbs, x509};
 
@@ -35,6 +35,7 @@ pub trait Signer: Send {
 pub enum Outcome {
     Signature(Vec<u8>),
     Key(KeyMade),
+    Destroyed(KeyGone),
     /// Nothing is signed for it.
     Noted,
 }
@@ -47,6 +48,13 @@ pub struct KeyMade {
     pub spki: Bytes,
     pub attributes: Vec<String>,
     pub adopted: bool,
+}
+
+/// A key that is gone, with what the token held before and afterwards, a line for each object.
+pub struct KeyGone {
+    pub found: bool,
+    pub before: Vec<String>,
+    pub after: Vec<String>,
 }
 
 /// Why a run stopped. Everything recorded before stays valid.
@@ -178,6 +186,11 @@ fn verify<E: std::error::Error>(
         (Item::Certificate(planned), Outcome::Signature(s)) => {
             certificate(plan, n, *planned, &s, judge.issuers, now).map_err(wrong)
         }
+        (Item::KeyAct(act), outcome) => {
+            let (artefact, body) = key_act(plan, n, *act, outcome).map_err(wrong)?;
+            log.put_artefact(&artefact)?;
+            Ok(Verified(body))
+        }
         (Item::Revoke(r), Outcome::Noted) => {
             let (ca, serial, reason, date) = (r.ca, r.serial, r.reason, r.date);
             Ok(Verified(Body::Revoked(Revoked { plan, item: n, ca, serial, reason, date })))
@@ -209,6 +222,41 @@ fn key(plan: Digest, item: u64, planned: GenerateKey, made: KeyMade) -> Result<V
         attributes: made.attributes,
         adopted: made.adopted,
     })))
+}
+
+/// What an act on a key came to: the artefact that must lie on disk before its entry, and the entry.
+fn key_act(plan: Digest, item: u64, act: KeyAct, outcome: Outcome) -> Result<(Vec<u8>, Body), String> {
+    let KeyAct { key, deed } = act;
+    let spki = Digest::of(&key.spki);
+    match (deed, outcome) {
+        (Deed::Prove { text }, Outcome::Signature(signature)) => {
+            x509::verify_signature(&key.spki, key.algorithm.signs_with(), &text, &signature)
+                .map_err(|e| format!("the proof of key `{}`: {e}", key.key))?;
+            let digest = Digest::of(&signature);
+            let (key, token) = (key.key, key.token);
+            Ok((signature, Body::KeyProven(KeyProven { plan, item, key, token, spki, signature: digest })))
+        }
+        (Deed::Destroy { .. }, Outcome::Destroyed(gone)) => {
+            let mut inventory = String::from("coldroot-inventory-v0\n");
+            for (when, lines) in [("before", &gone.before), ("after", &gone.after)] {
+                inventory.extend(lines.iter().map(|line| format!("{when} {line}\n")));
+            }
+            let inventory = inventory.into_bytes();
+            let body = Body::KeyDestroyed(KeyDestroyed {
+                plan,
+                item,
+                key: key.key,
+                token: key.token,
+                label: key.label,
+                cka_id: key.cka_id,
+                spki,
+                found: gone.found,
+                inventory: Digest::of(&inventory),
+            });
+            Ok((inventory, body))
+        }
+        _ => Err("the gate answered with another kind of result".into()),
+    }
 }
 
 fn certificate(

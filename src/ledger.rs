@@ -27,6 +27,8 @@ pub struct Ledger {
     pub release: u64,
     /// Key pairs made, by the hierarchy's key id.
     pub keys: BTreeMap<String, KeyGenerated>,
+    /// Those of them that were destroyed since.
+    pub destroyed: BTreeSet<String>,
     /// CA certificates issued, by the CA's id: log index and DER of the newest.
     pub cas: BTreeMap<String, (u64, Bytes)>,
     /// The CA that issued each of those certificates; itself for a root.
@@ -180,6 +182,15 @@ impl Ledger {
                 self.item(&key.plan, key.item, index)?;
                 self.keys.insert(key.key.clone(), key.clone());
             }
+            Body::KeyProven(proven) => {
+                self.item(&proven.plan, proven.item, index)?;
+                self.made(&proven.key, &proven.spki, index)?;
+            }
+            Body::KeyDestroyed(key) => {
+                self.item(&key.plan, key.item, index)?;
+                self.made(&key.key, &key.spki, index)?;
+                self.destroyed.insert(key.key.clone());
+            }
             Body::Certificate(issued) => {
                 self.item(&issued.plan, issued.item, index)?;
                 self.certificate(index, issued)?;
@@ -227,6 +238,14 @@ impl Ledger {
             | Body::Failure { .. } => {}
         }
         Ok(())
+    }
+
+    /// Acts on keys are about keys on record.
+    fn made(&self, key: &str, spki: &Digest, index: u64) -> Result<(), Error> {
+        match self.keys.get(key).is_some_and(|made| Digest::of(&made.spki) == *spki) {
+            true => Ok(()),
+            false => Err(Error::Entry { index, what: "is about a key that was not generated".into() }),
+        }
     }
 
     /// Counts an item of a plan: in order, and only while the plan is open.
@@ -339,6 +358,12 @@ impl Ledger {
         let newest =
             self.plans.iter().filter(|(_, s)| s.bundle.as_ref() == Some(bundle)).max_by_key(|(_, s)| s.planned_at);
         Some((bundle, newest.map(|(digest, _)| *digest)))
+    }
+
+    /// The certificates that a CA has issued to others than its own key, which are valid at `now` and not revoked.
+    pub fn in_force(&self, ca: &str, own: &Digest, now: i64) -> u64 {
+        let counts = |i: &&Issued| *i.ca == *ca && i.spki != *own && i.revoked.is_none() && i.not_after >= now;
+        self.issued.values().filter(counts).count() as u64
     }
 
     /// Whose certificates hold this key (SHA-256 of its SubjectPublicKeyInfo).

@@ -9,7 +9,7 @@ use coldroot::cbor::Bytes;
 use coldroot::config::{Backup, Environment};
 use coldroot::digest::Digest;
 use coldroot::gate::{MAX_CHUNK, Outcome, Reply, Request};
-use coldroot::plan::{GenerateKey, Head, Item, KeyRef, Kind};
+use coldroot::plan::{Deed, GenerateKey, Head, Item, KeyAct, KeyRef, Kind};
 use coldroot::x509;
 
 use super::station::{Parent, World, nonsense, world};
@@ -35,7 +35,7 @@ fn signer(item: &Item, edit: impl FnOnce(&mut KeyRef)) -> Item {
     match &mut item {
         Item::Certificate(c) => edit(&mut c.signer),
         Item::Crl(c) => edit(&mut c.signer),
-        Item::GenerateKey(_) | Item::Revoke(_) => panic!(),
+        Item::GenerateKey(_) | Item::Revoke(_) | Item::KeyAct(_) => panic!(),
     }
     item
 }
@@ -45,7 +45,7 @@ fn algorithm(item: &Item, algorithm: SignatureAlgorithm) -> Item {
     match &mut item {
         Item::Certificate(c) => c.fields.signature = algorithm,
         Item::Crl(c) => c.fields.signature = algorithm,
-        Item::GenerateKey(_) | Item::Revoke(_) => panic!(),
+        Item::GenerateKey(_) | Item::Revoke(_) | Item::KeyAct(_) => panic!(),
     }
     item
 }
@@ -56,7 +56,7 @@ fn of_ca(item: &Item, ca: &str) -> Item {
     match &mut item {
         Item::Certificate(c) => c.ca = ca.into(),
         Item::Crl(c) => c.ca = ca.into(),
-        Item::GenerateKey(_) | Item::Revoke(_) => panic!(),
+        Item::GenerateKey(_) | Item::Revoke(_) | Item::KeyAct(_) => panic!(),
     }
     item
 }
@@ -476,5 +476,38 @@ fn p01_a_started_plan_ends_after_its_window_but_is_not_resumed() {
     let mut parent = world.parent_at(Some(until + 1));
     let resume = world.start(&mut parent, &plan);
     parent.not_started(resume, "window");
+    parent.finish(&plan);
+}
+
+#[test]
+fn p01_only_the_planned_key_of_the_hierarchy_is_destroyed() {
+    let world = world();
+    let (root, xmpp, audit) = (&world.root_key, &world.xmpp_key, &world.audit_key);
+    let not_declared = "which is not the hierarchy's key for it";
+    let destroy = |key: KeyRef| {
+        Item::KeyAct(Box::new(KeyAct { key, deed: Deed::Destroy { in_force: 1, reason: Some("an attack".into()) } }))
+    };
+    #[rustfmt::skip]
+    let attacks = [
+        ("the audit key", audit.clone(), not_declared),
+        ("the audit key under a CA key's id", KeyRef { key: root.key.clone(), ..audit.clone() }, not_declared),
+        ("the audit key's token", KeyRef { token: audit.token.clone(), ..root.clone() }, not_declared),
+        ("a key that is not declared", KeyRef { key: "other".into(), ..root.clone() }, not_declared),
+        ("the other's label", KeyRef { label: xmpp.label.clone(), ..root.clone() }, not_declared),
+        ("the other's CKA_ID", KeyRef { cka_id: xmpp.cka_id.clone(), ..root.clone() }, "label"),
+        ("the other's public half", KeyRef { spki: xmpp.spki.clone(), ..root.clone() }, "its public half is not the planned one"),
+        ("a public half that is still there", KeyRef { cka_id: Bytes::from(vec![9; 16]), ..root.clone() }, "still shows it by its label"),
+    ];
+    let items: Vec<Item> = attacks.iter().map(|(_, key, _)| destroy(key.clone())).collect();
+    let mut parent = world.parent();
+    let plan = world.plan(&parent, Kind::Keys, &items, |_| {});
+    let start = world.start(&mut parent, &plan);
+    assert!(matches!(parent.ask(start), Reply::Started));
+    let objects = world.objects();
+    for (n, (case, _, why)) in (0..).zip(&attacks) {
+        let what = parent.refused(do_items(&[n]));
+        assert!(what.contains(why), "{case}: {what}");
+        assert_eq!(world.objects(), objects, "{case}");
+    }
     parent.finish(&plan);
 }

@@ -119,6 +119,8 @@ fn is_issued(body: &Body) -> bool {
     matches!(
         body,
         Body::KeyGenerated(_)
+            | Body::KeyProven(_)
+            | Body::KeyDestroyed(_)
             | Body::Certificate(_)
             | Body::Revoked(_)
             | Body::Crl(_)

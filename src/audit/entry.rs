@@ -66,6 +66,10 @@ pub enum Body {
     Start(Start),
     /// A key pair was made (or one with the planned CKA_ID adopted after an interruption).
     KeyGenerated(KeyGenerated),
+    /// A key signed the text of its plan: it is there and works.
+    KeyProven(KeyProven),
+    /// Both halves of a key are gone from their token.
+    KeyDestroyed(KeyDestroyed),
     /// A certificate was signed and verified.
     Certificate(CertificateIssued),
     /// A certificate was revoked: the CRL of the same plan says so.
@@ -147,6 +151,38 @@ pub struct KeyGenerated {
     pub attributes: Vec<String>,
     /// True when the pair was found whole after an interruption.
     pub adopted: bool,
+}
+
+/// A proof that a key is in its token and works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct KeyProven {
+    pub plan: Digest,
+    pub item: u64,
+    pub key: String,
+    pub token: String,
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    pub spki: Digest,
+    /// The signature over the text that the plan's item holds, as X.509 would carry it: an artefact.
+    pub signature: Digest,
+}
+
+/// The end of a key in its token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct KeyDestroyed {
+    pub plan: Digest,
+    pub item: u64,
+    pub key: String,
+    pub token: String,
+    pub label: String,
+    pub cka_id: Bytes,
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    pub spki: Digest,
+    /// False where it was gone already, as after an interruption.
+    pub found: bool,
+    /// What the token held before and afterwards, a line for each object: an artefact.
+    pub inventory: Digest,
 }
 
 /// A certificate on record.

@@ -84,6 +84,8 @@ impl Order {
             Body::Planned { plan, kind, items, .. } => self.planned(*plan, *kind, *items),
             Body::Start(start) => self.started(start.plan),
             Body::KeyGenerated(key) => self.item(key.plan, key.item, Kind::Keys),
+            Body::KeyProven(key) => self.item(key.plan, key.item, Kind::Keys),
+            Body::KeyDestroyed(key) => self.item(key.plan, key.item, Kind::Keys),
             Body::Revoked(revoked) => self.item(revoked.plan, revoked.item, Kind::Certificates),
             Body::Crl(crl) => self.item(crl.plan, crl.item, Kind::Certificates),
             Body::Certificate(certificate) => {

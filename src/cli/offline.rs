@@ -237,6 +237,7 @@ pub fn check(globals: &Globals, args: CheckArgs) -> Result<Answer, Failure> {
                     ("refused", human_count(checked.refused)),
                     ("revoked", human_count(checked.revoked)),
                     ("keys made", human_count(checked.keys)),
+                    ("acts on keys", human_count(checked.key_acts)),
                     ("log", format!("{} entries", human_count(checked.log.size))),
                     ("compared with", compared),
                 ])

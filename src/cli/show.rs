@@ -69,7 +69,7 @@ pub fn show(args: ShowArgs) -> Result<Answer, Failure> {
 pub fn agrees(item: &Item) -> Result<(), String> {
     let differs = || "its bytes do not say what its fields say".to_string();
     match item {
-        Item::GenerateKey(_) | Item::Revoke(_) => Ok(()),
+        Item::GenerateKey(_) | Item::Revoke(_) | Item::KeyAct(_) => Ok(()),
         Item::Certificate(c) => match x509::read_tbs_certificate(&c.tbs) {
             Ok(read) if read == c.fields => Ok(()),
             Ok(_) => Err(differs()),
@@ -152,6 +152,10 @@ fn item_row(n: u64, item: &Item) -> [String; 4] {
             format!("{} on token {}", escape(&k.key), escape(&k.token)),
             String::new(),
         ],
+        Item::KeyAct(act) => {
+            let whom = format!("{} on token {}", escape(&act.key.key), escape(&act.key.token));
+            [n.to_string(), act.deed.act().into(), whom, String::new()]
+        }
         Item::Certificate(c) => {
             let whom = match &c.subject_ca {
                 Some(ca) => format!("CA {}", escape(ca)),
@@ -184,6 +188,20 @@ fn one_item(item: Item, n: u64) -> Result<Answer, Failure> {
                 ("backup", format!("{:?}", k.backup).to_lowercase()),
             ]);
             Ok(Answer::new(format!("Item {n}: a key pair to be made\n\n{text}"), k))
+        }
+        Item::KeyAct(act) => {
+            let key = &act.key;
+            let mut lines = vec![
+                ("act", act.deed.act().to_string()),
+                ("key", escape(&key.key)),
+                ("token", escape(&key.token)),
+                ("label", escape(&key.label)),
+                ("CKA_ID", hex(&key.cka_id)),
+                ("public half", crate::digest::Digest::of(&key.spki).to_string()),
+                ("detail", escape(&act.detail())),
+            ];
+            lines.extend(act.deed.text().map(|text| ("signs", crate::text::lines(&String::from_utf8_lossy(text)))));
+            Ok(Answer::new(format!("Item {n}: an act on a key\n\n{}", pairs(&lines)), *act))
         }
         Item::Certificate(c) => {
             let text = format!(
@@ -277,6 +295,7 @@ fn show_release(path: &Path, rows: usize) -> Result<Answer, Failure> {
             }
             release::Part::Refused(r) => table.row(["refused".into(), escape(&r.request), escape(&r.check)]),
             release::Part::Key { key, .. } => table.row(["key made".into(), escape(&key), String::new()]),
+            release::Part::KeyAct { act, key, .. } => table.row([escape(&act), escape(&key), String::new()]),
         }
         Ok(())
     })?;

@@ -161,7 +161,7 @@ impl Run<'_> {
         if recorded >= total {
             return Ok(());
         }
-        let what = if plan.head().kind == Kind::Keys { "making keys" } else { "signing" };
+        let what = if plan.head().kind == Kind::Keys { "keys" } else { "signing" };
         let bar = progress(what, total, plain);
         bar.set_position(recorded);
         let mut issuers: BTreeMap<String, Bytes> =
@@ -329,6 +329,7 @@ fn tokens_of(plan: &mut Plan) -> Result<Vec<String>, Failure> {
             Item::GenerateKey(key) => key.token,
             Item::Certificate(c) => c.signer.token,
             Item::Crl(c) => c.signer.token,
+            Item::KeyAct(act) => act.key.token,
             Item::Revoke(_) => continue,
         };
         if !tokens.contains(&token) {
@@ -363,6 +364,9 @@ impl Signer for GateSigner<'_> {
         let outcomes = self.0.carry_out(items)?;
         let convert = |outcome| match outcome {
             gate::Outcome::Noted => Outcome::Noted,
+            gate::Outcome::Destroyed(gone) => {
+                Outcome::Destroyed(issue::KeyGone { found: gone.found, before: gone.before, after: gone.after })
+            }
             gate::Outcome::Signature(value) => Outcome::Signature(value.into_vec()),
             gate::Outcome::Key(k) => Outcome::Key(KeyMade {
                 label: k.label,
@@ -388,7 +392,14 @@ fn summary(
 ) -> Answer {
     let head = plan.head();
     let root = log.root().map_or(Digest::default(), |root| root);
-    let what = if head.kind == Kind::Keys { "keys made" } else { "signed" };
+    let making = head.counts.iter().all(|count| count.act == "generate-key");
+    let what = if head.kind == Kind::Certificates {
+        "signed"
+    } else if making {
+        "keys made"
+    } else {
+        "acts done"
+    };
     let written = crate::text::path(target);
     let speed = rate(head.items, started.elapsed());
     let text = format!(

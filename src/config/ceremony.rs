@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::x509::fields::{REASONS, reason_code};
 
 use super::hierarchy::Hierarchy;
-use super::line::{plain, plain_line};
+use super::line::{ascii_line, plain, plain_line};
 use super::parse::read_text;
 use super::{Error, field, from_toml, raw};
 
@@ -35,8 +35,22 @@ pub enum Act {
     /// Revokes a certificate that this CA issued; the CA's next CRL stands in the same plan. `serial` is the content octets
     /// of the INTEGER, `reason` the reasonCode.
     Revoke { ca: String, serial: Vec<u8>, reason: Option<u8> },
+    /// Has a key that is on record sign a text of the plan's own: it is there and works.
+    KeyProof { key: String },
+    /// Destroys a key that is on record. `even_though`: why, though certificates of its CA are in force.
+    DestroyKey { key: String, even_though: Option<String> },
     /// Something people do; the machine shows the text.
     Step { text: String },
+}
+
+impl Act {
+    /// The key on record that the act is about, for acts on such keys.
+    pub fn on_key(&self) -> Option<&str> {
+        match self {
+            Act::KeyProof { key } | Act::DestroyKey { key, .. } => Some(key),
+            _ => None,
+        }
+    }
 }
 
 impl Ceremony {
@@ -62,7 +76,7 @@ impl Ceremony {
         for (i, act) in acts.iter().enumerate() {
             let ca = match act {
                 Act::Crl { ca } | Act::Revoke { ca, .. } | Act::Root { ca } | Act::Intermediate { ca } => Some(ca),
-                Act::GenerateKey { .. } | Act::Step { .. } => None,
+                _ => None,
             };
             if ca.is_some_and(|ca| hierarchy.ca(ca).is_none()) {
                 return Err(field(format!("act[{i}].ca"), "names a CA that the hierarchy does not declare"));
@@ -71,6 +85,7 @@ impl Ceremony {
                 return Err(field(format!("act[{i}]"), "stands twice in this ceremony"));
             }
         }
+        check_acts_on_keys(&acts)?;
         if acts.is_empty() {
             return Err(field("act", "a ceremony has at least one act"));
         }
@@ -78,8 +93,31 @@ impl Ceremony {
     }
 }
 
+/// Acts on keys that exist are planned by the public halves on record, before anything else that the ceremony would make; so
+/// they stand alone, each key once.
+fn check_acts_on_keys(acts: &[Act]) -> Result<(), Error> {
+    let Some(first) = acts.iter().find_map(Act::on_key) else { return Ok(()) };
+    for (i, act) in acts.iter().enumerate() {
+        let at = format!("act[{i}]");
+        match act.on_key() {
+            None if !matches!(act, Act::Step { .. }) => {
+                let message = format!("stands beside an act on the key `{first}`, which needs a ceremony of its own");
+                return Err(field(at, message));
+            }
+            Some(key) if acts.iter().take(i).any(|other| other.on_key() == Some(key)) => {
+                return Err(field(format!("{at}.key"), "has an act in this ceremony already"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 fn judge(act: raw::Act, at: &str, hierarchy: &Hierarchy) -> Result<Act, Error> {
-    let raw::Act { kind, key, ca, serial, reason, text } = act;
+    let raw::Act { kind, key, ca, serial, reason, even_though, text } = act;
+    if even_though.is_some() && kind != "destroy-key" {
+        return Err(field(format!("{at}.even-though"), format!("does not belong to `{kind}`")));
+    }
     let only = |wanted: &[&str]| {
         let given = [
             ("key", key.is_some()),
@@ -102,13 +140,20 @@ fn judge(act: raw::Act, at: &str, hierarchy: &Hierarchy) -> Result<Act, Error> {
         }
     };
     match kind.as_str() {
-        "generate-key" => {
+        "generate-key" | "key-proof" | "destroy-key" => {
             only(&["key"])?;
             let key = key.clone().unwrap_or_default();
-            match hierarchy.key(&key) {
-                Some(_) => Ok(Act::GenerateKey { key }),
-                None => Err(field(format!("{at}.key"), "names a key that the hierarchy does not declare")),
+            if hierarchy.key(&key).is_none() {
+                return Err(field(format!("{at}.key"), "names a key that the hierarchy does not declare"));
             }
+            if let Some(reason) = &even_though {
+                ascii_line(&format!("{at}.even-though"), reason, 128)?;
+            }
+            Ok(match kind.as_str() {
+                "generate-key" => Act::GenerateKey { key },
+                "key-proof" => Act::KeyProof { key },
+                _ => Act::DestroyKey { key, even_though },
+            })
         }
         "root" | "intermediate" => {
             only(&["ca"])?;
@@ -146,7 +191,10 @@ fn judge(act: raw::Act, at: &str, hierarchy: &Hierarchy) -> Result<Act, Error> {
             text.lines().try_for_each(|line| plain(&format!("{at}.text"), line))?;
             Ok(Act::Step { text })
         }
-        _ => Err(field(format!("{at}.kind"), "must be generate-key, root, intermediate, revoke, crl or step")),
+        _ => Err(field(
+            format!("{at}.kind"),
+            "must be generate-key, root, intermediate, revoke, crl, key-proof, destroy-key or step",
+        )),
     }
 }
 

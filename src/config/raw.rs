@@ -193,5 +193,6 @@ pub struct Act {
     pub ca: Option<String>,
     pub serial: Option<String>,
     pub reason: Option<String>,
+    pub even_though: Option<String>,
     pub text: Option<String>,
 }

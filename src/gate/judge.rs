@@ -9,7 +9,7 @@ use crate::audit::entry::{Approved, Body, End, Entry, Start};
 use crate::audit::{mark::Mark, merkle};
 use crate::config::Key;
 use crate::digest::Digest;
-use crate::plan::{self, GenerateKey, Item, KeyRef, Plan};
+use crate::plan::{self, GenerateKey, Item, KeyAct, KeyRef, Plan};
 
 use super::MAX_CHUNK;
 use super::message::{Outcome, Proven, Reply};
@@ -22,8 +22,8 @@ const MOST_ANSWERED: usize = 3 << 20;
 
 /// Messages of one key, with their item numbers, and what the hierarchy declares of it.
 type Group = (KeyRef, Declared, SignatureAlgorithm, Vec<(u64, Vec<u8>)>);
-/// Keys to be made, messages to be signed, and what signs nothing: each of them lawful.
-type Judged = (Vec<(u64, GenerateKey)>, Vec<Group>, Vec<u64>);
+/// Keys to be made, messages to be signed, acts on keys, and what signs nothing: each of them lawful.
+type Judged = (Vec<(u64, GenerateKey)>, Vec<Group>, Vec<(u64, Box<KeyAct>)>, Vec<u64>);
 
 impl Gate {
     pub(super) fn start(
@@ -90,7 +90,7 @@ impl Gate {
             None => Err(Refusal::bug("no plan is open")),
         };
         self.plan = plan;
-        let (keys, groups, plain) = judged?;
+        let (keys, groups, acts, plain) = judged?;
         for (key, declared, ..) in &groups {
             let token = self.token(&key.token)?;
             self.belongs(&token, false)?;
@@ -102,6 +102,9 @@ impl Gate {
             self.belongs(&token, true)?;
             let always = self.hierarchy.key(&key.key).is_some_and(|declared| declared.always_authenticate);
             outcomes.insert(n, Outcome::Key(self.workers.generate(&token, &key, always)?));
+        }
+        for (n, act) in acts {
+            outcomes.insert(n, self.key_act(&act)?);
         }
         for (key, declared, algorithm, messages) in groups {
             let token = self.token(&key.token)?;
@@ -118,7 +121,7 @@ impl Gate {
         if numbers.len() > MAX_CHUNK || !numbers.is_sorted_by(|a, b| a < b) {
             return Err(Refusal::bug("items are asked for in ascending order, each once, at most a chunk of them"));
         }
-        let (mut keys, mut groups, mut plain): (Vec<_>, Vec<Group>, Vec<u64>) = Default::default();
+        let (mut keys, mut groups, mut acts, mut plain): Judged = Default::default();
         let mut answer = 0usize;
         for &n in numbers {
             let item = plan.item(n)?;
@@ -132,8 +135,14 @@ impl Gate {
                     plain.push(n);
                     continue;
                 }
-                Item::Certificate(c) => &c.ca,
-                Item::Crl(c) => &c.ca,
+                Item::KeyAct(act) if item.to_sign().is_none() => {
+                    self.declared(None, &act.key, act.key.algorithm.signs_with())?;
+                    acts.push((n, act.clone()));
+                    continue;
+                }
+                Item::KeyAct(_) => None,
+                Item::Certificate(c) => Some(c.ca.as_str()),
+                Item::Crl(c) => Some(c.ca.as_str()),
             };
             let (key, tbs, algorithm) = item.to_sign().ok_or_else(|| Refusal::bug("an item without a TBS"))?;
             let declared = Declared::from(self.declared(ca, key, algorithm)?);
@@ -147,7 +156,7 @@ impl Gate {
                 None => groups.push((key.clone(), declared, algorithm, vec![(n, message)])),
             }
         }
-        Ok((keys, groups, plain))
+        Ok((keys, groups, acts, plain))
     }
 
     fn declared_new(&self, key: &GenerateKey) -> Result<(), Refusal> {
@@ -160,16 +169,17 @@ impl Gate {
         self.need_login(&key.token)
     }
 
-    /// The signing key of an item must be the one that the hierarchy declares for the CA that the statement names, and use
-    /// its own algorithm.
-    fn declared(&self, ca: &str, key: &KeyRef, algorithm: SignatureAlgorithm) -> Result<&Key, Refusal> {
-        let declared = self.hierarchy.ca(ca).filter(|ca| ca.key == key.key).and_then(|ca| self.hierarchy.key(&ca.key));
+    /// The key of an item must be one that the hierarchy declares, for the CA that the statement names if it names one, and
+    /// use its own algorithm.
+    fn declared(&self, ca: Option<&str>, key: &KeyRef, algorithm: SignatureAlgorithm) -> Result<&Key, Refusal> {
+        let of_ca = ca.is_none_or(|ca| self.hierarchy.ca(ca).is_some_and(|ca| ca.key == key.key));
+        let declared = self.hierarchy.key(&key.key).filter(|_| of_ca);
         let planned = (&key.token, &key.label, key.algorithm, algorithm);
         let Some(declared) =
             declared.filter(|k| (&k.token, &k.label, k.algorithm, k.algorithm.signs_with()) == planned)
         else {
-            let [ca, key] = [ca, &key.key].map(crate::text::escape);
-            let what = format!("the plan signs for `{ca}` with `{key}`, which is not the hierarchy's key for it");
+            let [ca, key] = [ca.unwrap_or("itself"), &key.key].map(crate::text::escape);
+            let what = format!("the plan uses `{key}` for `{ca}`, which is not the hierarchy's key for it");
             return Err(Refusal::no(what, "plan again"));
         };
         self.need_login(&key.token)?;

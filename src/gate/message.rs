@@ -9,7 +9,7 @@ use crate::cbor::Bytes;
 use crate::digest::Digest;
 use crate::pin::PinSource;
 use crate::refusal::Refusal;
-use crate::token::ask::{KeyFacts, TokenFacts};
+use crate::token::ask::{KeyFacts, KeyGone, TokenFacts};
 use crate::token::probe::{Probed, Step};
 
 /// A request of the parent. One request, one reply, in order.
@@ -93,6 +93,7 @@ pub enum Outcome {
     /// The signature over the item's TBS, as X.509 carries it.
     Signature(Bytes),
     Key(KeyFacts),
+    Destroyed(KeyGone),
     /// Nothing is signed for it.
     Noted,
 }

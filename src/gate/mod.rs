@@ -10,6 +10,7 @@
 
 mod client;
 mod judge;
+mod keys;
 mod message;
 mod server;
 

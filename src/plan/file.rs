@@ -53,6 +53,11 @@ impl Plan {
                 frame(&mut reader, 1 + n)?.ok_or(Error::Damaged { part: 1 + n, cause: cbor::Error::Truncated })?;
             let item: Item = cbor::from_slice(&bytes).map_err(|cause| Error::Damaged { part: 1 + n, cause })?;
             tally.add(&item, head.kind)?;
+            if let Item::KeyAct(act) = &item
+                && !act.is_lawful(&head)
+            {
+                return Err(Error::Contradiction(format!("item {n} is no act that may be done in this plan")));
+            }
             slots.push(Slot { offset, digest: Digest::of(&bytes) });
         }
         let refusals_at = reader.read;
@@ -185,10 +190,14 @@ impl Tally {
             (Item::GenerateKey(k), Kind::Keys) => ("generate-key", &k.key, k.algorithm.name().to_string()),
             (Item::Certificate(c), Kind::Certificates) => (c.act.as_str(), &c.ca, c.profile.clone()),
             (Item::Revoke(r), Kind::Certificates) => ("revoke", &r.ca, reason_name(r.reason).to_string()),
+            (Item::KeyAct(act), Kind::Keys) => (act.deed.act(), &act.key.key, act.detail()),
             (Item::Crl(c), Kind::Certificates) => ("crl", &c.ca, format!("number-{}", c.fields.number)),
             _ => return Err(Error::Contradiction("keys and certificates stand in different plans".into())),
         };
-        if !matches!(act, "generate-key" | "root" | "intermediate" | "batch" | "revoke" | "crl") {
+        if !matches!(
+            act,
+            "generate-key" | "root" | "intermediate" | "batch" | "revoke" | "crl" | "key-proof" | "destroy-key"
+        ) {
             return Err(Error::Contradiction("an act has no such name".into()));
         }
         if let Some(count) = self.counts.iter_mut().find(|c| c.act == act && &c.ca == ca && c.detail == detail) {

@@ -8,6 +8,8 @@ use crate::config::{Backup, Environment};
 use crate::digest::Digest;
 use crate::x509::fields::{CertFields, CrlFields};
 
+use super::keys::{Deed, KeyAct};
+
 /// The head of a plan: what the statement is made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -56,11 +58,12 @@ pub struct BundleRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Count {
-    /// `generate-key`, `root`, `intermediate`, `batch`, `revoke` or `crl`.
+    /// `generate-key`, `root`, `intermediate`, `batch`, `revoke`, `crl`, `key-proof` or `destroy-key`.
     pub act: String,
-    /// The signing CA; for `generate-key` the key's id.
+    /// The signing CA; for acts on keys the key's id.
     pub ca: String,
-    /// The profile; for `generate-key` the algorithm, for `revoke` the reason, for `crl` the CRL number.
+    /// The profile; for `generate-key` and `key-proof` the algorithm, for `revoke` the reason, for `crl` the CRL number, for
+    /// `destroy-key` what is in force.
     pub detail: String,
     pub count: u64,
 }
@@ -73,6 +76,7 @@ pub enum Item {
     Certificate(Box<Certificate>),
     Revoke(Revoke),
     Crl(Box<Crl>),
+    KeyAct(Box<KeyAct>),
 }
 
 /// A key pair to be made.
@@ -161,12 +165,16 @@ pub struct Refusal {
 }
 
 impl Item {
-    /// The bytes to be signed and the key that signs them; `None` for acts that sign nothing.
+    /// The bytes to be signed by a CA key and the key that signs them; `None` for acts that sign nothing.
     pub fn to_sign(&self) -> Option<(&KeyRef, &[u8], SignatureAlgorithm)> {
         match self {
             Item::GenerateKey(_) | Item::Revoke(_) => None,
             Item::Certificate(c) => Some((&c.signer, &c.tbs, c.fields.signature)),
             Item::Crl(c) => Some((&c.signer, &c.tbs, c.fields.signature)),
+            Item::KeyAct(act) => match &act.deed {
+                Deed::Prove { text } => Some((&act.key, text, act.key.algorithm.signs_with())),
+                Deed::Destroy { .. } => None,
+            },
         }
     }
 }

@@ -6,10 +6,12 @@
 
 mod file;
 mod item;
+mod keys;
 mod statement;
 
 pub use file::{Plan, PlanWriter};
 pub use item::*;
+pub use keys::{Deed, KeyAct, proof_text};
 pub use statement::{NAMESPACE, init_statement, statement, void_statement};
 
 use crate::cbor;

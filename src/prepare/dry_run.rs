@@ -95,7 +95,7 @@ fn chain<'a>(context: &Context<'a>, id: &str) -> Vec<&'a Ca> {
 fn used_keys(context: &Context, ceremony: &Ceremony) -> BTreeSet<String> {
     let cas = ceremony.acts.iter().filter_map(|act| match act {
         Act::Root { ca } | Act::Intermediate { ca } | Act::Crl { ca } => Some(ca),
-        Act::GenerateKey { .. } | Act::Revoke { .. } | Act::Step { .. } => None,
+        _ => None,
     });
     cas.flat_map(|ca| chain(context, ca)).map(|ca| ca.key.clone()).collect()
 }
@@ -114,7 +114,7 @@ fn verify(item: &Item, der: Vec<u8>, cas: &mut BTreeMap<String, Vec<u8>>) -> Res
             let issuer = cas.get(&c.ca).cloned().unwrap_or_default();
             x509::verify_crl(&der, &issuer).map_err(|e| wrong(&c.ca, e))?;
         }
-        Item::GenerateKey(_) | Item::Revoke(_) => {}
+        Item::GenerateKey(_) | Item::Revoke(_) | Item::KeyAct(_) => {}
     }
     Ok(())
 }

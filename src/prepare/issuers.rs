@@ -12,12 +12,12 @@ use crate::{tbs, x509};
 
 use super::{Context, Error, refused};
 
-/// The keys on record, by id.
+/// The keys on record that were not destroyed, by id.
 pub(super) fn recorded_keys(ledger: &Ledger) -> BTreeMap<String, KeyRef> {
     let key = |(id, k): (&String, &crate::audit::entry::KeyGenerated)| {
         (id.clone(), key_ref(id, &k.token, &k.label, &k.cka_id, k.algorithm, &k.spki))
     };
-    ledger.keys.iter().map(key).collect()
+    ledger.keys.iter().filter(|(id, _)| !ledger.destroyed.contains(*id)).map(key).collect()
 }
 
 pub(super) fn key_ref(
@@ -73,10 +73,10 @@ impl Issuers {
     }
 
     pub(super) fn key(&self, ca: &Ca) -> Result<KeyRef, Error> {
-        self.keys
-            .get(&ca.key)
-            .cloned()
-            .ok_or(Error::Ca { ca: ca.id.clone(), what: "has no key yet; generate it first" })
+        self.keys.get(&ca.key).cloned().ok_or(Error::Ca {
+            ca: ca.id.clone(),
+            what: "has no key; generate it first (one that was destroyed signs nothing more)",
+        })
     }
 
     /// Facts of an issuing CA, judged once: its certificate against its own issuer's and against the key in the token.

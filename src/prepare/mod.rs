@@ -18,6 +18,7 @@ mod batch;
 mod draw;
 mod dry_run;
 mod issuers;
+mod keys;
 mod known;
 mod revocation;
 mod throw_away;
@@ -50,6 +51,10 @@ pub enum Error {
     TooLarge { what: String, length: usize, limit: usize },
     #[error("there is nothing to do: {0}")]
     Nothing(&'static str),
+    #[error("key `{key}` {what}")]
+    Key { key: String, what: &'static str },
+    #[error("key `{key}` has {in_force} certificates in force, which could no longer be revoked")]
+    KeyInUse { key: String, in_force: u64 },
     #[error("a throw-away key for the dry run could not be made")]
     DryRunKey,
 }
@@ -75,7 +80,10 @@ impl Error {
             Error::TooLarge { .. } => {
                 Some("the log's entries have no room for it: give its CA and its profile fewer or shorter URLs and policies".into())
             }
-            Error::Nothing(_) => Some("`coldroot show audit` says what is on record".into()),
+            Error::KeyInUse { .. } => Some(
+                "revoke them first and issue a last CRL; or give the act `even-though = \"REASON\"`, which the statement then names".into(),
+            ),
+            Error::Key { .. } | Error::Nothing(_) => Some("`coldroot show audit` says what is on record".into()),
             Error::Encode { .. } | Error::NotAsDecided { .. } | Error::DryRunKey => None,
         }
     }
@@ -97,6 +105,9 @@ pub struct Context<'a> {
 
 /// Plans a ceremony: keys first; when its keys are on record, the certificates.
 pub fn ceremony(context: &mut Context, ceremony: &Ceremony, out: &mut File) -> Result<Head, Error> {
+    if let Some(head) = keys::acts(context, ceremony, out)? {
+        return Ok(head);
+    }
     let missing: Vec<&str> = ceremony
         .acts
         .iter()
@@ -159,7 +170,19 @@ fn finish(
     window_hours: u32,
     out: &mut File,
 ) -> Result<Head, Error> {
-    let head = Head {
+    let head = head(context, kind, bundle, dry_run, window_hours);
+    Ok(writer.finish(head, out)?)
+}
+
+/// The head of a plan whose items are still to be counted.
+fn head(
+    context: &mut Context,
+    kind: Kind,
+    bundle: Option<BundleRef>,
+    dry_run: Option<Digest>,
+    window_hours: u32,
+) -> Head {
+    Head {
         kind,
         name: context.hierarchy.name.clone(),
         origin: context.hierarchy.origin.clone(),
@@ -174,6 +197,5 @@ fn finish(
         items: 0,
         refused: 0,
         counts: Vec::new(),
-    };
-    Ok(writer.finish(head, out)?)
+    }
 }

@@ -2,7 +2,9 @@
 //! the signatures on record, and the bytes that were signed; and whether the release says of itself what plan and log say.
 
 use crate::approval;
-use crate::audit::entry::{Approved, Body, CertificateIssued, CrlIssued, KeyGenerated, Revoked, Start, Void};
+use crate::audit::entry::{
+    Approved, Body, CertificateIssued, CrlIssued, KeyDestroyed, KeyGenerated, KeyProven, Revoked, Start, Void,
+};
 use crate::audit::{View, artefact};
 use crate::config::Hierarchy;
 use crate::digest::Digest;
@@ -58,6 +60,17 @@ pub fn check(release: &Release, log: &View, ledger: &Ledger, hierarchy: &Hierarc
         let (item, der) = match entry.body {
             Body::Certificate(c) if c.plan == plan.digest() => (c.item, c.der.into_vec()),
             Body::Crl(c) if c.plan == plan.digest() => (c.item, log.artefact(&c.crl)?),
+            Body::KeyProven(proven) if proven.plan == plan.digest() => {
+                let signature = log.artefact(&proven.signature)?;
+                let item = plan.item(proven.item)?;
+                let signed =
+                    item.to_sign().map(|(key, text, by)| x509::verify_signature(&key.spki, by, text, &signature));
+                if signed.is_none_or(|verified| verified.is_err()) {
+                    let what = format!("the proof of item {} does not verify with the planned key", proven.item);
+                    return Err(failed("as-planned", what));
+                }
+                continue;
+            }
             _ => continue,
         };
         let planned = plan.item(item)?;
@@ -88,6 +101,8 @@ impl Ends {
                 Body::Start(start) if start.plan == *plan => ends.start = Some(start),
                 Body::Void(void) if void.plan == *plan => ends.void = Some((entry.time, void)),
                 Body::KeyGenerated(KeyGenerated { plan: of, .. })
+                | Body::KeyProven(KeyProven { plan: of, .. })
+                | Body::KeyDestroyed(KeyDestroyed { plan: of, .. })
                 | Body::Certificate(CertificateIssued { plan: of, .. })
                 | Body::Revoked(Revoked { plan: of, .. })
                 | Body::Crl(CrlIssued { plan: of, .. })

@@ -107,6 +107,12 @@ pub enum Part {
         spki: Bytes,
         index: u64,
     },
+    /// What this plan has done with a key that was there, and where the log has it.
+    KeyAct {
+        act: String,
+        key: String,
+        index: u64,
+    },
 }
 
 /// A piece of a file of the log, at most [`PIECE`] octets; the pieces of a file follow each other from offset 0. Stored: a

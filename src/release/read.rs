@@ -61,6 +61,8 @@ pub struct Findings {
     pub refused: u64,
     pub revoked: u64,
     pub keys: u64,
+    /// Acts on keys that were there.
+    pub key_acts: u64,
     pub log: audit::check::Report,
     /// What was compared with what the reader gave.
     pub compared: Vec<String>,
@@ -216,6 +218,7 @@ fn judge(release: &Release, log: &Path, trust: &Trust) -> Result<Findings, Error
         refused: 0,
         revoked: 0,
         keys: 0,
+        key_acts: 0,
         log: report,
         compared: Vec::new(),
         not_compared: Vec::new(),
@@ -327,6 +330,7 @@ fn judge_part(
         Part::Refused(_) => findings.refused += 1,
         Part::Revoked { .. } => findings.revoked += 1,
         Part::Key { .. } => findings.keys += 1,
+        Part::KeyAct { .. } => findings.key_acts += 1,
     }
     Ok(())
 }
@@ -339,6 +343,7 @@ fn shown(part: &Part) -> String {
         Part::Refused(refusal) => format!("the refusal of `{}`", escape(&refusal.request)),
         Part::Revoked { serial, .. } => format!("the revocation of serial {}", crate::text::hex(serial)),
         Part::Key { key, .. } => format!("the key `{}`", escape(key)),
+        Part::KeyAct { act, key, .. } => format!("the act `{}` on key `{}`", escape(act), escape(key)),
     }
 }
 

@@ -103,7 +103,7 @@ pub fn unpack(checked: &Checked, to: &Path, verifier_key: &str) -> Result<Layout
                 layout.refused += 1;
             }
             Part::Revoked { ca, serial, reason, date, .. } => page.revoked(&ca, &serial, reason, date),
-            Part::Ca { .. } | Part::Key { .. } => {}
+            Part::Ca { .. } | Part::Key { .. } | Part::KeyAct { .. } => {}
         }
         Ok(())
     })?;

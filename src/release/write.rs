@@ -90,6 +90,12 @@ pub(super) fn each_part(
                 }
             }
             Body::KeyGenerated(k) if k.plan == *mine => each(Part::Key { key: k.key, spki: k.spki, index })?,
+            Body::KeyProven(k) if k.plan == *mine => {
+                each(Part::KeyAct { act: "key-proof".into(), key: k.key, index })?;
+            }
+            Body::KeyDestroyed(k) if k.plan == *mine => {
+                each(Part::KeyAct { act: "destroy-key".into(), key: k.key, index })?;
+            }
             Body::Revoked(r) if r.plan == *mine => {
                 each(Part::Revoked { ca: r.ca, serial: r.serial, reason: r.reason, date: r.date, index })?;
             }
@@ -221,6 +227,8 @@ fn public_artefacts(basis: &Basis) -> Result<Vec<Digest>, Error> {
     for entry in basis.log.entries(0..basis.size) {
         match entry? {
             (_, Entry { body: Body::Crl(crl), .. }, _) => digests.push(crl.crl),
+            (_, Entry { body: Body::KeyProven(proven), .. }, _) => digests.push(proven.signature),
+            (_, Entry { body: Body::KeyDestroyed(destroyed), .. }, _) => digests.push(destroyed.inventory),
             (_, Entry { body: Body::ReleaseWritten { checkpoint, .. }, .. }, _) => digests.push(checkpoint),
             _ => {}
         }

@@ -40,6 +40,8 @@ pub enum Ask {
     /// Makes a key pair with explicit attributes, reads them back and compares. A whole pair with this CKA_ID is adopted,
     /// half a pair removed first.
     GenerateKey { label: String, cka_id: Bytes, algorithm: KeyAlgorithm, extractable: bool, always_authenticate: bool },
+    /// Destroys the pair with this label, CKA_ID and public half, and shows that it is gone.
+    DestroyKey { label: String, cka_id: Bytes, spki: Bytes },
     /// Signs each message with the key that `FindKey` or `GenerateKey` reported as `handle`.
     Sign { handle: u64, algorithm: SignatureAlgorithm, messages: Vec<ToSign> },
     /// Takes one step of a probe; needs a login.
@@ -74,6 +76,7 @@ pub enum Answer {
     /// Empty: no such key.
     Keys(Vec<KeyFacts>),
     Generated(KeyFacts),
+    Destroyed(KeyGone),
     /// In the order asked.
     Signatures(Vec<Signature>),
     Probed(Found),
@@ -141,6 +144,17 @@ pub struct KeyFacts {
     pub attributes: Vec<String>,
     /// [`Ask::GenerateKey`]: the pair was already there.
     pub adopted: bool,
+}
+
+/// A key that is gone from the token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct KeyGone {
+    /// False where neither half was there.
+    pub found: bool,
+    /// What the token held before and afterwards, a line for each object, sorted: class, CKA_ID, label, escaped.
+    pub before: Vec<String>,
+    pub after: Vec<String>,
 }
 
 /// A signature as X.509 wants it: ECDSA as DER `SEQUENCE { r, s }` (RFC 3279 §2.2.3), the others raw.

@@ -64,6 +64,10 @@ pub(super) enum Fault {
     Made { half: &'static str, attribute: String, found: String, wanted: String },
     #[error("the pair just made is not as asked ({0}), and could not be destroyed: {1}")]
     Stranded(Box<Fault>, Box<Fault>),
+    #[error("the key with CKA_ID {id} is another one: its public half is not the planned one")]
+    OtherKey { id: String },
+    #[error("the key with CKA_ID {id} was destroyed, and the token still shows it by its {how}")]
+    NotGone { id: String, how: &'static str },
     #[error("the key with CKA_ID {id} is of a kind that is not known here ({found})")]
     KeyKind { id: String, found: String },
     #[error("the public key of CKA_ID {id} cannot be read: {cause}")]

@@ -216,7 +216,7 @@ fn unfit(private: Option<&Half>, public: Option<&Half>) -> Result<KeyFacts> {
 
 /// The halves with this CKA_ID, whatever their labels; a doubled half is an error, since it cannot be known which one the
 /// token would use.
-fn halves(session: &Session, id: &[u8]) -> Result<(Option<Half>, Option<Half>)> {
+pub(super) fn halves(session: &Session, id: &[u8]) -> Result<(Option<Half>, Option<Half>)> {
     let one = |side: Side, what: &'static str| {
         let mut found = read_all(session, side, &[Attribute::Id(id.to_vec())])?;
         match found.len() {
@@ -227,7 +227,7 @@ fn halves(session: &Session, id: &[u8]) -> Result<(Option<Half>, Option<Half>)> 
     Ok((one(Side::Private, "the private key")?, one(Side::Public, "the public key")?))
 }
 
-fn read_all(session: &Session, side: Side, named: &[Attribute]) -> Result<Vec<Half>> {
+pub(super) fn read_all(session: &Session, side: Side, named: &[Attribute]) -> Result<Vec<Half>> {
     let class = match side {
         Side::Private => ObjectClass::PRIVATE_KEY,
         Side::Public => ObjectClass::PUBLIC_KEY,
@@ -250,14 +250,14 @@ fn label_is_free(session: &Session, recipe: &Recipe<'_>) -> Result<()> {
     Ok(())
 }
 
-fn check_label(halves: &[&Half], label: &str, id: &[u8]) -> Result<()> {
+pub(super) fn check_label(halves: &[&Half], label: &str, id: &[u8]) -> Result<()> {
     match halves.iter().find(|half| half.label() != label || half.id() != id) {
         None => Ok(()),
         Some(half) => Err(Fault::OtherLabel { id: hex(id), found: half.label(), asked: label.into() }),
     }
 }
 
-fn check_name(label: &str, id: &[u8]) -> Result<()> {
+pub(super) fn check_name(label: &str, id: &[u8]) -> Result<()> {
     let named =
         [("the length of a key label", label.len(), LONGEST_LABEL), ("the length of a CKA_ID", id.len(), LONGEST_ID)];
     for (what, length, most) in named {

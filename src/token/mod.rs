@@ -13,6 +13,7 @@ mod attributes;
 mod ckr;
 mod context;
 mod data;
+mod end;
 mod fault;
 mod ffi;
 mod keys;

@@ -14,7 +14,7 @@ use super::keys::Keys;
 use super::module::{Module, Token};
 use super::pool::{Input, Pool};
 use super::recipe::Recipe;
-use super::{data, probe, sign};
+use super::{data, end, probe, sign};
 use crate::algorithm::SignatureAlgorithm;
 use crate::secret::Secret;
 use crate::wire;
@@ -126,6 +126,10 @@ impl Worker {
                 let (label, id) = (label.as_str(), cka_id.as_slice());
                 let recipe = Recipe { label, id, algorithm, extractable, always_authenticate, lean: false };
                 Ok(Answer::Generated(login.keys.generate(session, &recipe)?))
+            }
+            Ask::DestroyKey { label, cka_id, spki } => {
+                let (session, _) = self.logged_in()?;
+                Ok(Answer::Destroyed(end::destroy(session, &label, &cka_id, &spki)?))
             }
             Ask::Sign { handle, algorithm, messages } => self.sign(handle, algorithm, messages),
             Ask::Probe { step } => {

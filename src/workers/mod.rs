@@ -28,7 +28,7 @@ macro_rules! answer {
     ($answered:expr, $fits:pat => $value:expr) => {
         match $answered {
             $fits => Ok($value),
-            other => Err(unexpected(other)),
+            other => Err($crate::workers::unexpected(other)),
         }
     };
 }
@@ -45,6 +45,8 @@ impl From<&Key> for Declared {
         Declared { extractable: key.backup == Backup::Wrap, always_authenticate: key.always_authenticate }
     }
 }
+
+mod keys;
 
 /// All workers of one run.
 pub struct Workers {

@@ -52,6 +52,11 @@ fn body_words(body: &Body) -> (&'static str, String) {
             ("start", format!("{} by {}, {} watching", &s.plan.hex()[..8], escape(&s.operator), escape(&s.witness)))
         }
         Body::KeyGenerated(k) => ("key made", format!("{} {}", escape(&k.key), k.algorithm)),
+        Body::KeyProven(k) => ("key proven", format!("{} on {}", escape(&k.key), escape(&k.token))),
+        Body::KeyDestroyed(k) => {
+            let how = if k.found { "" } else { " (gone already)" };
+            ("key destroyed", format!("{} on {}{how}", escape(&k.key), escape(&k.token)))
+        }
         Body::Certificate(c) => {
             ("certificate", escape(c.request.as_deref().or(c.subject_ca.as_deref()).unwrap_or_default()))
         }

@@ -1,0 +1,161 @@
+//! What is done with keys that exist. Stored types: a change needs a new version.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cbor::Bytes;
+use crate::digest::Digest;
+use crate::text;
+
+use super::{Head, KeyRef};
+
+/// An act on one key, which the gate carries out when asked for it by number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct KeyAct {
+    pub key: KeyRef,
+    pub deed: Deed,
+}
+
+/// What is done with the key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+pub enum Deed {
+    /// It signs this text, which proves that it is there and works.
+    Prove { text: Bytes },
+    /// Both halves are removed from the token.
+    Destroy {
+        /// Certificates issued with it that are valid and not revoked when the plan is made.
+        in_force: u64,
+        /// Why it is destroyed all the same.
+        reason: Option<String>,
+    },
+}
+
+impl Deed {
+    /// The name of the act in ceremonies and statements.
+    pub fn act(&self) -> &'static str {
+        match self {
+            Deed::Prove { .. } => "key-proof",
+            Deed::Destroy { .. } => "destroy-key",
+        }
+    }
+
+    /// The text that the key signs.
+    pub fn text(&self) -> Option<&[u8]> {
+        match self {
+            Deed::Prove { text } => Some(text),
+            Deed::Destroy { .. } => None,
+        }
+    }
+}
+
+impl KeyAct {
+    /// What the statement says of it behind act and key.
+    pub fn detail(&self) -> String {
+        match &self.deed {
+            Deed::Prove { .. } => self.key.algorithm.name().into(),
+            Deed::Destroy { in_force: 0, reason: None } => "no-certificate-in-force".into(),
+            Deed::Destroy { in_force, reason } => {
+                let reason = reason.as_deref().unwrap_or_default();
+                format!("although {in_force} certificates are in force: {reason}")
+            }
+        }
+    }
+
+    /// Whether the key would sign exactly the text that belongs to this plan, and nothing is destroyed without a reason.
+    pub(super) fn is_lawful(&self, head: &Head) -> bool {
+        let text = self.deed.text().is_none_or(|text| text == proof_text(head, &self.key, self.deed.act()).as_bytes());
+        text && !matches!(self.deed, Deed::Destroy { in_force: 1.., reason: None })
+    }
+}
+
+/// What a key signs to prove itself: ASCII lines, which no certificate, CRL or checkpoint begins with, and which belong to one
+/// plan alone.
+pub fn proof_text(head: &Head, key: &KeyRef, act: &str) -> String {
+    format!(
+        "coldroot-key-proof-v0\nhierarchy    {}\norigin       {}\nenvironment  {}\nact          {act}\nkey          {}\n\
+         spki sha256  {}\ntime         {}\nnonce        {}\n",
+        text::quoted(&head.name),
+        text::quoted(&head.origin),
+        head.environment,
+        text::quoted(&key.key),
+        Digest::of(&key.spki),
+        text::utc(head.sign_from),
+        text::hex(&head.nonce),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::algorithm::KeyAlgorithm;
+    use crate::config::Environment;
+    use crate::plan::{Error, Item, Kind, Plan, PlanWriter};
+
+    fn head() -> Head {
+        Head {
+            kind: Kind::Keys,
+            name: "Test".into(),
+            origin: "example.org/test".into(),
+            environment: Environment::Rehearsal,
+            hierarchy: Digest::of(b"h"),
+            release_before: 0,
+            sign_from: 0,
+            sign_until: 10,
+            bundle: None,
+            dry_run: None,
+            nonce: Bytes::from(vec![1; 16]),
+            items: 0,
+            refused: 0,
+            counts: vec![],
+        }
+    }
+
+    fn key(spki: &[u8]) -> KeyRef {
+        KeyRef {
+            key: "root-key".into(),
+            token: "main".into(),
+            label: "root".into(),
+            cka_id: Bytes::from(vec![7; 16]),
+            algorithm: KeyAlgorithm::EcdsaP256,
+            spki: Bytes::from(spki.to_vec()),
+        }
+    }
+
+    fn opened(deed: Deed) -> Result<String, Error> {
+        let mut writer = PlanWriter::new(Kind::Keys, &std::env::temp_dir()).unwrap();
+        writer.item(&Item::KeyAct(Box::new(KeyAct { key: key(b"one"), deed }))).unwrap();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writer.finish(head(), file.as_file_mut()).unwrap();
+        let plan = Plan::open(file.path())?;
+        Ok(crate::plan::statement(plan.head(), &plan.digest()))
+    }
+
+    #[test]
+    fn a_key_signs_the_text_of_its_own_plan_and_key_and_no_other() {
+        let text = |head: &Head, spki: &[u8], act: &str| proof_text(head, &key(spki), act).into_bytes();
+        let statement = opened(Deed::Prove { text: text(&head(), b"one", "key-proof").into() }).unwrap();
+        assert!(statement.ends_with("act          key-proof root-key ecdsa-p256 count 1\n"), "{statement}");
+        let other_plan = Head { nonce: Bytes::from(vec![2; 16]), ..head() };
+        let wrong = [
+            text(&other_plan, b"one", "key-proof"),
+            text(&head(), b"two", "key-proof"),
+            text(&head(), b"one", "destroy-key"),
+            b"\x30\x03\x02\x01\x00".to_vec(),
+            Vec::new(),
+        ];
+        for text in wrong {
+            assert!(matches!(opened(Deed::Prove { text: text.into() }), Err(Error::Contradiction(_))));
+        }
+    }
+
+    #[test]
+    fn what_is_in_force_stands_in_the_statement_with_a_reason_or_there_is_no_plan() {
+        let statement = opened(Deed::Destroy { in_force: 2, reason: Some("moved".into()) }).unwrap();
+        let line = "act          destroy-key root-key although 2 certificates are in force: moved count 1\n";
+        assert!(statement.ends_with(line), "{statement}");
+        assert!(opened(Deed::Destroy { in_force: 0, reason: None }).unwrap().contains(" no-certificate-in-force "));
+        let silent = opened(Deed::Destroy { in_force: 1, reason: None });
+        assert!(matches!(silent, Err(Error::Contradiction(_))));
+    }
+}
