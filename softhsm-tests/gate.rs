@@ -1,6 +1,10 @@
 //! The gate against a parent that lies. Each attack is made on the real processes and real tokens of a station; it must be
 //! refused, and afterwards the tokens hold what they held before: no key made or destroyed, the same mark.
 
+mod harness;
+
+#[path = "gate/corpus.rs"]
+mod corpus;
 #[path = "gate/forgery.rs"]
 mod forgery;
 #[path = "gate/log.rs"]

@@ -56,6 +56,23 @@ fn p11_a_bundle_is_read_in_memory_that_does_not_grow_with_it() {
     assert_eq!(run.json()["count"], 150_000, "{run:?}");
 }
 
+/// Lines of code: no comment, no blank line, no tests.
+fn code_lines(source: &str) -> usize {
+    let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+    code.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")).count()
+}
+
+/// Who wants to know whether the gate enforces a plan has to read it: what is in the gate's own room, but for the parent's end
+/// of it.
+#[test]
+fn p01_the_gate_stays_small_enough_to_be_read() {
+    assert_eq!(code_lines("//! a\n\nuse b;\n    // c\nfn d() {}\n#[cfg(test)]\nmod tests {}\n"), 2);
+    let files = harness::files(&harness::repository().join("src/gate"));
+    let own = files.iter().filter(|file| !file.ends_with("client.rs"));
+    let lines: usize = own.map(|file| code_lines(&fs::read_to_string(file).unwrap())).sum();
+    assert!((400..800).contains(&lines), "the gate has {lines} lines of code; it stays under 800");
+}
+
 /// What a statement says is done: act, CA, detail, count.
 fn stated(statement: &str) -> BTreeMap<(String, String, String), u64> {
     let acts = statement.lines().filter_map(|line| line.strip_prefix("act          "));

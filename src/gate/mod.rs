@@ -18,6 +18,8 @@ pub use client::{Error, Gate};
 pub use judge::recorded;
 pub use message::{Outcome, Proven, Reply, Request};
 pub use server::run_gate;
+#[doc(hidden)]
+pub use server::serve;
 
 /// The most items one `Do` may name: one chunk of the order of writes.
 pub const MAX_CHUNK: usize = 1024;

@@ -36,9 +36,16 @@ pub fn run_gate() -> i32 {
     // No core image of a process that holds a PIN, and no page of it in swap where the limits allow that.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let _ = rustix::mm::mlockall(rustix::mm::MlockAllFlags::CURRENT | rustix::mm::MlockAllFlags::FUTURE);
-    let Ok(mut socket) = take_stdin() else { return 1 };
+    // The workers are this very program, even if another file has taken its place by now.
+    take_stdin().map_or(1, |socket| serve(socket, "/proc/self/exe".into()))
+}
+
+/// The same on any socket and with another program's workers: for fuzzing, which wants a gate in its own process and a token
+/// that it can look into. The binary has no way here but [`run_gate`].
+#[doc(hidden)]
+pub fn serve(mut socket: UnixStream, workers: PathBuf) -> i32 {
     let Ok(Request::Hello { station, now, pins }) = wire::receive(&mut socket) else { return 1 };
-    let mut gate = match Gate::open(station, now, &pins) {
+    let mut gate = match Gate::open(station, now, &pins, workers) {
         Ok(gate) => gate,
         Err(refusal) => return i32::from(wire::send(&mut socket, &Reply::from(refusal)).is_err()),
     };
@@ -78,14 +85,18 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    fn open(station: PathBuf, now: Option<i64>, pins: &BTreeMap<String, PinSource>) -> Result<Gate, Refusal> {
+    fn open(
+        station: PathBuf,
+        now: Option<i64>,
+        pins: &BTreeMap<String, PinSource>,
+        workers: PathBuf,
+    ) -> Result<Gate, Refusal> {
         let hierarchy = Hierarchy::load(&station.join("hierarchy.toml"))?;
         if now.is_some() && hierarchy.environment == Environment::Real {
             return Err(Refusal::no("--now belongs to rehearsals", "set the station's clock"));
         }
         let given = Given::read(pins, &hierarchy)?;
-        // The workers are this very program, even if another file has taken its place by now.
-        let workers = Workers::new("/proc/self/exe".into());
+        let workers = Workers::new(workers);
         let (tried, bound) = (BTreeMap::new(), BTreeSet::new());
         Ok(Gate { station, hierarchy, now, given, workers, tried, bound, audit: None, mark: None, plan: None })
     }
