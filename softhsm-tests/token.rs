@@ -442,6 +442,7 @@ fn expect_attributes(made: &KeyFacts) {
         "public CKA_DERIVE=false",
         "public CKA_MODIFIABLE=false",
         "public CKA_COPYABLE=false",
+        "profile=softhsm",
     ];
     assert!(made.attributes[0].starts_with("CKA_KEY_TYPE="), "{:?}", made.attributes);
     assert_eq!(made.attributes[1..16], private, "{:?}", made.attributes);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use crate::algorithm::KeyAlgorithm;
 use crate::approval::quorate;
 use crate::audit::Log;
 use crate::audit::entry::{Body, Entry, Genesis};
@@ -55,6 +56,8 @@ pub fn init(globals: &Globals, args: InitArgs) -> Result<Answer, Failure> {
     let approved = quorate(&statement, &signatures, hierarchy, &hierarchy.quorum_init, station.now())?;
 
     let mut gate = station.start_gate()?;
+    // Before anybody types a PIN for a token that could not hold the audit key.
+    gate.fit(&hierarchy.audit_token, KeyAlgorithm::Ed25519, true)?;
     let facts = gate.login(&hierarchy.audit_token)?;
     let audit = station.audit_dir();
     if let Some(mark) = gate.mark()? {

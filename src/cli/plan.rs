@@ -81,7 +81,7 @@ pub fn plan(globals: &Globals, args: PlanArgs) -> Result<Answer, Failure> {
         ));
     }
     let medium = args.media.as_deref().map(carry::judge).transpose()?;
-    let draw = draw(&station)?;
+    let draw = draw(&station, ceremony.as_ref())?;
     // A ceremony has been read; a bundle has not.
     station.enter_sandbox(&args.bundle.iter().map(PathBuf::as_path).collect::<Vec<_>>(), args.media.as_deref())?;
     let mut file = tempfile::NamedTempFile::new_in(station.out_dir()?).map_err(|e| Failure::io(&station.dir, e))?;
@@ -163,9 +163,17 @@ fn context<'a>(
     }
 }
 
-/// The token's random numbers, from a public session, together with the operating system's.
-fn draw(station: &Station) -> Result<Draw, Failure> {
+/// The token's random numbers, from a public session, together with the operating system's. The tokens of keys that are to be
+/// made are asked in the same process whether they are fit for them: no ceremony ends at a token that never could.
+fn draw(station: &Station, ceremony: Option<&Ceremony>) -> Result<Draw, Failure> {
     let mut gate = station.start_gate()?;
+    for act in ceremony.iter().flat_map(|ceremony| &ceremony.acts) {
+        if let Act::GenerateKey { key } = act
+            && let Some(key) = station.hierarchy.key(key)
+        {
+            gate.fit(&key.token, key.algorithm, false)?;
+        }
+    }
     let token = gate.random(SEED)?;
     gate.close()?;
     let mut system = [0; SEED as usize];

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use crate::algorithm::KeyAlgorithm;
 use crate::audit::Sealer;
 use crate::cbor::Bytes;
 use crate::digest::Digest;
@@ -102,6 +103,11 @@ impl Gate {
 
     pub fn random(&mut self, length: u32) -> Result<Vec<u8>, Error> {
         reply!(self.ask(&Request::Random { length })?, Reply::Random(bytes) => bytes.into_vec())
+    }
+
+    /// Whether the token is fit for such a key, and with `mark` to hold the mark beside it.
+    pub fn fit(&mut self, token: &str, algorithm: KeyAlgorithm, mark: bool) -> Result<(), Error> {
+        reply!(self.ask(&Request::Fit { token: token.into(), algorithm, mark })?, Reply::Fit => ())
     }
 
     pub fn init_token(&mut self, token: &str) -> Result<TokenFacts, Error> {

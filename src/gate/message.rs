@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::algorithm::KeyAlgorithm;
 use crate::cbor::Bytes;
 use crate::digest::Digest;
 use crate::pin::PinSource;
@@ -24,6 +25,8 @@ pub enum Request {
     InitToken { token: String },
     /// Lists the tokens that this token's module shows.
     ListTokens { token: String },
+    /// Whether the token is fit for a key of this kind, and with `mark` to hold the mark beside it; without a login.
+    Fit { token: String, algorithm: KeyAlgorithm, mark: bool },
     /// Asks for the PIN of this token and logs in. Once for each token and process.
     Login { token: String },
     /// The mark as the token holds it (deterministic CBOR of `audit::mark::Mark`).
@@ -65,6 +68,7 @@ pub enum Reply {
         hierarchy: Digest,
     },
     Random(Bytes),
+    Fit,
     Token(TokenFacts),
     Tokens(Vec<TokenFacts>),
     Mark(Option<Bytes>),

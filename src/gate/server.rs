@@ -110,6 +110,9 @@ impl Gate {
             Request::Random { .. } => Err(Refusal::bug("random octets come 1 to 1024 at once")),
             Request::InitToken { token } => self.init_token(&token),
             Request::ListTokens { token } => Ok(Reply::Tokens(self.workers.list(&self.token(&token)?)?)),
+            Request::Fit { token, algorithm, mark } => {
+                self.workers.fit(&self.token(&token)?, algorithm, mark).map(|()| Reply::Fit)
+            }
             Request::Login { token } => self.login(&token),
             Request::Mark => {
                 self.need_login(&self.hierarchy.audit_token)?;
@@ -253,6 +256,7 @@ impl Gate {
         let label = self.hierarchy.audit_key_label.clone();
         let (key, adopted) = match self.workers.keys_by_label(&token, &label)?.as_slice() {
             [] => {
+                self.workers.fit(&token, KeyAlgorithm::Ed25519, true)?;
                 let mut cka_id = [0; 16];
                 getrandom::fill(&mut cka_id).map_err(|e| Refusal::halt(format!("no random numbers: {e}")))?;
                 let wanted = GenerateKey {

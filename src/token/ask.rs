@@ -33,6 +33,9 @@ pub enum Ask {
     ReadData { label: String },
     /// Makes the new data object, then destroys every older one with the same label (in this order).
     WriteData { label: String, value: Bytes },
+    /// Whether a key of this kind can be made and used here, as far as that is known before it is made; `mark`: whether data
+    /// objects can be stored too, which needs a login where no profile knows the module.
+    Fit { algorithm: KeyAlgorithm, mark: bool },
     /// Finds the pair with this CKA_ID and label and reports on it; its CKA_ALWAYS_AUTHENTICATE must be as declared.
     FindKey { label: String, cka_id: Bytes, always_authenticate: bool },
     /// Finds all pairs or half pairs with this label.
@@ -69,6 +72,7 @@ pub struct ToSign {
 pub enum Answer {
     Opened(TokenFacts),
     LoggedIn,
+    Fit,
     Random(Bytes),
     /// `None`: there is no such object.
     Data(Option<Bytes>),

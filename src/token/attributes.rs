@@ -5,8 +5,9 @@ use cryptoki::session::Session;
 
 use super::fault::{Doing, Result};
 use super::parameter_set;
-use super::recipe::{Want, key_type, safe};
+use super::recipe::{Want, key_type, safe, usage};
 use super::spki::{self, rsa_octets, strip_zeros};
+use super::vendor::Vendor;
 use crate::algorithm::KeyAlgorithm;
 use crate::text::hex;
 
@@ -75,6 +76,7 @@ pub(super) enum Side {
 pub(super) struct Half {
     pub(super) handle: ObjectHandle,
     pub(super) side: Side,
+    pub(super) vendor: Vendor,
     values: Vec<(AttributeType, Value)>,
 }
 
@@ -109,9 +111,11 @@ impl Side {
 
 impl Half {
     /// Reads everything at once; what did not come is asked for alone, since some modules fail the whole question for
-    /// one attribute that they do not know.
-    pub(super) fn read(session: &Session, handle: ObjectHandle, side: Side) -> Result<Half> {
-        let mut half = Half { handle, side, values: Half::ask(session, handle, &side.attributes())? };
+    /// one attribute that they do not know. What the vendor's profile says cannot be asked for is not.
+    pub(super) fn read(session: &Session, handle: ObjectHandle, side: Side, vendor: Vendor) -> Result<Half> {
+        let mut wanted = side.attributes();
+        wanted.retain(|attribute| usage(*attribute).is_none_or(|usage| !vendor.not_readable(usage)));
+        let mut half = Half { handle, side, vendor, values: Half::ask(session, handle, &wanted)? };
         if matches!(half.value(AttributeType::KeyType), Value::Kind(KeyType::ML_DSA | KeyType::SLH_DSA)) {
             // Of the public half alone: a private key's CKA_VALUE is the secret.
             let more: &[AttributeType] = match side {
@@ -229,8 +233,19 @@ impl Half {
         *self.value(AttributeType::AlwaysAuthenticate) == Value::Bool(true)
     }
 
+    /// The first difference in what the vendor's profile lets count: what a module cannot be asked for, or answers alike for
+    /// every key, says nothing of this one.
     pub(super) fn difference(&self, wants: &[Want]) -> Option<Difference> {
-        wants.iter().find_map(|want| {
+        let counts = |attribute: AttributeType| {
+            usage(attribute).is_none_or(|usage| {
+                !self.vendor.not_readable(usage)
+                    && !match self.side {
+                        Side::Private => self.vendor.private_not_compared(usage),
+                        Side::Public => self.vendor.public_not_compared(usage),
+                    }
+            })
+        };
+        wants.iter().filter(|want| counts(want.attribute)).find_map(|want| {
             let found = self.value(want.attribute);
             let holds = *found == want.value || (want.may_be_absent && *found == Value::Absent);
             (!holds).then(|| Difference {

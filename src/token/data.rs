@@ -72,6 +72,13 @@ pub(super) fn remove(session: &Session, label: &str) -> Result<u32> {
     Ok(removed)
 }
 
+/// Makes one, reads it back, and destroys it, with any that an interrupted try has left.
+pub(super) fn try_one(session: &Session, label: &str) -> Result<()> {
+    let written = write(session, label, b"");
+    remove(session, label)?;
+    written
+}
+
 fn template(label: &str) -> Vec<Attribute> {
     vec![
         Attribute::Class(ObjectClass::DATA),

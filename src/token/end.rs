@@ -7,6 +7,7 @@ use super::ask::KeyGone;
 use super::attributes::{Half, Side};
 use super::fault::{Doing, Fault, Misuse, Result};
 use super::keys::{check_label, check_name, halves, read_all};
+use super::vendor::Vendor;
 use crate::text::{escape, hex};
 
 /// More objects than this are no token of a root signer, and their list would not fit an answer.
@@ -16,10 +17,10 @@ const MOST_OBJECTS: usize = 20_000;
 ///
 /// The private half goes first: a stop between the two leaves a public half, which can be matched with the planned one. So
 /// does a pair that was gone before. A private half alone is not touched: nothing shows whose it is.
-pub(super) fn destroy(session: &Session, label: &str, id: &[u8], spki: &[u8]) -> Result<KeyGone> {
+pub(super) fn destroy(session: &Session, vendor: Vendor, label: &str, id: &[u8], spki: &[u8]) -> Result<KeyGone> {
     check_name(label, id)?;
     let before = inventory(session)?;
-    let found = match halves(session, id)? {
+    let found = match halves(session, id, vendor)? {
         (None, None) => false,
         (Some(_), None) => return Err(Fault::HalfPair { id: hex(id), missing: Side::Public.name() }),
         (private, Some(public)) => {
@@ -35,12 +36,12 @@ pub(super) fn destroy(session: &Session, label: &str, id: &[u8], spki: &[u8]) ->
             true
         }
     };
-    prove_gone(session, label, id, spki)?;
+    prove_gone(session, vendor, label, id, spki)?;
     Ok(KeyGone { found, before, after: inventory(session)? })
 }
 
 /// No object has this CKA_ID, no key this label, and no public key is this one, whatever it is called.
-fn prove_gone(session: &Session, label: &str, id: &[u8], spki: &[u8]) -> Result<()> {
+fn prove_gone(session: &Session, vendor: Vendor, label: &str, id: &[u8], spki: &[u8]) -> Result<()> {
     let left = |how: &'static str| Err(Fault::NotGone { id: hex(id), how });
     let named = Attribute::Label(label.as_bytes().to_vec());
     for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
@@ -52,7 +53,7 @@ fn prove_gone(session: &Session, label: &str, id: &[u8], spki: &[u8]) -> Result<
             return left("label");
         }
     }
-    match read_all(session, Side::Public, &[])?.iter().any(|public| is_planned(public, spki)) {
+    match read_all(session, Side::Public, &[], vendor)?.iter().any(|public| is_planned(public, spki)) {
         true => left("public half"),
         false => Ok(()),
     }

@@ -34,6 +34,12 @@ pub(super) enum Fault {
     SlotNumber { number: u64, vendor: String },
     #[error("{sessions} parallel sessions are more than the {most} that this token takes")]
     Sessions { sessions: u32, most: u32 },
+    #[error("this token is not fit for {algorithm} keys: {because}")]
+    Unfit { algorithm: &'static str, because: String },
+    #[error("this token stores no data objects, so it cannot hold the mark: {0}")]
+    NoMark(String),
+    #[error("item {item} has {length} octets, and this token signs at most {most} at once")]
+    MessageLength { item: u64, length: u64, most: u64 },
     #[error("a token with the label \"{}\" is there already", escape(.0))]
     TokenExists(String),
     #[error("exactly one uninitialised token is needed, and there are {0}")]
@@ -152,6 +158,17 @@ impl Fault {
         match self {
             Fault::Token { rv, .. } | Fault::Pin { rv, .. } => ckr::advice(rv),
             Fault::HalfInitialised(inner) | Fault::Stranded(_, inner) => inner.advice(),
+            Fault::Unfit { .. } => Some(
+                "give the key another algorithm in hierarchy.toml, or put it on another [[token]]: docs/tokens.md says what works where",
+            ),
+            Fault::NoMark(_) => {
+                Some("put the audit key on another [[token]]: `token` of [audit] in hierarchy.toml names it")
+            }
+            Fault::SlotNumber { .. } => Some("leave `slot` out of its [[token]]: label and serial find it"),
+            Fault::Sessions { .. } => Some("lower `sessions` of its [[token]] in hierarchy.toml"),
+            Fault::MessageLength { .. } => {
+                Some("put the CA's key on another [[token]], or give it an algorithm that signs a digest")
+            }
             _ => None,
         }
     }

@@ -10,6 +10,7 @@ use super::ask::KeyFacts;
 use super::attributes::{Difference, Half, Side};
 use super::fault::{Doing, Fault, Misuse, Result};
 use super::recipe::{Recipe, generation};
+use super::vendor::Vendor;
 use crate::algorithm::KeyAlgorithm;
 use crate::text::hex;
 
@@ -29,13 +30,19 @@ pub(super) struct Key {
 }
 
 /// The keys that were reported, by number: 1 is the first.
-#[derive(Default)]
-pub(super) struct Keys(Vec<Arc<Key>>);
+pub(super) struct Keys {
+    known: Vec<Arc<Key>>,
+    vendor: Vendor,
+}
 
 impl Keys {
+    pub(super) fn of(vendor: Vendor) -> Keys {
+        Keys { known: Vec::new(), vendor }
+    }
+
     /// The key that was reported as `number`.
     pub(super) fn by_number(&self, number: u64) -> Result<Arc<Key>> {
-        let key = self.0.iter().find(|key| key.number == number);
+        let key = self.known.iter().find(|key| key.number == number);
         key.cloned().ok_or_else(|| Misuse::Handle(number).into())
     }
 
@@ -47,11 +54,11 @@ impl Keys {
             algorithm: facts.algorithm,
             always_authenticate,
         };
-        if let Some(known) = self.0.iter().find(|known| ***known == key(known.number)) {
+        if let Some(known) = self.known.iter().find(|known| ***known == key(known.number)) {
             return known.number;
         }
-        let number = self.0.last().map_or(1, |last| last.number + 1);
-        self.0.push(Arc::new(key(number)));
+        let number = self.known.last().map_or(1, |last| last.number + 1);
+        self.known.push(Arc::new(key(number)));
         number
     }
 
@@ -64,7 +71,7 @@ impl Keys {
         always_authenticate: bool,
     ) -> Result<Option<KeyFacts>> {
         check_name(label, id)?;
-        let (private, public) = match halves(session, id)? {
+        let (private, public) = match halves(session, id, self.vendor)? {
             (None, None) => return Ok(None),
             (Some(private), Some(public)) => (private, public),
             (Some(_), None) => return Err(Fault::HalfPair { id: hex(id), missing: Side::Public.name() }),
@@ -82,8 +89,8 @@ impl Keys {
     pub(super) fn find_by_label(&mut self, session: &Session, label: &str) -> Result<Vec<KeyFacts>> {
         check_name(label, &[0])?;
         let named = [Attribute::Label(label.as_bytes().to_vec())];
-        let privates = read_all(session, Side::Private, &named)?;
-        let mut publics = read_all(session, Side::Public, &named)?;
+        let privates = read_all(session, Side::Private, &named, self.vendor)?;
+        let mut publics = read_all(session, Side::Public, &named, self.vendor)?;
         let mut found = Vec::new();
         for private in &privates {
             let matching = publics.iter().position(|public| public.id() == private.id());
@@ -108,7 +115,7 @@ impl Keys {
     pub(super) fn generate(&mut self, session: &Session, recipe: &Recipe<'_>) -> Result<KeyFacts> {
         check_name(recipe.label, recipe.id)?;
         let mut removed = None;
-        match halves(session, recipe.id)? {
+        match halves(session, recipe.id, self.vendor)? {
             (Some(private), Some(public)) => {
                 check_label(&[&private, &public], recipe.label, recipe.id)?;
                 if let Some(difference) = recipe.difference(&private, &public, false) {
@@ -138,7 +145,9 @@ impl Keys {
         let lean = Recipe { lean: true, ..*recipe };
         let mut used = recipe;
         let mut made = session.generate_key_pair(&mechanism, &recipe.public(), &recipe.private());
-        if made.as_ref().is_err_and(is_about_the_template) && matches!(halves(session, recipe.id)?, (None, None)) {
+        // A profile that was tried has said what stands in a template; for the others the module is asked again.
+        let guess = !recipe.vendor.was_tried() && made.as_ref().is_err_and(is_about_the_template);
+        if guess && matches!(halves(session, recipe.id, self.vendor)?, (None, None)) {
             used = &lean;
             made = session.generate_key_pair(&mechanism, &lean.public(), &lean.private());
         }
@@ -159,8 +168,8 @@ impl Keys {
         private: ObjectHandle,
         public: ObjectHandle,
     ) -> Result<KeyFacts> {
-        let private = Half::read(session, private, Side::Private)?;
-        let public = Half::read(session, public, Side::Public)?;
+        let private = Half::read(session, private, Side::Private, self.vendor)?;
+        let public = Half::read(session, public, Side::Public, self.vendor)?;
         check_label(&[&private, &public], recipe.label, recipe.id)?;
         if let Some(Difference { half, attribute, found, wanted }) = recipe.difference(&private, &public, true) {
             return Err(Fault::Made { half, attribute, found, wanted });
@@ -202,7 +211,8 @@ fn unfit(private: Option<&Half>, public: Option<&Half>) -> Result<KeyFacts> {
         Some(public) => public.spki(algorithm).map_err(|cause| Fault::PublicKey { id: hex(&id), cause })?,
         None => Vec::new(),
     };
-    let attributes = [private, public].into_iter().flatten().flat_map(Half::lines).collect();
+    let attributes: Vec<String> = [private, public].into_iter().flatten().flat_map(Half::lines).collect();
+    let attributes = attributes.into_iter().chain(shown.vendor.notes()).collect();
     Ok(KeyFacts {
         handle: 0,
         label: shown.label(),
@@ -216,9 +226,9 @@ fn unfit(private: Option<&Half>, public: Option<&Half>) -> Result<KeyFacts> {
 
 /// The halves with this CKA_ID, whatever their labels; a doubled half is an error, since it cannot be known which one the
 /// token would use.
-pub(super) fn halves(session: &Session, id: &[u8]) -> Result<(Option<Half>, Option<Half>)> {
+pub(super) fn halves(session: &Session, id: &[u8], vendor: Vendor) -> Result<(Option<Half>, Option<Half>)> {
     let one = |side: Side, what: &'static str| {
-        let mut found = read_all(session, side, &[Attribute::Id(id.to_vec())])?;
+        let mut found = read_all(session, side, &[Attribute::Id(id.to_vec())], vendor)?;
         match found.len() {
             0 | 1 => Ok(found.pop()),
             count => Err(Fault::Doubled { what, id: hex(id), count }),
@@ -227,14 +237,14 @@ pub(super) fn halves(session: &Session, id: &[u8]) -> Result<(Option<Half>, Opti
     Ok((one(Side::Private, "the private key")?, one(Side::Public, "the public key")?))
 }
 
-pub(super) fn read_all(session: &Session, side: Side, named: &[Attribute]) -> Result<Vec<Half>> {
+pub(super) fn read_all(session: &Session, side: Side, named: &[Attribute], vendor: Vendor) -> Result<Vec<Half>> {
     let class = match side {
         Side::Private => ObjectClass::PRIVATE_KEY,
         Side::Public => ObjectClass::PUBLIC_KEY,
     };
     let template = [&[Attribute::Class(class)], named].concat();
     let handles = session.find_objects(&template).doing("looking for keys")?;
-    handles.into_iter().map(|handle| Half::read(session, handle, side)).collect()
+    handles.into_iter().map(|handle| Half::read(session, handle, side, vendor)).collect()
 }
 
 /// A label names one key of a hierarchy: a second pair under another CKA_ID would make it ambiguous.

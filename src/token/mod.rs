@@ -16,6 +16,7 @@ mod data;
 mod end;
 mod fault;
 mod ffi;
+mod fitness;
 mod keys;
 mod module;
 mod parameter_set;

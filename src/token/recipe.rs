@@ -6,16 +6,19 @@ use cryptoki::types::Ulong;
 
 use super::attributes::{Difference, Half, Value};
 use super::parameter_set::parameter_set;
-use super::spki;
+use super::vendor::{Edwards, ThreeWay, Usage, Vendor};
+use super::{sign, spki};
 use crate::algorithm::KeyAlgorithm;
 
-/// How a pair is made. `lean` leaves out what some modules refuse to take in a template.
+/// How a pair is made. What stands in its template, and what is compared afterwards, is the vendor's profile's to say;
+/// `lean` leaves out besides what some modules that no profile knows refuse to take.
 pub(super) struct Recipe<'a> {
     pub(super) label: &'a str,
     pub(super) id: &'a [u8],
     pub(super) algorithm: KeyAlgorithm,
     pub(super) extractable: bool,
     pub(super) always_authenticate: bool,
+    pub(super) vendor: Vendor,
     pub(super) lean: bool,
 }
 
@@ -44,7 +47,15 @@ impl Recipe<'_> {
         if self.always_authenticate {
             template.push(Attribute::AlwaysAuthenticate(true));
         }
+        if self.vendor.allowed_mechanisms() && !self.lean {
+            template.push(Attribute::AllowedMechanisms(vec![
+                sign::mechanism(self.algorithm.signs_with()).mechanism_type(),
+            ]));
+        }
         template.extend(self.common());
+        template.retain(|attribute| {
+            usage(attribute.attribute_type()).is_none_or(|usage| !self.vendor.private_omits(usage))
+        });
         template
     }
 
@@ -52,13 +63,17 @@ impl Recipe<'_> {
     pub(super) fn public(&self) -> Vec<Attribute> {
         let mut template = vec![
             Attribute::Token(true),
-            Attribute::Private(false),
             Attribute::Verify(true),
             Attribute::VerifyRecover(false),
             Attribute::Encrypt(false),
             Attribute::Wrap(false),
             Attribute::Derive(false),
         ];
+        match self.vendor.public_private() {
+            ThreeWay::False => template.push(Attribute::Private(false)),
+            ThreeWay::True => template.push(Attribute::Private(true)),
+            ThreeWay::Absent => {}
+        }
         match (modulus_bits(self.algorithm), self.algorithm) {
             (Some(bits), _) => {
                 template.push(Attribute::ModulusBits(Ulong::new(bits)));
@@ -68,9 +83,14 @@ impl Recipe<'_> {
             (None, KeyAlgorithm::EcdsaP384) => template.push(Attribute::EcParams(spki::P384.to_vec())),
             (None, KeyAlgorithm::EcdsaP521) => template.push(Attribute::EcParams(spki::P521.to_vec())),
             (None, KeyAlgorithm::PostQuantum(set)) => template.push(Attribute::ParameterSet(parameter_set(set))),
-            (None, _) => template.push(Attribute::EcParams(spki::EDWARDS25519.to_vec())),
+            (None, _) => template.push(Attribute::EcParams(match self.vendor.edwards() {
+                Edwards::Name => spki::EDWARDS25519.to_vec(),
+                Edwards::Oid => spki::ED25519_OIDS[0].to_vec(),
+            })),
         }
         template.extend(self.common());
+        template
+            .retain(|attribute| usage(attribute.attribute_type()).is_none_or(|usage| !self.vendor.public_omits(usage)));
         template
     }
 
@@ -98,7 +118,6 @@ impl Recipe<'_> {
         let mut public_wants = vec![
             Want::is(AttributeType::KeyType, kind),
             Want::flag(AttributeType::Token, true),
-            Want::flag(AttributeType::Private, false),
             Want::flag(AttributeType::Local, true),
             Want::flag(AttributeType::Verify, true),
             Want::flag(AttributeType::Encrypt, false),
@@ -106,6 +125,11 @@ impl Recipe<'_> {
             Want::unless_absent(AttributeType::VerifyRecover, false),
             Want::unless_absent(AttributeType::Derive, false),
         ];
+        match self.vendor.public_private() {
+            ThreeWay::False => public_wants.push(Want::flag(AttributeType::Private, false)),
+            ThreeWay::True => public_wants.push(Want::flag(AttributeType::Private, true)),
+            ThreeWay::Absent => {}
+        }
         if let Some(bits) = modulus_bits(self.algorithm) {
             public_wants.push(Want::is(AttributeType::ModulusBits, Value::Number(bits)));
             public_wants.push(Want::is(AttributeType::PublicExponent, Value::Octets(spki::EXPONENT.to_vec())));
@@ -132,6 +156,25 @@ impl Recipe<'_> {
             })
         })
     }
+}
+
+/// The name by which a profile speaks of an attribute.
+pub(super) fn usage(attribute: AttributeType) -> Option<Usage> {
+    Some(match attribute {
+        AttributeType::SignRecover => Usage::SignRecover,
+        AttributeType::Decrypt => Usage::Decrypt,
+        AttributeType::Unwrap => Usage::Unwrap,
+        AttributeType::Derive => Usage::Derive,
+        AttributeType::VerifyRecover => Usage::VerifyRecover,
+        AttributeType::Encrypt => Usage::Encrypt,
+        AttributeType::Wrap => Usage::Wrap,
+        AttributeType::Modifiable => Usage::Modifiable,
+        AttributeType::Copyable => Usage::Copyable,
+        AttributeType::Local => Usage::Local,
+        AttributeType::AlwaysAuthenticate => Usage::AlwaysAuthenticate,
+        AttributeType::ModulusBits => Usage::ModulusBits,
+        _ => return None,
+    })
 }
 
 /// What must hold for any private key that may sign: it cannot be read, and can do nothing but sign. Extractability is

@@ -11,7 +11,7 @@ pub(super) const P521: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23];
 /// The curve's name as PrintableString: what most modules take at generation (PKCS #11 v3.0, section 2.3.10).
 pub(super) const EDWARDS25519: &[u8] = b"\x13\x0cedwards25519";
 /// The other two ways to name the curve that modules give back: RFC 8410's id-Ed25519 and the older GNU arc.
-const ED25519_OIDS: [&[u8]; 2] =
+pub(super) const ED25519_OIDS: [&[u8]; 2] =
     [&[0x06, 0x03, 0x2b, 0x65, 0x70], &[0x06, 0x09, 0x2b, 0x06, 0x01, 0x04, 0x01, 0xda, 0x47, 0x0f, 0x01]];
 
 /// 65537, the only public exponent that is made or taken.

@@ -148,6 +148,26 @@ pub enum Usage {
     ModulusBits,
 }
 
+impl Usage {
+    /// The standard's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Usage::SignRecover => "CKA_SIGN_RECOVER",
+            Usage::Decrypt => "CKA_DECRYPT",
+            Usage::Unwrap => "CKA_UNWRAP",
+            Usage::Derive => "CKA_DERIVE",
+            Usage::VerifyRecover => "CKA_VERIFY_RECOVER",
+            Usage::Encrypt => "CKA_ENCRYPT",
+            Usage::Wrap => "CKA_WRAP",
+            Usage::Modifiable => "CKA_MODIFIABLE",
+            Usage::Copyable => "CKA_COPYABLE",
+            Usage::Local => "CKA_LOCAL",
+            Usage::AlwaysAuthenticate => "CKA_ALWAYS_AUTHENTICATE",
+            Usage::ModulusBits => "CKA_MODULUS_BITS",
+        }
+    }
+}
+
 /// Whether an attribute stands in a template, and as what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -196,6 +216,9 @@ pub struct Refused {
     pub algorithm: KeyAlgorithm,
     pub because: String,
 }
+
+/// One of a profile's lists of attributes.
+type List = fn(&Profile) -> Option<&Setting<Vec<Usage>>>;
 
 /// The profiles that hold for one token: its module's own, and behind a module that passes calls through, that of the
 /// token's maker. What the first one says goes before the second.
@@ -271,6 +294,31 @@ impl Vendor {
 
     pub fn is_known(&self) -> bool {
         self.own.is_some()
+    }
+
+    /// Whether the profile is of a module that the tests run.
+    pub fn was_tried(&self) -> bool {
+        self.own.is_some_and(|own| own.library.tried == Tried::Here)
+    }
+
+    /// For the record of a key: the profile, and what it left out of the template or out of the comparison.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = vec![format!("profile={}", self.id())];
+        let kinds: [(&str, List); 5] = [
+            ("not in the template", |p| p.private_omits.as_ref()),
+            ("public not in the template", |p| p.public_omits.as_ref()),
+            ("not asked for", |p| p.not_readable.as_ref()),
+            ("not compared", |p| p.private_not_compared.as_ref()),
+            ("public not compared", |p| p.public_not_compared.as_ref()),
+        ];
+        for (what, of) in kinds {
+            let names: Vec<&str> =
+                self.both().filter_map(of).flat_map(|s| &s.value).map(|usage| usage.name()).collect();
+            if !names.is_empty() {
+                notes.push(format!("{what}={}", names.join(",")));
+            }
+        }
+        notes
     }
 
     fn both(&self) -> impl Iterator<Item = &'static Profile> + use<> {

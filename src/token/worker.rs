@@ -14,7 +14,7 @@ use super::keys::Keys;
 use super::module::{Module, Token};
 use super::pool::{Input, Pool};
 use super::recipe::Recipe;
-use super::{data, end, probe, sign};
+use super::{data, end, fitness, probe, sign};
 use crate::algorithm::SignatureAlgorithm;
 use crate::secret::Secret;
 use crate::wire;
@@ -112,6 +112,14 @@ impl Worker {
                 data::write(session, &label, &value)?;
                 Ok(Answer::Written)
             }
+            Ask::Fit { algorithm, mark } => {
+                let Open { module, token, session, login, .. } = self.open()?;
+                fitness::judge(module, token, algorithm)?;
+                if mark {
+                    fitness::judge_mark(token, login.is_some().then_some(session))?;
+                }
+                Ok(Answer::Fit)
+            }
             Ask::FindKey { label, cka_id, always_authenticate } => {
                 let (session, login) = self.logged_in()?;
                 let found = login.keys.find(session, &label, &cka_id, always_authenticate)?;
@@ -122,14 +130,18 @@ impl Worker {
                 Ok(Answer::Keys(login.keys.find_by_label(session, &label)?))
             }
             Ask::GenerateKey { label, cka_id, algorithm, extractable, always_authenticate } => {
+                let open = self.open()?;
+                fitness::judge(&open.module, &open.token, algorithm)?;
+                let vendor = open.token.vendor;
                 let (session, login) = self.logged_in()?;
                 let (label, id) = (label.as_str(), cka_id.as_slice());
-                let recipe = Recipe { label, id, algorithm, extractable, always_authenticate, lean: false };
+                let recipe = Recipe { label, id, algorithm, extractable, always_authenticate, vendor, lean: false };
                 Ok(Answer::Generated(login.keys.generate(session, &recipe)?))
             }
             Ask::DestroyKey { label, cka_id, spki } => {
+                let vendor = self.open()?.token.vendor;
                 let (session, _) = self.logged_in()?;
-                Ok(Answer::Destroyed(end::destroy(session, &label, &cka_id, &spki)?))
+                Ok(Answer::Destroyed(end::destroy(session, vendor, &label, &cka_id, &spki)?))
             }
             Ask::Sign { handle, algorithm, messages } => self.sign(handle, algorithm, messages),
             Ask::Probe { step } => {
@@ -145,12 +157,14 @@ impl Worker {
 
     fn sign(&mut self, handle: u64, algorithm: SignatureAlgorithm, messages: Vec<ToSign>) -> Result<Answer> {
         check_length("the number of messages", messages.len(), 0, MOST_MESSAGES)?;
+        let vendor = self.open()?.token.vendor;
         let (_, login) = self.logged_in()?;
         let key = login.keys.by_number(handle)?;
         if !key.algorithm.may_sign_with(algorithm) {
             return Err(Misuse::Algorithm { key: key.algorithm.name(), algorithm: algorithm.name() }.into());
         }
         // All are checked before the first is signed.
+        fitness::judge_lengths(vendor, algorithm, &messages)?;
         let inputs: Result<Vec<Input>> = messages
             .into_iter()
             .map(|message| Ok(Input { item: message.item, octets: sign::input(algorithm, message)? }))
@@ -209,7 +223,7 @@ impl Open {
             Ok((sessions, functions)) => {
                 let context = if self.keep_pin { Context::of(pin) } else { Context::default() };
                 let pool = Pool::start(sessions, functions, context);
-                self.login = Some(Login { pool, keys: Keys::default() });
+                self.login = Some(Login { pool, keys: Keys::of(self.token.vendor) });
                 Ok(())
             }
             Err(fault) => {

@@ -1,15 +1,16 @@
 //! The gate's workers: one process for each token, started again when it dies, never with a second guess at a PIN.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::algorithm::SignatureAlgorithm;
+use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
 use crate::cbor::Bytes;
 use crate::config::{Backup, Key, Token};
 use crate::plan::{GenerateKey, KeyRef};
 use crate::secret::Secret;
 use crate::token::ask::{Answer, Ask, Class, Failure, KeyFacts, Signature, ToSign, TokenFacts};
 use crate::token::probe::{Probed, Step};
+use crate::token::vendor::Vendor;
 use crate::token::{
     self,
     client::{self, Worker},
@@ -52,6 +53,8 @@ mod keys;
 pub struct Workers {
     exe: PathBuf,
     slots: BTreeMap<String, Slot>,
+    /// Tokens whose weaknesses were said.
+    told: BTreeSet<String>,
 }
 
 struct Slot {
@@ -79,7 +82,7 @@ impl Slot {
 
 impl Workers {
     pub fn new(exe: PathBuf) -> Workers {
-        Workers { exe, slots: BTreeMap::new() }
+        Workers { exe, slots: BTreeMap::new(), told: BTreeSet::new() }
     }
 
     pub fn logged_in(&self, token: &str) -> bool {
@@ -105,6 +108,19 @@ impl Workers {
 
     pub fn random(&mut self, token: &Token, length: u32) -> Result<Bytes, Refusal> {
         answer!(self.ask(token, &Ask::Random { length })?, Answer::Random(octets) => octets)
+    }
+
+    /// Whether the token is fit for such a key, before one is made; `mark`: and for the mark beside it. What is known to be
+    /// weak about it is said once: whoever is about to trust it with a key reads it here.
+    pub fn fit(&mut self, token: &Token, algorithm: KeyAlgorithm, mark: bool) -> Result<(), Refusal> {
+        answer!(self.ask(token, &Ask::Fit { algorithm, mark })?, Answer::Fit => ())?;
+        if self.told.insert(token.id.clone()) {
+            let facts = self.open(token)?;
+            for weakness in Vendor::by_id(&facts.profile).weaknesses() {
+                eprintln!("coldroot: token `{}`: {weakness}", token.id);
+            }
+        }
+        Ok(())
     }
 
     pub fn read_data(&mut self, token: &Token, label: &str) -> Result<Option<Bytes>, Refusal> {

@@ -17,6 +17,7 @@ use crate::token::keys::is_about_the_template;
 use crate::token::module::{Module, Token};
 use crate::token::recipe::{Recipe, generation};
 use crate::token::sign;
+use crate::token::vendor::Vendor;
 
 /// What one step works with.
 pub(super) struct Bench<'a> {
@@ -40,8 +41,8 @@ pub(super) fn calling(function: &str) {
 }
 
 /// The templates of a CA's key, but for an object that ends with the session.
-fn recipe(algorithm: KeyAlgorithm, extractable: bool, lean: bool) -> Recipe<'static> {
-    Recipe { label: LABEL, id: LABEL.as_bytes(), algorithm, extractable, always_authenticate: false, lean }
+fn recipe(algorithm: KeyAlgorithm, extractable: bool, vendor: Vendor, lean: bool) -> Recipe<'static> {
+    Recipe { label: LABEL, id: LABEL.as_bytes(), algorithm, extractable, always_authenticate: false, vendor, lean }
 }
 
 fn of_the_session(template: Vec<Attribute>) -> Vec<Attribute> {
@@ -61,11 +62,11 @@ impl Bench<'_> {
 
     /// A pair made as a CA's would be: with the whole template, or the lean one where the module refuses that.
     pub(super) fn pair(&self, algorithm: KeyAlgorithm, extractable: bool) -> Result<Pair> {
-        let whole = recipe(algorithm, extractable, false);
+        let whole = recipe(algorithm, extractable, self.token.vendor, false);
         match self.generate(algorithm, whole.public(), whole.private()) {
             Ok((public, private)) => Ok(Pair { public, private, lean: false }),
             Err(error) if is_about_the_template(&error) => {
-                let lean = recipe(algorithm, extractable, true);
+                let lean = recipe(algorithm, extractable, self.token.vendor, true);
                 let (public, private) =
                     self.generate(algorithm, lean.public(), lean.private()).doing("making a key pair")?;
                 Ok(Pair { public, private, lean: true })
@@ -96,7 +97,7 @@ impl Bench<'_> {
     /// The public half's SubjectPublicKeyInfo.
     pub(super) fn spki(&self, algorithm: KeyAlgorithm, pair: &Pair) -> Result<Vec<u8>> {
         calling("C_GetAttributeValue");
-        let half = Half::read(self.session, pair.public, Side::Public)?;
+        let half = Half::read(self.session, pair.public, Side::Public, self.token.vendor)?;
         half.spki(algorithm).map_err(|cause| Fault::PublicKey { id: LABEL.into(), cause })
     }
 
@@ -113,7 +114,7 @@ impl Bench<'_> {
 
     /// A pair with the least template there is and one attribute more.
     pub(super) fn attribute(&self, algorithm: KeyAlgorithm, trial: Trial) -> Result<Taken> {
-        let base = recipe(algorithm, false, true);
+        let base = recipe(algorithm, false, Vendor::default(), true);
         let (mut public, mut private) = (base.public(), base.private());
         let least = |a: &Attribute| {
             use Attribute as A;
