@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Independent verifier of coldroot's audit logs.
 
-    verify.py LOGDIR --verifier-key KEY [--root ROOT.pem]... [--json]
+    verify.py LOGDIR --verifier-key KEY [--root ROOT.pem]... [--allow-unverified] [--json]
 
 LOGDIR is a station's `audit` directory or the `log` directory of a release. KEY (name+hash+base64) and the root
 certificates come from somewhere else than the log: from paper, from a web page, from the ceremony's minutes.
@@ -9,6 +9,9 @@ certificates come from somewhere else than the log: from paper, from a web page,
 Written from FORMAT.md and the standards it names (C2SP tlog-tiles, tlog-checkpoint, signed-note; RFC 9162 section 2.1;
 RFC 8949 section 4.2.1; RFC 5280). It needs Python 3.9 or later and the package `cryptography`, and shares no code with the
 program that writes the logs.
+
+ML-DSA needs a recent `cryptography`, SLH-DSA is in none yet. Signatures that cannot be verified here make the log refused, and
+say so; with --allow-unverified they are counted and named instead, and everything else is checked.
 
 Exit code 0: everything that can be checked is right. 4: it is not; one line on stderr says why. 2: wrong usage.
 """
@@ -25,8 +28,13 @@ import warnings
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+
+try:
+    from cryptography.hazmat.primitives.asymmetric import mldsa
+except ImportError:
+    mldsa = None
 
 MAX_NOTE = 4096
 MAX_SIZE = 1 << 48
@@ -195,7 +203,10 @@ def exactly(wanted):
 APPROVED = record(person=text, fingerprint=text, signature=digest)
 BUNDLE = record(desk=text, sequence=u64, digest=digest)
 COUNT = record(act=text, ca=text, detail=text, count=u64)
-KEY_ALGORITHM = one_of("ecdsa-p256", "ecdsa-p384", "ecdsa-p521", "rsa-2048", "rsa-3072", "rsa-4096", "ed25519")
+ML_DSA = ("ml-dsa-44", "ml-dsa-65", "ml-dsa-87")
+SLH_DSA = tuple("slh-dsa-%s-%d%s" % (family, bits, size) for family in ("sha2", "shake") for bits in (128, 192, 256) for size in "sf")
+RSA = tuple("rsa-%d%s" % (bits, padded) for bits in (2048, 3072, 4096) for padded in ("", "-pss"))
+KEY_ALGORITHM = one_of("ecdsa-p256", "ecdsa-p384", "ecdsa-p521", "ed25519", *RSA, *ML_DSA, *SLH_DSA)
 
 BODIES = {
     "genesis": record(
@@ -596,13 +607,78 @@ def crl_issuer(der):
     return der[at:end]
 
 
-def verify_signature(public, signature, signed, hash_algorithm):
-    if isinstance(public, rsa.RSAPublicKey):
-        public.verify(signature, signed, padding.PKCS1v15(), hash_algorithm)
-    elif isinstance(public, ec.EllipticCurvePublicKey):
-        public.verify(signature, signed, ec.ECDSA(hash_algorithm))
-    elif isinstance(public, ed25519.Ed25519PublicKey):
+class Signed:
+    """What a certificate or CRL says of its signature, read from its octets: the package reads no algorithm that it lacks."""
+
+    def __init__(self, der):
+        _, at, end = der_element(der, 0)
+        _, inside, after = der_element(der, at)
+        self.tbs = der[at:after]
+        _, _, at = der_element(der, after)
+        identifier = der[after:at]
+        tag, start, last = der_element(der, at)
+        if last != end or tag != 0x03 or der[start : start + 1] != b"\0":
+            raise Refused("a signature is no whole BIT STRING")
+        self.signature = der[start + 1 : last]
+        if identifier not in SIGNATURES:
+            raise Refused("a signature algorithm is none of FORMAT.md, section 6")
+        self.algorithm = SIGNATURES[identifier]
+        # The one inside is signed: version or serial number before it, or nothing in a CRL of version 1.
+        while True:
+            tag, _, following = der_element(der, inside)
+            if tag == 0x30:
+                break
+            inside = following
+        if der[inside:following] != identifier:
+            raise Refused("the signature algorithm outside is not the one inside")
+
+
+def signature_algorithms():
+    """AlgorithmIdentifiers, whole DER (RFC 4055, 5758, 8410, 9881, 9909), with name, kind of key and digest."""
+
+    def sequence(content):
+        return b"\x30" + bytes([len(content)]) + content
+
+    known = {sequence(bytes.fromhex("06032b6570")): ("Ed25519", "ed25519", None)}
+    digests = {256: (1, hashes.SHA256()), 384: (2, hashes.SHA384()), 512: (3, hashes.SHA512())}
+    for bits, (arc, digest) in digests.items():
+        ecdsa = sequence(bytes.fromhex("06082a8648ce3d0403") + bytes([arc + 1]))
+        known[ecdsa] = ("ECDSA with SHA-%d" % bits, "ecdsa", digest)
+        rsa_oid = bytes.fromhex("06092a864886f70d0101")
+        known[sequence(rsa_oid + bytes([arc + 10]) + b"\x05\0")] = ("RSA with SHA-%d" % bits, "rsa", digest)
+        sha = sequence(bytes.fromhex("06096086480165030402") + bytes([arc]) + b"\x05\0")
+        mgf1 = sequence(rsa_oid + b"\x08" + sha)
+        salt = b"\x02\x01" + bytes([bits // 8])
+        pss = b"".join(bytes([0xA0 + n, len(part)]) + part for n, part in enumerate((sha, mgf1, salt)))
+        known[sequence(rsa_oid + b"\x0a" + sequence(pss))] = ("RSA-PSS with SHA-%d" % bits, "pss", digest)
+    for number, name in enumerate(ML_DSA + SLH_DSA, 17):
+        known[sequence(bytes.fromhex("06096086480165030403") + bytes([number]))] = (name, name, None)
+    return known
+
+
+SIGNATURES = signature_algorithms()
+
+
+class NotHere(Exception):
+    """This Python cannot verify such a signature."""
+
+
+def verify_signature(public, algorithm, signature, signed):
+    name, kind, digest = algorithm
+    if kind == "rsa" and isinstance(public, rsa.RSAPublicKey):
+        public.verify(signature, signed, padding.PKCS1v15(), digest)
+    elif kind == "pss" and isinstance(public, rsa.RSAPublicKey):
+        public.verify(signature, signed, padding.PSS(padding.MGF1(digest), digest.digest_size), digest)
+    elif kind == "ecdsa" and isinstance(public, ec.EllipticCurvePublicKey):
+        public.verify(signature, signed, ec.ECDSA(digest))
+    elif kind == "ed25519" and isinstance(public, ed25519.Ed25519PublicKey):
         public.verify(signature, signed)
+    elif kind in ML_DSA and public is not None and mldsa is not None:
+        if not isinstance(public, getattr(mldsa, "MLDSA%sPublicKey" % kind[-2:])):
+            raise InvalidSignature
+        public.verify(signature, signed)
+    elif kind in ML_DSA + SLH_DSA and public is None:
+        raise NotHere(name)
     else:
         raise UnsupportedAlgorithm("a key of another kind")
 
@@ -622,7 +698,11 @@ class Authority:
     def __init__(self, der, certificate, subject):
         self.der = der
         self.subject = subject
-        self.public = certificate.public_key()
+        try:
+            self.public = certificate.public_key()
+        except (UnsupportedAlgorithm, ValueError):
+            # A kind that this Python does not know. What it signed is not verified, and never for that reason good.
+            self.public = None
 
 
 class Authorities:
@@ -632,6 +712,7 @@ class Authorities:
         self.known = {}
         self.roots = {}
         self.serials = set()
+        self.unverified = {}
 
     def certificate(self, body):
         der = body["der"]
@@ -640,9 +721,8 @@ class Authorities:
                 warnings.simplefilter("ignore")
                 certificate = x509.load_der_x509_certificate(der)
                 serial, issuer, subject, _ = certificate_names(der)
-                signature = (certificate.signature, certificate.tbs_certificate_bytes)
+                signed = Signed(der)
                 own = Authority(der, certificate, subject)
-                algorithm = certificate.signature_hash_algorithm
                 is_ca = any(extension.value.ca for extension in certificate.extensions if extension.oid == CONSTRAINTS)
         except Refused:
             raise
@@ -656,7 +736,7 @@ class Authorities:
             raise Refused("basicConstraints says %s, the entry the opposite" % ("a CA" if is_ca else "no CA"))
         root = body["subject-ca"] is not None and body["subject-ca"] == body["ca"]
         signers = [own] if root and issuer == subject else self.known.get(body["ca"], [])
-        self.verify("certificate", body["ca"], signers, issuer, *signature, algorithm)
+        self.verify("certificate", body["ca"], signers, issuer, signed)
         if body["subject-ca"] is not None:
             self.known.setdefault(body["subject-ca"], []).append(own)
         if signers == [own]:
@@ -669,7 +749,7 @@ class Authorities:
                 crl = x509.load_der_x509_crl(der)
                 number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
                 dates = tuple(seconds(crl, name) for name in ("last_update", "next_update"))
-                signature = (crl.signature, crl.tbs_certlist_bytes, crl.signature_hash_algorithm)
+                signed = Signed(der)
                 issuer = crl_issuer(der)
         except Refused:
             raise
@@ -677,10 +757,9 @@ class Authorities:
             raise Refused("the CRL cannot be read: %s" % shown(error))
         if (number, *dates) != (body["number"], body["this-update"], body["next-update"]):
             raise Refused("number or dates of the CRL are not those of its entry")
-        self.verify("CRL", body["ca"], self.known.get(body["ca"], []), issuer, *signature)
+        self.verify("CRL", body["ca"], self.known.get(body["ca"], []), issuer, signed)
 
-    @staticmethod
-    def verify(what, ca, signers, issuer, signature, signed, algorithm):
+    def verify(self, what, ca, signers, issuer, signed):
         if not signers:
             raise Refused("the log holds no earlier certificate of the CA %s" % shown(ca))
         if all(signer.subject != issuer for signer in signers):
@@ -689,7 +768,10 @@ class Authorities:
             if signer.subject != issuer:
                 continue
             try:
-                verify_signature(signer.public, signature, signed, algorithm)
+                verify_signature(signer.public, signed.algorithm, signed.signature, signed.tbs)
+                return
+            except NotHere as error:
+                self.unverified[str(error)] = self.unverified.get(str(error), 0) + 1
                 return
             except (InvalidSignature, UnsupportedAlgorithm, TypeError):
                 continue
@@ -935,10 +1017,16 @@ def verify(path, key, roots=None):
         "artefacts": artefacts.present,
         "absent": artefacts.absent,
         "crls": crls,
+        "unverified": authorities.unverified,
         "open-plan": rules.open.hex() if rules.open else None,
         "roots": sorted(hashlib.sha256(der).hexdigest() for der in authorities.roots),
         "roots-compared": roots is not None,
     }
+
+
+def unverified(found):
+    """One line for each algorithm of which this Python's `cryptography` has no verification."""
+    return ["%d signatures by %s, which this Python cannot verify" % (count, name) for name, count in sorted(found["unverified"].items())]
 
 
 def report(found):
@@ -950,6 +1038,8 @@ def report(found):
         print("  unsealed: %d entries that no checkpoint covers yet" % found["unsealed"])
     if found["crls"]["absent"]:
         print("  not verified: %d CRLs whose files are not here" % found["crls"]["absent"])
+    for line in unverified(found):
+        print("  NOT VERIFIED: %s" % line)
     if found["open-plan"]:
         print("  open: plan %s was started and has not ended" % found["open-plan"])
     for root in found["roots"]:
@@ -962,6 +1052,7 @@ def main(arguments=None):
     parser.add_argument("log", metavar="LOGDIR", help="a station's `audit` directory or a release's `log` directory")
     parser.add_argument("--verifier-key", required=True, metavar="KEY", help="name+hash+base64, from outside the log")
     parser.add_argument("--root", action="append", metavar="PEM", help="the root certificate, from outside the log; may repeat")
+    parser.add_argument("--allow-unverified", action="store_true", help="count signatures that this Python cannot verify, and go on")
     parser.add_argument("--json", action="store_true", help="the result as JSON on stdout")
     options = parser.parse_args(arguments)
     try:
@@ -971,12 +1062,16 @@ def main(arguments=None):
         return 2
     try:
         found = verify(options.log, VerifierKey(options.verifier_key), roots)
+        if found["unverified"] and not options.allow_unverified:
+            raise Refused("%s; a newer `cryptography` may, and --allow-unverified checks the rest" % "; ".join(unverified(found)))
     except (Refused, OSError) as error:
         reason = error.line() if isinstance(error, Refused) else shown(error)
         print("refused: %s" % reason, file=sys.stderr)
         if options.json:
             print(json.dumps({"ok": False, "reason": reason, "entry": getattr(error, "entry", None)}))
         return 4
+    for line in unverified(found):
+        print("verify.py: NOT VERIFIED: %s" % line, file=sys.stderr)
     print(json.dumps(found, indent=2, sort_keys=True)) if options.json else report(found)
     return 0
 
