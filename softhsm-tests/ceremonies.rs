@@ -2,9 +2,7 @@
 
 mod harness;
 
-use std::path::Path;
-use std::process::Command;
-
+use harness::openssl::{openssl, openssl_accepts, text};
 use harness::station::{HIERARCHY, Station};
 
 /// Carries the next plan of a ceremony out and gives its release's directory.
@@ -18,47 +16,6 @@ fn batch(station: &Station, sequence: u64) -> String {
     let plan = station.planned(&station.bundle(3, sequence));
     let signed = station.sign(&plan, &station.approve(&plan)).ok();
     signed["directory"].as_str().unwrap().to_owned()
-}
-
-/// Unpacks a release and has OpenSSL verify each leaf with the CRLs.
-fn openssl_accepts(station: &Station, release: &str) {
-    let key = station.verifier_key();
-    station.run(&["unpack", release, "--to", "www", "--verifier-key", &key, "--hierarchy", "hierarchy.toml"]).ok();
-    let www = station.path("www");
-    let mut crls = Vec::new();
-    for crl in harness::files(&www.join("crls")) {
-        let pem = crl.with_extension("pem");
-        assert!(openssl(&["crl", "-inform", "DER", "-in", text(&crl), "-out", text(&pem)]).contains("status: 0"));
-        crls.push(pem);
-    }
-    let (root, intermediates) = (www.join("root.pem"), www.join("intermediates.pem"));
-    for leaf in harness::files(&www.join("certs")) {
-        let mut args = vec![
-            "verify",
-            "-x509_strict",
-            "-crl_check_all",
-            "-CAfile",
-            text(&root),
-            "-untrusted",
-            text(&intermediates),
-        ];
-        for crl in &crls {
-            args.extend(["-CRLfile", text(crl)]);
-        }
-        args.push(text(&leaf));
-        let said = openssl(&args);
-        assert!(said.contains(": OK"), "{said}");
-    }
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-fn openssl(args: &[&str]) -> String {
-    let run = Command::new("openssl").args(args).output().unwrap();
-    let said = [run.stdout, run.stderr].concat();
-    format!("{}{}", String::from_utf8_lossy(&said), run.status.to_string().replace("exit ", ""))
 }
 
 #[test]

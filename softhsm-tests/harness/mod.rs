@@ -8,6 +8,8 @@ pub mod bundles;
 pub mod faulty;
 pub mod fido;
 pub mod forged;
+pub mod kryoptic;
+pub mod openssl;
 pub mod processes;
 pub mod station;
 pub mod terminal;

@@ -128,6 +128,8 @@ impl Station {
         }
         let conf = "directories.tokendir = token\nobjectstore.backend = file\nlog.level = ERROR\n";
         fs::write(self.path("softhsm2.conf"), conf).unwrap();
+        let conf = "[[slots]]\nslot = 0\ndbtype = \"sqlite\"\ndbargs = \"token/kryoptic.sql\"\n";
+        fs::write(self.path("kryoptic.conf"), conf).unwrap();
         fs::write(self.path("pin.txt"), format!("{PIN}\n")).unwrap();
         fs::write(self.path("so-pin.txt"), "so-87654321\n").unwrap();
         for (person, _) in PEOPLE {

@@ -56,7 +56,7 @@ pub fn show(args: ShowArgs) -> Result<Answer, Failure> {
             let fields = x509::read_crl(&der).map_err(|e| Failure::refused(e.to_string(), ""))?;
             Ok(Answer::new(
                 format!("CRL\n\n{}", crl_text(&fields, rows)),
-                json!({ "number": fields.number, "entries": fields.revoked.len(), "this-update": utc(fields.this_update), "next-update": utc(fields.next_update) }),
+                json!({ "number": fields.number, "entries": fields.revoked.len(), "this-update": utc(fields.this_update), "next-update": utc(fields.next_update), "signature": fields.signature.name() }),
             ))
         }
         (Kind::Request(der), _) => request(&der),

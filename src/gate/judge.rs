@@ -293,14 +293,21 @@ pub fn recorded(quorate: &Quorate) -> Vec<Approved> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::algorithm::PostQuantum;
 
     #[test]
-    fn a_message_too_long_for_ed25519_is_refused_before_anything_is_asked() {
+    fn a_message_too_long_to_be_signed_whole_is_refused_before_anything_is_asked() {
         let most = SignatureAlgorithm::Ed25519.longest_message().unwrap();
         let tbs = vec![0x30; most + 1];
-        assert_eq!(message_for(SignatureAlgorithm::Ed25519, &tbs[..most]).unwrap().len(), most);
-        let refusal = message_for(SignatureAlgorithm::Ed25519, &tbs).unwrap_err();
-        assert!(!refusal.halted && refusal.what.contains("3145729 octets"), "{}", refusal.what);
+        let [ml_dsa, slh_dsa] =
+            [PostQuantum::MlDsa65, PostQuantum::SlhDsaShake128s].map(SignatureAlgorithm::PostQuantum);
+        for whole in [SignatureAlgorithm::Ed25519, ml_dsa, slh_dsa] {
+            assert_eq!(message_for(whole, &tbs[..most]).unwrap(), &tbs[..most]);
+            let refusal = message_for(whole, &tbs).unwrap_err();
+            assert!(!refusal.halted && refusal.what.contains("3145729 octets"), "{}", refusal.what);
+            assert!(refusal.what.ends_with(whole.name()), "{}", refusal.what);
+        }
+        assert_eq!(message_for(SignatureAlgorithm::RsaPssSha384, &tbs).unwrap().len(), 48);
         assert_eq!(message_for(SignatureAlgorithm::EcdsaSha512, &tbs).unwrap().len(), 64);
     }
 }

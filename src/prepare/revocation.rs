@@ -116,14 +116,20 @@ fn signable(ca: &str, algorithm: SignatureAlgorithm, length: usize) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::algorithm::PostQuantum;
 
     #[test]
-    fn a_list_too_long_for_an_ed25519_key_is_not_planned() {
-        let limit = SignatureAlgorithm::Ed25519.longest_message().unwrap();
-        assert!(signable("a", SignatureAlgorithm::Ed25519, limit).is_ok());
-        assert!(signable("a", SignatureAlgorithm::EcdsaSha256, 20 * limit).is_ok());
-        let refused = signable("a", SignatureAlgorithm::Ed25519, limit + 1).unwrap_err();
-        assert!(matches!(&refused, Error::TooLong { ca, .. } if ca == "a"), "{refused}");
-        assert!(refused.hint().unwrap().contains("ECDSA"));
+    fn a_list_too_long_for_a_key_that_signs_it_whole_is_not_planned() {
+        let post_quantum = PostQuantum::ALL.map(SignatureAlgorithm::PostQuantum);
+        for algorithm in post_quantum.into_iter().chain([SignatureAlgorithm::Ed25519]) {
+            let limit = algorithm.longest_message().unwrap();
+            assert!(signable("a", algorithm, limit).is_ok());
+            let refused = signable("a", algorithm, limit + 1).unwrap_err();
+            assert!(matches!(&refused, Error::TooLong { ca, .. } if ca == "a"), "{refused}");
+            assert!(refused.hint().unwrap().contains("ECDSA"));
+        }
+        for algorithm in [SignatureAlgorithm::EcdsaSha256, SignatureAlgorithm::RsaPssSha512] {
+            assert!(signable("a", algorithm, 60 << 20).is_ok());
+        }
     }
 }

@@ -124,6 +124,7 @@ fn digest_info(algorithm: SignatureAlgorithm) -> Option<&'static [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::algorithm::PostQuantum;
     use crate::token::ask::Class;
 
     fn to_sign(length: usize) -> ToSign {
@@ -136,15 +137,19 @@ mod tests {
             (SignatureAlgorithm::EcdsaSha256, 32),
             (SignatureAlgorithm::EcdsaSha384, 48),
             (SignatureAlgorithm::RsaSha512, 64),
+            (SignatureAlgorithm::RsaPssSha256, 32),
+            (SignatureAlgorithm::RsaPssSha512, 64),
         ] {
             assert!(input(algorithm, to_sign(wanted)).unwrap().ends_with(&vec![0xab; wanted]));
             for length in [0, wanted - 1, wanted + 1] {
                 assert_eq!(input(algorithm, to_sign(length)).unwrap_err().class(), Class::Protocol);
             }
         }
-        let most = SignatureAlgorithm::Ed25519.longest_message().unwrap();
-        assert!(input(SignatureAlgorithm::Ed25519, to_sign(most)).is_ok());
-        assert!(input(SignatureAlgorithm::Ed25519, to_sign(most + 1)).is_err());
+        for whole in [SignatureAlgorithm::Ed25519, SignatureAlgorithm::PostQuantum(PostQuantum::MlDsa87)] {
+            let most = whole.longest_message().unwrap();
+            assert!(input(whole, to_sign(most)).is_ok());
+            assert_eq!(input(whole, to_sign(most + 1)).unwrap_err().class(), Class::Protocol);
+        }
     }
 
     #[test]
@@ -182,6 +187,12 @@ mod tests {
         assert!(output(KeyAlgorithm::Rsa3072, 1, vec![1; 384]).is_ok());
         assert!(output(KeyAlgorithm::Rsa3072, 1, vec![1; 383]).is_err());
         assert!(output(KeyAlgorithm::Ed25519, 1, vec![1; 64]).is_ok());
+        for set in PostQuantum::ALL {
+            let (key, wanted) = (KeyAlgorithm::PostQuantum(set), set.signature_octets());
+            assert!(output(key, 1, vec![1; wanted]).is_ok());
+            let fault = output(key, 1, vec![1; wanted - 1]).unwrap_err();
+            assert!(matches!(fault, Fault::SignatureLength { item: 1, wanted: w, .. } if w == wanted));
+        }
         // r and s of 66 octets: the SEQUENCE around them has a long length.
         let long = output(KeyAlgorithm::EcdsaP521, 1, vec![1; 132]).unwrap();
         assert_eq!((long.len(), &long[..5]), (139, &[0x30, 0x81, 136, 0x02, 66][..]));

@@ -215,6 +215,23 @@ mod tests {
     }
 
     #[test]
+    fn a_post_quantum_key_is_its_octets_behind_its_identifier() {
+        for set in PostQuantum::ALL {
+            let value = vec![0xa5; set.key_octets()];
+            let spki = of_post_quantum(set, &value).unwrap();
+            let key = crate::x509::PublicKey::from_spki(&spki).unwrap();
+            assert_eq!(key.algorithm(), Some(KeyAlgorithm::PostQuantum(set)));
+            assert!(spki.ends_with(&value));
+            assert!(of_post_quantum(set, &value[1..]).is_err());
+            assert!(of_post_quantum(set, &[]).is_err());
+        }
+        // RFC 9881 §4 and RFC 9909 §4: no parameters, and nothing around the octets but the BIT STRING.
+        let spki = of_post_quantum(PostQuantum::SlhDsaSha2_128s, &[7; 32]).unwrap();
+        let head = b"\x30\x30\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x03\x14\x03\x21\x00";
+        assert_eq!(spki, [head.as_slice(), &[7; 32]].concat());
+    }
+
+    #[test]
     fn curves_are_known_by_every_name_that_modules_use() {
         assert_eq!(curve(P256), Some(KeyAlgorithm::EcdsaP256));
         assert_eq!(curve(P521), Some(KeyAlgorithm::EcdsaP521));
