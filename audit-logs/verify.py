@@ -223,6 +223,9 @@ BODIES = {
     "pin-try": record(token=text),
     "login": record(token=text, serial=text, module=text),
     "probe": record(token=text, serial=text, report=digest, able=boolean, protected=optional(boolean)),
+    "inventory": record(
+        token=text, serial=text, report=digest, right=u64, missing=u64, wrong=u64, unexpected=u64
+    ),
     "bundle-received": record(bundle=BUNDLE, count=u64, revocations=u64),
     "planned": record(
         plan=digest,
@@ -904,7 +907,7 @@ class Artefacts:
             yield "manifest", body["manifest"]
         if kind == "release-written":
             yield "checkpoint", body["checkpoint"]
-        if kind == "probe":
+        if kind in ("probe", "inventory"):
             yield "report", body["report"]
 
     def path(self, name):

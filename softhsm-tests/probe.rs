@@ -1,6 +1,8 @@
 //! `token list`, `token probe` and `token inventory`: what is said of a token, and that looking changes nothing.
 
 mod harness;
+#[path = "probe/inventory.rs"]
+mod inventory;
 
 use std::collections::BTreeSet;
 use std::fs;

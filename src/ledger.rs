@@ -235,6 +235,7 @@ impl Ledger {
             | Body::PinTry { .. }
             | Body::Login { .. }
             | Body::Probe { .. }
+            | Body::Inventory { .. }
             | Body::Failure { .. } => {}
         }
         Ok(())

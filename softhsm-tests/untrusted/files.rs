@@ -223,6 +223,7 @@ fn bodies(text: &str, origin: &str) -> Vec<Body> {
         }),
         Body::PinTry { token: t() },
         Body::Login { token: t(), serial: t(), module: t() },
+        Body::Inventory { token: t(), serial: t(), report: digest(), right: 1, missing: 2, wrong: 3, unexpected: 4 },
         Body::Probe { token: t(), serial: t(), report: digest(), able: false, protected: Some(false) },
         Body::BundleReceived { bundle: reference, count: 1, revocations: 0 },
         Body::Start(Start { plan: digest(), approvals: approvals(), operator: t(), witness: t(), witness_time: None }),

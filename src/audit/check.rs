@@ -146,6 +146,7 @@ pub fn kind(body: &Body) -> &'static str {
         Body::End(_) => "end",
         Body::ReleaseWritten { .. } => "release-written",
         Body::Probe { .. } => "probe",
+        Body::Inventory { .. } => "inventory",
         Body::Failure { .. } => "failure",
     }
 }
@@ -248,7 +249,7 @@ fn named(body: &Body) -> Vec<(Digest, Held)> {
         Body::Crl(crl) => vec![(crl.crl, Held::AtStation)],
         Body::BundleReceived { bundle, .. } => vec![(bundle.digest, Held::Anywhere)],
         Body::End(end) => vec![(end.manifest, Held::Anywhere)],
-        Body::Probe { report, .. } => vec![(*report, Held::AtStation)],
+        Body::Probe { report, .. } | Body::Inventory { report, .. } => vec![(*report, Held::AtStation)],
         Body::ReleaseWritten { checkpoint, .. } => vec![(*checkpoint, Held::AtStation)],
         _ => Vec::new(),
     }

@@ -88,6 +88,8 @@ pub enum Body {
     /// A token was probed. `report` is an artefact. `able`: it does what the hierarchy asks of it. `protected`: no attempt got
     /// at a key; `None` where that could not be found out.
     Probe { token: String, serial: String, report: Digest, able: bool, protected: Option<bool> },
+    /// The objects of a token were compared with hierarchy and log. `report` is an artefact; the counts are of what it names.
+    Inventory { token: String, serial: String, report: Digest, right: u64, missing: u64, wrong: u64, unexpected: u64 },
     /// Something failed and state was kept.
     Failure { what: String },
 }

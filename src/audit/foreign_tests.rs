@@ -34,7 +34,12 @@ fn station(dir: &Path, signer: &mut Signer) -> Log {
         Body::Login { token: "audit".into(), serial: "\u{e4}\u{20ac}".into(), module: "SoftHSM".into() },
     ));
     let (token, serial) = ("audit".to_owned(), "\u{e4}".to_owned());
-    put(Entry::new(70_000, Body::Probe { token, serial, report, able: true, protected: None }));
+    put(Entry::new(
+        70_000,
+        Body::Probe { token: token.clone(), serial: serial.clone(), report, able: true, protected: None },
+    ));
+    let (right, missing, wrong, unexpected) = (3, 0, 1, u64::MAX);
+    put(Entry::new(70_000, Body::Inventory { token, serial, report, right, missing, wrong, unexpected }));
     let bundle = BundleRef { desk: "desk".into(), sequence: 1, digest: Digest([7; 32]) };
     put(Entry::new(70_000, Body::BundleReceived { bundle: bundle.clone(), count: 2, revocations: 0 }));
     let count = Count { act: "batch".into(), ca: "ca".into(), detail: "leaf".into(), count: 1 };

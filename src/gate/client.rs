@@ -12,6 +12,7 @@ use crate::cbor::Bytes;
 use crate::digest::Digest;
 use crate::pin::PinSource;
 use crate::token::ask::TokenFacts;
+use crate::token::inventory::Page;
 use crate::token::probe::{Probed, Step};
 use crate::wire;
 
@@ -174,6 +175,11 @@ impl Gate {
         let plan = std::path::absolute(plan).map_err(Error::Start)?;
         let request = Request::Void { plan, approvals: approvals.to_vec(), void, end };
         reply!(self.ask(&request)?, Reply::Ended => ())
+    }
+
+    /// The objects of a token that is logged in, from this number on.
+    pub fn objects(&mut self, token: &str, from: u64) -> Result<Page, Error> {
+        reply!(self.ask(&Request::Inventory { token: token.into(), from })?, Reply::Objects(page) => page)
     }
 
     /// Takes one step of a probe on a token that is logged in.

@@ -11,6 +11,7 @@ use crate::digest::Digest;
 use crate::pin::PinSource;
 use crate::refusal::Refusal;
 use crate::token::ask::{KeyFacts, KeyGone, TokenFacts};
+use crate::token::inventory::Page;
 use crate::token::probe::{Probed, Step};
 
 /// A request of the parent. One request, one reply, in order.
@@ -44,6 +45,8 @@ pub enum Request {
     End { entry: Bytes, index: u64, inclusion: Vec<Digest> },
     /// Ends a plan without carrying the rest of it out: `void` and `end` are the two entries.
     Void { plan: PathBuf, approvals: Vec<String>, void: Proven, end: Proven },
+    /// The objects of a token that is logged in, from this number on: what they say of themselves, nothing that is secret.
+    Inventory { token: String, from: u64 },
     /// Takes one step of a probe on a token that is logged in. The step is handed to the worker as it is: it reaches only
     /// what it makes itself, and signs only its own text (`token::probe`), so there is nothing in it to judge.
     Probe { token: String, step: Step },
@@ -77,6 +80,7 @@ pub enum Reply {
         adopted: bool,
     },
     Note(String),
+    Objects(Page),
     Probed(Probed),
     Started,
     Done(Vec<Outcome>),

@@ -127,6 +127,10 @@ impl Gate {
             Request::Do { items } => self.carry_out(&items),
             Request::End { entry, index, inclusion } => self.end(&entry, index, &inclusion),
             Request::Void { plan, approvals, void, end } => self.void(&plan, &approvals, void, end),
+            Request::Inventory { token, from } => {
+                self.need_login(&token)?;
+                Ok(Reply::Objects(self.workers.objects(&self.token(&token)?, from)?))
+            }
             Request::Probe { token, step } => {
                 self.need_login(&token)?;
                 Ok(Reply::Probed(self.workers.probe(&self.token(&token)?, &step)?))

@@ -8,6 +8,7 @@ use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
 use crate::cbor::Bytes;
 use crate::text::escape;
 
+use super::inventory::Page;
 use super::probe::{Found, Step};
 
 /// A question. The first is `Open` (or `List`, `InitToken`); `Login` and `InitToken` are followed by raw frames with the PINs.
@@ -47,6 +48,8 @@ pub enum Ask {
     DestroyKey { label: String, cka_id: Bytes, spki: Bytes },
     /// Signs each message with the key that `FindKey` or `GenerateKey` reported as `handle`.
     Sign { handle: u64, algorithm: SignatureAlgorithm, messages: Vec<ToSign> },
+    /// The objects of the token from this number on; needs a login.
+    Inventory { from: u64 },
     /// Takes one step of a probe; needs a login.
     Probe { step: Step },
     /// Lists the tokens of a module.
@@ -83,6 +86,7 @@ pub enum Answer {
     Destroyed(KeyGone),
     /// In the order asked.
     Signatures(Vec<Signature>),
+    Objects(Page),
     Probed(Found),
     Tokens(Vec<TokenFacts>),
     Closed,

@@ -197,6 +197,7 @@ fn usual(ask: &Ask) -> Duration {
     Duration::from_secs(match ask {
         Ask::Login | Ask::InitToken { .. } => 60,
         Ask::GenerateKey { .. } => 300,
+        Ask::Inventory { .. } => 120,
         Ask::Probe { step } => step.seconds(),
         Ask::Sign { .. } => 120,
         _ => 30,

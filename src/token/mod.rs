@@ -6,6 +6,7 @@
 
 pub mod ask;
 pub mod client;
+pub mod inventory;
 pub mod probe;
 pub mod vendor;
 

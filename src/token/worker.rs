@@ -14,7 +14,7 @@ use super::keys::Keys;
 use super::module::{Module, Token};
 use super::pool::{Input, Pool};
 use super::recipe::Recipe;
-use super::{data, end, fitness, probe, sign};
+use super::{data, end, fitness, inventory, probe, sign};
 use crate::algorithm::SignatureAlgorithm;
 use crate::secret::Secret;
 use crate::wire;
@@ -144,6 +144,11 @@ impl Worker {
                 Ok(Answer::Destroyed(end::destroy(session, vendor, &label, &cka_id, &spki)?))
             }
             Ask::Sign { handle, algorithm, messages } => self.sign(handle, algorithm, messages),
+            Ask::Inventory { from } => {
+                let vendor = self.open()?.token.vendor;
+                let (session, _) = self.logged_in()?;
+                Ok(Answer::Objects(inventory::page(session, vendor, from)?))
+            }
             Ask::Probe { step } => {
                 self.logged_in()?;
                 let open = self.open()?;

@@ -9,6 +9,7 @@ use crate::config::{Backup, Key, Token};
 use crate::plan::{GenerateKey, KeyRef};
 use crate::secret::Secret;
 use crate::token::ask::{Answer, Ask, Class, Failure, KeyFacts, Signature, ToSign, TokenFacts};
+use crate::token::inventory::Page;
 use crate::token::probe::{Probed, Step};
 use crate::token::vendor::Vendor;
 use crate::token::{
@@ -201,6 +202,11 @@ impl Workers {
             }
         }
         Err(self.gave_up(token))
+    }
+
+    /// A page of the token's objects.
+    pub fn objects(&mut self, token: &Token, from: u64) -> Result<Page, Refusal> {
+        answer!(self.ask(token, &Ask::Inventory { from })?, Answer::Objects(page) => page)
     }
 
     /// Takes one step of a probe. What the module does in it, a hang or a crash included, is the answer: no question is asked

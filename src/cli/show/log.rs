@@ -66,6 +66,10 @@ fn body_words(body: &Body) -> (&'static str, String) {
         Body::Void(v) => ("void", format!("{} {}", &v.plan.hex()[..8], escape(&v.reason))),
         Body::End(e) => ("end", format!("{} release {}", &e.plan.hex()[..8], e.release)),
         Body::ReleaseWritten { release, target, .. } => ("written", format!("release {release} as {}", escape(target))),
+        Body::Inventory { token, right, missing, wrong, unexpected, .. } => {
+            let counts = format!("{right} right, {missing} missing, {wrong} wrong, {unexpected} unexpected");
+            ("inventory", format!("{}: {counts}", escape(token)))
+        }
         Body::Probe { token, able, protected, .. } => {
             let able = if *able { "able" } else { "NOT ABLE" };
             let protected = match protected {

@@ -1,5 +1,6 @@
 //! `token`: what concerns a token by itself, before and beside every plan.
 
+mod inventory;
 mod list;
 mod probe;
 
@@ -29,6 +30,8 @@ pub enum TokenVerb {
     #[command(after_help = "Examples:\n  coldroot --station demo token list\n  \
         coldroot --station demo token list --uri")]
     List(list::ListArgs),
+    /// Compare what a token holds with hierarchy and log
+    Inventory(inventory::InventoryArgs),
     /// Try what a token can really do, and whether it protects its keys
     Probe(probe::ProbeArgs),
 }
@@ -38,6 +41,7 @@ pub fn token(globals: &Globals, verb: TokenVerb) -> Result<Answer, Failure> {
     match verb {
         TokenVerb::Init { token } => init(&station, &token),
         TokenVerb::List(args) => list::list(&station, &args),
+        TokenVerb::Inventory(args) => inventory::inventory(&station, &args),
         TokenVerb::Probe(args) => probe::probe(&station, &args),
     }
 }
