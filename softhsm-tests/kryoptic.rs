@@ -5,14 +5,21 @@
 mod harness;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 
 use aws_lc_rs::signature::{ML_DSA_44, ML_DSA_65, ML_DSA_87, UnparsedPublicKey, VerificationAlgorithm};
+use coldroot::algorithm::{KeyAlgorithm, PostQuantum, SignatureAlgorithm};
 use coldroot::audit::Log;
 use coldroot::audit::entry::Body;
+use coldroot::cbor::Bytes;
+use coldroot::secret::Secret;
+use coldroot::token::ask::{Answer, Ask, Class, ToSign};
+use coldroot::token::client::Worker;
+use coldroot::x509;
 use harness::kryoptic;
 use harness::openssl::{openssl, openssl_accepts, text};
-use harness::station::{HIERARCHY, Run, Station};
+use harness::station::{CEREMONY, COLDROOT, HIERARCHY, PIN, Run, Station};
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
 /// Root and intermediate made with CA keys of this kind.
@@ -235,16 +242,64 @@ fn rsa_pss_of_softhsm_is_accepted_by_openssl_with_every_parameter_as_declared() 
     }
 }
 
-/// SoftHSM has no ML-DSA: no key of the ceremony is made, nothing is signed, and the station says why.
+/// SoftHSM has no ML-DSA: that is said when keys are planned, and nothing of the ceremony is done.
 #[test]
 fn a_token_without_the_algorithm_makes_no_key_of_it() {
     let station = Station::bare_of(HIERARCHY.replace("algorithm = \"ecdsa-p384\"", "algorithm = \"ml-dsa-65\""));
     station.init().ok();
-    let plan = station.planned_ceremony();
-    let run = station.sign(&plan, &station.approve(&plan));
-    assert_ne!(run.code, 0, "{run:?}");
-    assert!(run.json()["error"].as_str().unwrap().contains("CKR_MECHANISM_INVALID"), "{run:?}");
-    let made = |body: &Body| matches!(body, Body::KeyGenerated(_) | Body::Certificate(_));
-    assert!(!station.bodies().iter().any(made));
+    std::fs::write(station.path("ceremony.toml"), CEREMONY).unwrap();
+    let (_, files) = station.state();
+    station.run(&["plan", "--ceremony", "ceremony.toml"]).fails(1, "not fit for ml-dsa-65 keys");
+    assert_eq!(station.state().1, files, "a plan or an artefact was left behind");
+    let done = |body: &Body| matches!(body, Body::Planned { .. } | Body::KeyGenerated(_) | Body::Certificate(_));
+    assert!(!station.bodies().iter().any(done));
     station.check_log();
+}
+
+/// Every parameter set on its own: made, found again as what it is, and signing what other libraries verify.
+#[test]
+fn every_parameter_set_is_made_found_again_and_signs() {
+    let station = Station::bare_of(kryoptic::hierarchy("ecdsa-p256"));
+    let env = [("KRYOPTIC_CONF".to_owned(), station.path("kryoptic.conf").to_str().unwrap().to_owned())].into();
+    // The configuration names the token's file relative to the station.
+    let conf = std::fs::read_to_string(station.path("kryoptic.conf")).unwrap();
+    let there = station.path("token").to_str().unwrap().to_owned();
+    std::fs::write(station.path("kryoptic.conf"), conf.replace("\"token/", &format!("\"{there}/"))).unwrap();
+    let mut worker = Worker::start(Path::new(COLDROOT), &["worker"], &env).unwrap();
+    let listed = worker.ask(&Ask::List { module: kryoptic::module().into(), init_args: None }).unwrap();
+    let Answer::Tokens(tokens) = listed else { panic!("{listed:?}") };
+    let open = Ask::Open {
+        module: kryoptic::module().into(),
+        init_args: None,
+        label: "road".into(),
+        serial: tokens[0].serial.clone(),
+        slot: None,
+        sessions: 2,
+        keep_pin: false,
+    };
+    assert!(matches!(worker.ask(&open).unwrap(), Answer::Opened(_)));
+    assert!(matches!(worker.login(&Secret::new(PIN.as_bytes().to_vec())).unwrap(), Answer::LoggedIn));
+    for (number, set) in (1u8..).zip(PostQuantum::ALL) {
+        let (algorithm, signs) = (KeyAlgorithm::PostQuantum(set), SignatureAlgorithm::PostQuantum(set));
+        let (label, cka_id) = (set.name().to_owned(), Bytes::from(vec![number; 16]));
+        let ask = Ask::GenerateKey {
+            label: label.clone(),
+            cka_id: cka_id.clone(),
+            algorithm,
+            extractable: false,
+            always_authenticate: false,
+        };
+        let Answer::Generated(made) = worker.ask(&ask).unwrap() else { panic!("{set:?}") };
+        assert_eq!((made.algorithm, made.adopted), (algorithm, false));
+        let find = Ask::FindKey { label, cka_id, always_authenticate: false };
+        assert!(matches!(worker.ask(&find).unwrap(), Answer::Keys(keys) if keys == [made.clone()]), "{set:?}");
+        let message = b"the whole message goes into the token".to_vec();
+        let to_sign = ToSign { item: 1, message: Bytes::from(message.clone()) };
+        let sign = |algorithm, messages| Ask::Sign { handle: made.handle, algorithm, messages };
+        let Answer::Signatures(signed) = worker.ask(&sign(signs, vec![to_sign])).unwrap() else { panic!("{set:?}") };
+        x509::verify_signature(&made.spki, signs, &message, &signed[0].value).unwrap();
+        // A key of one set is never asked for a signature of another.
+        let other = SignatureAlgorithm::PostQuantum(PostQuantum::ALL[usize::from(number) % PostQuantum::ALL.len()]);
+        assert!(matches!(worker.ask(&sign(other, vec![])).unwrap(), Answer::Failed(f) if f.class == Class::Protocol));
+    }
 }
