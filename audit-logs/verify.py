@@ -203,6 +203,7 @@ def exactly(wanted):
 APPROVED = record(person=text, fingerprint=text, signature=digest)
 BUNDLE = record(desk=text, sequence=u64, digest=digest)
 COUNT = record(act=text, ca=text, detail=text, count=u64)
+SHARE = record(custodian=optional(text), digest=digest)
 ML_DSA = ("ml-dsa-44", "ml-dsa-65", "ml-dsa-87")
 SLH_DSA = tuple("slh-dsa-%s-%d%s" % (family, bits, size) for family in ("sha2", "shake") for bits in (128, 192, 256) for size in "sf")
 RSA = tuple("rsa-%d%s" % (bits, padded) for bits in (2048, 3072, 4096) for padded in ("", "-pss"))
@@ -226,6 +227,8 @@ BODIES = {
     "inventory": record(
         token=text, serial=text, report=digest, right=u64, missing=u64, wrong=u64, unexpected=u64
     ),
+    "pin-split": record(token=text, set=octets, threshold=u64, shares=list_of(SHARE)),
+    "pin-split-done": record(token=text, set=octets, new_pin=boolean),
     "bundle-received": record(bundle=BUNDLE, count=u64, revocations=u64),
     "planned": record(
         plan=digest,

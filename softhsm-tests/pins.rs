@@ -4,3 +4,5 @@ mod harness;
 
 #[path = "pins/entry.rs"]
 mod entry;
+#[path = "pins/split.rs"]
+mod split;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::audit::entry::{
-    Body, CertificateIssued, CrlIssued, End, Entry, Genesis, KeyGenerated, Revoked, Start, Void,
+    Body, CertificateIssued, CrlIssued, End, Entry, Genesis, KeyGenerated, PinSplit, Revoked, Start, Void,
 };
 use crate::cbor::Bytes;
 use crate::digest::Digest;
@@ -49,6 +49,8 @@ pub struct Ledger {
     subject_keys: HashMap<Digest, KeyHolder>,
     /// The certificates that hold a name, all of them its last requester's.
     names: HashMap<String, Vec<NameHolder>>,
+    /// The shares of each token's PIN: the set that counts, then one of which nobody knows whether it does.
+    pub pin_sets: BTreeMap<String, Vec<PinSet>>,
     /// What desks brought: time, desk, items, revocations among them.
     received: Vec<(i64, String, u64, u64)>,
 }
@@ -74,6 +76,14 @@ pub struct PlanState {
     pub end: Option<(u64, End)>,
     /// The release was written and read back.
     pub released: bool,
+}
+
+/// A token's PIN in shares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PinSet {
+    pub split: PinSplit,
+    /// The token has taken it.
+    pub confirmed: bool,
 }
 
 /// What the log knows of a certificate.
@@ -230,6 +240,19 @@ impl Ledger {
                 for state in self.plans.values_mut() {
                     state.released |= state.end.as_ref().is_some_and(|(_, end)| end.release == *release);
                 }
+            }
+            Body::PinSplit(split) => {
+                let sets = self.pin_sets.entry(split.token.clone()).or_default();
+                sets.retain(|known| known.confirmed);
+                sets.push(PinSet { split: split.clone(), confirmed: false });
+            }
+            Body::PinSplitDone { token, set, new_pin } => {
+                let sets = self.pin_sets.entry(token.clone()).or_default();
+                if !sets.iter().any(|known| known.split.set == *set && !known.confirmed) {
+                    return Err(wrong("ends a split of a PIN that was not begun"));
+                }
+                sets.retain(|known| (known.split.set == *set) == *new_pin);
+                sets.iter_mut().for_each(|known| known.confirmed = true);
             }
             Body::Open { .. }
             | Body::PinTry { .. }

@@ -9,6 +9,7 @@
 
 mod note;
 mod punycode;
+pub mod words;
 
 use std::ffi::OsStr;
 use std::path::Path;

@@ -13,7 +13,7 @@ use rustix::termios::{LocalModes, tcgetattr};
 use super::station::Run;
 
 /// Longer than anything takes; it only ends a test that hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A program on its terminal.
 pub struct OnTerminal {
@@ -63,7 +63,9 @@ impl OnTerminal {
             }
             let ended = self.child.as_mut().unwrap().try_wait().unwrap().is_some();
             if !self.more() && (ended || Instant::now() > until) {
-                let run = self.child.take().unwrap().wait_with_output().unwrap();
+                let mut child = self.child.take().unwrap();
+                let _ = child.kill();
+                let run = child.wait_with_output().unwrap();
                 let shown = String::from_utf8_lossy(&self.shown).into_owned();
                 panic!("`{text}` was not shown, but: {shown}\n{}", String::from_utf8_lossy(&run.stderr));
             }
@@ -104,8 +106,12 @@ impl OnTerminal {
 
     /// Waits for the end, and says what the program came to. What it prints fits into its pipes.
     pub fn end(&mut self) -> Run {
+        let until = Instant::now() + PATIENCE;
         while self.child.as_mut().unwrap().try_wait().unwrap().is_none() {
             self.more();
+            if Instant::now() > until {
+                self.child.as_mut().unwrap().kill().unwrap();
+            }
         }
         while self.more() {}
         let output = self.child.take().unwrap().wait_with_output().unwrap();

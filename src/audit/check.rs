@@ -132,6 +132,8 @@ pub fn kind(body: &Body) -> &'static str {
         Body::Open { .. } => "open",
         Body::PinTry { .. } => "pin-try",
         Body::Login { .. } => "login",
+        Body::PinSplit(_) => "pin-split",
+        Body::PinSplitDone { .. } => "pin-split-done",
         Body::BundleReceived { .. } => "bundle-received",
         Body::Planned { .. } => "planned",
         Body::Start(_) => "start",

@@ -58,6 +58,10 @@ pub enum Body {
     PinTry { token: String },
     /// The try succeeded.
     Login { token: String, serial: String, module: String },
+    /// The PIN of a token is about to be replaced by one in shares: recorded before anybody sees one of them.
+    PinSplit(PinSplit),
+    /// What became of it: the token has the new PIN (`new_pin`), or has kept the one from before.
+    PinSplitDone { token: String, set: Bytes, new_pin: bool },
     /// A bundle passed its signature and manifest. `revocations` of its `count` items ask for one.
     BundleReceived { bundle: BundleRef, count: u64, revocations: u64 },
     /// A plan was made; the file is the artefact of that digest.
@@ -122,6 +126,28 @@ pub struct Approved {
     pub fingerprint: String,
     /// The armored SSHSIG: an artefact.
     pub signature: Digest,
+}
+
+/// A PIN in shares, any `threshold` of which make it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PinSplit {
+    pub token: String,
+    /// What tells these shares from any others: 3 octets.
+    pub set: Bytes,
+    pub threshold: u8,
+    /// By number, from 1.
+    pub shares: Vec<ShareOf>,
+}
+
+/// One share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ShareOf {
+    /// The person who keeps it, where one was named.
+    pub custodian: Option<String>,
+    /// SHA-256 over `coldroot share v0` and the share. It holds 128 bits that nobody can guess, so it tells nothing of the PIN.
+    pub digest: Digest,
 }
 
 /// The start of a plan: recorded, checkpointed and marked before the first use of a CA key.

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use super::entry::{Approved, Body, Entry, Start};
+use super::entry::{Approved, Body, Entry, PinSplit, ShareOf, Start};
 use super::order::tests::{end, planned, refused, start};
 use super::station::{HIERARCHY, Signer, entry, genesis, scratch};
 use super::{Log, Sealer};
+use crate::cbor::Bytes;
 use crate::digest::Digest;
 use crate::plan::{BundleRef, Count};
 
@@ -40,6 +41,14 @@ fn station(dir: &Path, signer: &mut Signer) -> Log {
     ));
     let (right, missing, wrong, unexpected) = (3, 0, 1, u64::MAX);
     put(Entry::new(70_000, Body::Inventory { token, serial, report, right, missing, wrong, unexpected }));
+    let (set, token) = (Bytes::from(vec![0xab, 0, 1]), String::from("audit"));
+    let shares = vec![
+        ShareOf { custodian: Some("anna".into()), digest: Digest([5; 32]) },
+        ShareOf { custodian: None, digest: Digest([6; 32]) },
+    ];
+    let split = PinSplit { token: token.clone(), set: set.clone(), threshold: 2, shares };
+    put(Entry::new(70_000, Body::PinSplit(split)));
+    put(Entry::new(70_000, Body::PinSplitDone { token, set, new_pin: true }));
     let bundle = BundleRef { desk: "desk".into(), sequence: 1, digest: Digest([7; 32]) };
     put(Entry::new(70_000, Body::BundleReceived { bundle: bundle.clone(), count: 2, revocations: 0 }));
     let count = Count { act: "batch".into(), ca: "ca".into(), detail: "leaf".into(), count: 1 };

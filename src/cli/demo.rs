@@ -143,6 +143,7 @@ impl Demo {
             plain: globals.plain,
             now: globals.now,
             pin_fd: Vec::new(),
+            shares_fd: Vec::new(),
             // One process plays every station run, each of which starts a gate.
             last: false,
         };

@@ -69,6 +69,9 @@ pub struct Globals {
     /// TOKEN=N
     #[arg(long, global = true, value_name = "[TOKEN=]N")]
     pub pin_fd: Vec<String>,
+    /// Rehearsals only: read the custodians' shares of a token's PIN from descriptor N, a line for each
+    #[arg(long, global = true, value_name = "[TOKEN=]N")]
+    pub shares_fd: Vec<String>,
     /// The verb is this process's last, so it may enter a sandbox that nothing gets out of.
     #[arg(skip)]
     pub last: bool,

@@ -256,7 +256,7 @@ pub(super) fn begun(state: &PlanState) -> Result<(u64, Start), Failure> {
     Ok((index, Start { plan, approvals, operator, witness, witness_time }))
 }
 
-fn proven(log: &Log, index: u64, entry: &Entry) -> Result<Proven, Failure> {
+pub(super) fn proven(log: &Log, index: u64, entry: &Entry) -> Result<Proven, Failure> {
     let inclusion = log.inclusion_proof(index, log.size())?;
     Ok(Proven { entry: Bytes::from(encode(entry)?), index, inclusion })
 }

@@ -1,17 +1,19 @@
 //! The station: its hierarchy, its log, and a gate that agrees with both.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::audit::entry::{Body, Entry};
+use crate::audit::entry::{Body, Entry, ShareOf};
 use crate::audit::mark::{Mark, Standing};
 use crate::audit::{Log, Sealer};
 use crate::config::{self, Environment, Guard, Hierarchy};
 use crate::digest::Tagger;
 use crate::gate::Gate;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, PinSet};
 use crate::pin::PinSource;
+use crate::pin::shares::{KnownSet, KnownShare};
 use crate::sandbox;
 
 use super::{Failure, Globals, clock, failure::Code};
@@ -28,6 +30,8 @@ pub struct Station {
     pub hierarchy_text: String,
     now: Option<i64>,
     pins: BTreeMap<String, PinSource>,
+    /// What the log said of PINs in shares when it was opened.
+    pin_sets: RefCell<BTreeMap<String, Vec<PinSet>>>,
     last: bool,
 }
 
@@ -47,7 +51,16 @@ impl Station {
             return Err(Failure::usage("--now belongs to rehearsals", "leave it out; the station's clock counts"));
         }
         let hierarchy_text = fs::read_to_string(&path).map_err(|e| Failure::io(&path, e))?;
-        let pins = pin_sources(&globals.pin_fd, &hierarchy)?;
+        let mut pins = BTreeMap::new();
+        for (token, fd) in descriptors("--pin-fd", &globals.pin_fd, &hierarchy)? {
+            pins.insert(token, PinSource::Fd(fd));
+        }
+        for (token, from) in descriptors("--shares-fd", &globals.shares_fd, &hierarchy)? {
+            if pins.insert(token, PinSource::Shares { from, to: None }).is_some() {
+                let what = "--pin-fd and --shares-fd name the same token";
+                return Err(Failure::usage(what, "give the PIN as one, or its shares"));
+            }
+        }
         Ok(Station {
             dir: globals.station.clone(),
             scratch: globals.station.join("out"),
@@ -55,6 +68,7 @@ impl Station {
             hierarchy_text,
             now: globals.now,
             pins,
+            pin_sets: RefCell::default(),
             last: globals.last,
         })
     }
@@ -89,7 +103,10 @@ impl Station {
         let ledger = fold(&log)?;
         self.judge_clock(&log)?;
         match &ledger.genesis {
-            Some(genesis) if genesis.hierarchy == self.hierarchy.digest => Ok((log, ledger)),
+            Some(genesis) if genesis.hierarchy == self.hierarchy.digest => {
+                *self.pin_sets.borrow_mut() = ledger.pin_sets.clone();
+                Ok((log, ledger))
+            }
             Some(_) => Err(Failure::refused(
                 "hierarchy.toml is not the one that this log was begun with",
                 "put back the file whose SHA-256 the genesis entry names; it is an artefact of the audit directory",
@@ -215,6 +232,9 @@ impl Station {
             let login = self.try_login(log, gate, token)?;
             log.append(&Entry::new(self.now(), login))?;
         }
+        for token in &tokens {
+            self.settle_split(log, gate, token)?;
+        }
         seal(log, gate)?;
         Ok(mark)
     }
@@ -227,9 +247,36 @@ impl Station {
         }
     }
 
+    /// The PIN that has just opened a token says what became of a split that was stopped.
+    fn settle_split(&self, log: &mut Log, gate: &Gate, token: &str) -> Result<(), Failure> {
+        let sets = self.pin_sets.borrow();
+        let pending = sets.get(token).and_then(|sets| sets.iter().find(|known| !known.confirmed));
+        let Some(PinSet { split, .. }) = pending else { return Ok(()) };
+        let new_pin = gate.opened_by(token) == Some(&split.set);
+        let done = Body::PinSplitDone { token: token.into(), set: split.set.clone(), new_pin };
+        log.append(&Entry::new(self.now(), done))?;
+        Ok(())
+    }
+
+    /// Rehearsals: where the shares of a new PIN are written.
+    pub fn write_shares_to(&mut self, token: &str, option: &str) -> Result<(), Failure> {
+        let fd = option.parse().map_err(|_| Failure::usage("--shares-to takes a number", "--shares-to 4 4> FILE"))?;
+        match self.pins.get_mut(token) {
+            Some(PinSource::Shares { to, .. }) => *to = Some(fd),
+            _ => {
+                let what = "--shares-to needs --shares-fd, from which the shares are typed back";
+                return Err(Failure::usage(what, format!("--shares-fd {token}=3 --shares-to 4")));
+            }
+        }
+        Ok(())
+    }
+
     fn try_login(&self, log: &mut Log, gate: &mut Gate, token: &str) -> Result<Body, Failure> {
         log.append(&Entry::new(self.now(), Body::PinTry { token: token.into() }))?;
         log.sync()?;
+        if let Some(sets) = self.pin_sets.borrow().get(token) {
+            gate.know_shares(token, sets.iter().map(known).collect())?;
+        }
         let facts = match gate.login(token) {
             Ok(facts) => facts,
             Err(e) => {
@@ -238,6 +285,18 @@ impl Station {
             }
         };
         Ok(Body::Login { token: token.into(), serial: facts.serial, module: facts.module })
+    }
+}
+
+/// What the gate is told of a PIN in shares.
+fn known(set: &PinSet) -> KnownSet {
+    let PinSet { split, confirmed } = set;
+    let share = |share: &ShareOf| KnownShare { custodian: share.custodian.clone(), digest: share.digest };
+    KnownSet {
+        set: split.set.clone(),
+        threshold: split.threshold,
+        shares: split.shares.iter().map(share).collect(),
+        confirmed: *confirmed,
     }
 }
 
@@ -272,21 +331,23 @@ pub fn fold(log: &Log) -> Result<Ledger, Failure> {
     Ok(ledger)
 }
 
-fn pin_sources(given: &[String], hierarchy: &Hierarchy) -> Result<BTreeMap<String, PinSource>, Failure> {
-    let mut pins = BTreeMap::new();
-    for text in given {
+/// Descriptors as options give them: `3`, for the audit key's token, or `TOKEN=3`.
+fn descriptors(option: &str, given: &[String], hierarchy: &Hierarchy) -> Result<Vec<(String, u32)>, Failure> {
+    let one = |text: &String| {
         let (token, fd) = match text.split_once('=') {
             Some((token, fd)) => (token.to_string(), fd),
             None => (hierarchy.audit_token.clone(), text.as_str()),
         };
-        let fd: u32 = fd.parse().map_err(|_| Failure::usage("--pin-fd takes a number", "--pin-fd 3 3< <(command)"))?;
+        let fd: u32 = fd
+            .parse()
+            .map_err(|_| Failure::usage(format!("{option} takes a number"), format!("{option} 3 3< <(command)")))?;
         if hierarchy.token(&token).is_none() {
             return Err(Failure::usage(
-                format!("--pin-fd names the token `{}`, which is not declared", crate::text::escape(&token)),
+                format!("{option} names the token `{}`, which is not declared", crate::text::escape(&token)),
                 "see [[token]]",
             ));
         }
-        pins.insert(token, PinSource::Fd(fd));
-    }
-    Ok(pins)
+        Ok((token, fd))
+    };
+    given.iter().map(one).collect()
 }

@@ -11,6 +11,7 @@ use crate::audit::Sealer;
 use crate::cbor::Bytes;
 use crate::digest::Digest;
 use crate::pin::PinSource;
+use crate::pin::shares::KnownSet;
 use crate::token::ask::TokenFacts;
 use crate::token::inventory::Page;
 use crate::token::probe::{Probed, Step};
@@ -66,6 +67,8 @@ pub struct Gate {
     socket: UnixStream,
     child: Child,
     sealed: (u64, Digest),
+    /// The shares whose PIN opened a token.
+    opened: BTreeMap<String, Bytes>,
 }
 
 impl Gate {
@@ -85,7 +88,7 @@ impl Gate {
         let (socket, theirs) = UnixStream::pair().map_err(Error::Start)?;
         let child =
             Command::new(exe).arg("gate").stdin(Stdio::from(OwnedFd::from(theirs))).spawn().map_err(Error::Start)?;
-        let mut gate = Gate { socket, child, sealed: (0, Digest::default()) };
+        let mut gate = Gate { socket, child, sealed: (0, Digest::default()), opened: BTreeMap::new() };
         let station = std::path::absolute(station).map_err(Error::Start)?;
         match gate.ask(&Request::Hello { station, now, pins })? {
             Reply::Welcome { .. } => Ok(gate),
@@ -120,7 +123,36 @@ impl Gate {
     }
 
     pub fn login(&mut self, token: &str) -> Result<TokenFacts, Error> {
-        reply!(self.ask(&Request::Login { token: token.into() })?, Reply::Token(facts) => facts)
+        match self.ask(&Request::Login { token: token.into() })? {
+            Reply::Token(facts) => Ok(facts),
+            Reply::Opened { token: facts, set } => {
+                self.opened.insert(token.into(), set);
+                Ok(facts)
+            }
+            _ => Err(Error::Confused),
+        }
+    }
+
+    /// Tells what the log says of the shares of a token's PIN.
+    pub fn know_shares(&mut self, token: &str, sets: Vec<KnownSet>) -> Result<(), Error> {
+        reply!(self.ask(&Request::KnowShares { token: token.into(), sets })?, Reply::Known => ())
+    }
+
+    /// The shares whose PIN opened the token in this process, if it was shares.
+    pub fn opened_by(&self, token: &str) -> Option<&Bytes> {
+        self.opened.get(token)
+    }
+
+    /// Has a new PIN drawn and split: its set, and the digests of its shares by number.
+    pub fn split_pin(&mut self, token: &str, shares: u8, threshold: u8) -> Result<(Bytes, Vec<Digest>), Error> {
+        let wanted = usize::from(shares);
+        let replied = self.ask(&Request::SplitPin { token: token.into(), shares, threshold })?;
+        reply!(replied, Reply::Split { set, shares } if shares.len() == wanted => (set, shares))
+    }
+
+    /// Has the shares shown and typed back, and then the PIN set.
+    pub fn hand_out(&mut self, split: Proven) -> Result<(), Error> {
+        reply!(self.ask(&Request::HandOut { split })?, Reply::PinSet => ())
     }
 
     /// The mark, encoded; also tells this end where the log must grow from.

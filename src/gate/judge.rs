@@ -255,7 +255,7 @@ fn out_of_place(head: &plan::Head, mark: &Mark) -> Refusal {
 }
 
 /// Decodes an entry that stands in the log that the mark knows.
-fn included(mark: &Mark, entry: &[u8], index: u64, inclusion: &[Digest]) -> Result<Entry, Refusal> {
+pub(super) fn included(mark: &Mark, entry: &[u8], index: u64, inclusion: &[Digest]) -> Result<Entry, Refusal> {
     if !merkle::verify_inclusion(&merkle::leaf_hash(entry), index, mark.size, &mark.root, inclusion) {
         return Err(Refusal::bug("the entry does not stand in the last checkpoint"));
     }

@@ -9,6 +9,7 @@ use crate::algorithm::KeyAlgorithm;
 use crate::cbor::Bytes;
 use crate::digest::Digest;
 use crate::pin::PinSource;
+use crate::pin::shares::KnownSet;
 use crate::refusal::Refusal;
 use crate::token::ask::{KeyFacts, KeyGone, TokenFacts};
 use crate::token::inventory::Page;
@@ -30,6 +31,12 @@ pub enum Request {
     Fit { token: String, algorithm: KeyAlgorithm, mark: bool },
     /// Asks for the PIN of this token and logs in. Once for each token and process.
     Login { token: String },
+    /// What the log says of the shares of a token's PIN; before its `Login`.
+    KnowShares { token: String, sets: Vec<KnownSet> },
+    /// Draws a new PIN for a token and splits it; nothing is shown or changed yet.
+    SplitPin { token: String, shares: u8, threshold: u8 },
+    /// Shows the shares to their custodians and sets the PIN; `split` is the entry that records them, with its proof.
+    HandOut { split: Proven },
     /// The mark as the token holds it (deterministic CBOR of `audit::mark::Mark`).
     Mark,
     /// Makes or adopts the audit key; needs the init quorum and a token without a mark.
@@ -74,6 +81,18 @@ pub enum Reply {
     Fit,
     Token(TokenFacts),
     Tokens(Vec<TokenFacts>),
+    /// Logged in with the PIN that these shares make.
+    Opened {
+        token: TokenFacts,
+        set: Bytes,
+    },
+    Known,
+    /// By number, from 1.
+    Split {
+        set: Bytes,
+        shares: Vec<Digest>,
+    },
+    PinSet,
     Mark(Option<Bytes>),
     AuditKey {
         verifier_key: String,

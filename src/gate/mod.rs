@@ -13,6 +13,7 @@ mod judge;
 mod keys;
 mod message;
 mod server;
+mod split;
 
 pub use client::{Error, Gate};
 pub use judge::recorded;

@@ -13,7 +13,7 @@ use crate::audit::{mark::Mark, merkle, note};
 use crate::cbor::Bytes;
 use crate::config::{Backup, Environment, Hierarchy, PinForm, Token};
 use crate::digest::Digest;
-use crate::pin::{self, Given, PinSource, Wanted};
+use crate::pin::{self, PinSource, Pins, Wanted};
 use crate::plan::{self, GenerateKey, KeyRef, Plan};
 use crate::refusal::Refusal;
 use crate::token::ask::{KeyFacts, TokenFacts};
@@ -68,10 +68,10 @@ fn take_stdin() -> std::io::Result<UnixStream> {
 }
 
 pub(super) struct Gate {
-    station: PathBuf,
+    pub(super) station: PathBuf,
     pub(super) hierarchy: Hierarchy,
     now: Option<i64>,
-    given: Given,
+    pub(super) pins: Pins,
     pub(super) workers: Workers,
     /// Tokens whose PIN was asked for in this process, and what keeps other gates from them.
     tried: BTreeMap<String, UnixListener>,
@@ -95,10 +95,10 @@ impl Gate {
         if now.is_some() && hierarchy.environment == Environment::Real {
             return Err(Refusal::no("--now belongs to rehearsals", "set the station's clock"));
         }
-        let given = Given::read(pins, &hierarchy)?;
+        let pins = Pins::read(pins, &hierarchy)?;
         let workers = Workers::new(workers);
         let (tried, bound) = (BTreeMap::new(), BTreeSet::new());
-        Ok(Gate { station, hierarchy, now, given, workers, tried, bound, audit: None, mark: None, plan: None })
+        Ok(Gate { station, hierarchy, now, pins, workers, tried, bound, audit: None, mark: None, plan: None })
     }
 
     fn answer(&mut self, request: Request) -> Result<Reply, Refusal> {
@@ -114,6 +114,12 @@ impl Gate {
                 self.workers.fit(&self.token(&token)?, algorithm, mark).map(|()| Reply::Fit)
             }
             Request::Login { token } => self.login(&token),
+            Request::KnowShares { token, sets } => {
+                self.pins.know(&token, sets);
+                Ok(Reply::Known)
+            }
+            Request::SplitPin { token, shares, threshold } => self.split_pin(&token, shares, threshold),
+            Request::HandOut { split } => self.hand_out(&split),
             Request::Mark => {
                 self.need_login(&self.hierarchy.audit_token)?;
                 let mark = self.mark.as_ref().map(Mark::encode).transpose()?;
@@ -200,16 +206,19 @@ impl Gate {
             return Err(Refusal::no(format!("the next wrong PIN locks token `{id}`"), hint));
         }
         let wanted = Wanted { hierarchy: &self.hierarchy, station: &self.station, token: &token, facts: &facts };
-        wanted.judge(&self.given)?;
+        wanted.judge(&self.pins)?;
         pin::lock_memory(self.hierarchy.locked_pages, token.pin_file.is_some())?;
         self.tried.insert(id.into(), hold(&facts)?);
-        let pin = wanted.fetch(&mut self.given)?;
-        self.workers.login(&token, pin)?;
+        let fetched = wanted.fetch(&mut self.pins)?;
+        self.workers.login(&token, fetched.pin)?;
         if id == self.hierarchy.audit_token {
             // A token that is not this log's must not stay logged in: `init` would find it without a mark.
             self.read_mark(&token).inspect_err(|_| self.workers.close())?;
         }
-        Ok(Reply::Token(facts))
+        Ok(match fetched.set {
+            Some(set) => Reply::Opened { token: facts, set },
+            None => Reply::Token(facts),
+        })
     }
 
     fn read_mark(&mut self, token: &Token) -> Result<(), Refusal> {

@@ -1,7 +1,9 @@
-//! Where PINs come from: the terminal, a pipe, a file that `age` decrypts, the token's own keypad. Only a rehearsal reads one in
+//! Where PINs come from: the terminal, a pipe, a file that `age` decrypts, the token's own keypad, shares. Only a rehearsal reads one in
 //! clear from a file.
 
 mod age;
+mod custodians;
+pub mod shares;
 mod terminal;
 
 use std::collections::BTreeMap;
@@ -13,14 +15,18 @@ use std::path::{Path, PathBuf};
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
+use crate::cbor::Bytes;
 use crate::config::{Environment, Guard, Hierarchy, PinEntry, PinForm, Token};
+use crate::digest::Digest;
 use crate::refusal::Refusal;
 use crate::secret::Secret;
 use crate::text::escape;
 use crate::token::ask::TokenFacts;
 
+use custodians::{Brought, Room};
+use shares::{KnownSet, Share, Split};
 use terminal::Terminal;
 
 /// PKCS #11 leaves the bound to the token; no token takes more.
@@ -32,23 +38,62 @@ const MAX_PIN: usize = 255;
 pub enum PinSource {
     /// A file descriptor that the gate inherits.
     Fd(u32),
+    /// Rehearsals: descriptors with shares, a line for each; `to` is where new ones are written.
+    Shares { from: u32, to: Option<u32> },
 }
 
-/// The PINs that were given with the command, by token.
-pub struct Given(BTreeMap<String, Secret>);
+/// The PINs of one run: what was given with the command, what the log says of shares, and a split that was begun.
+pub struct Pins {
+    given: BTreeMap<String, Secret>,
+    rooms: BTreeMap<String, Room>,
+    sets: BTreeMap<String, Vec<KnownSet>>,
+    split: Option<(String, Split)>,
+}
 
-impl Given {
+/// A PIN as the module wants it; empty: the token's keypad. `set`: the shares that it was joined from.
+pub struct Fetched {
+    pub pin: Secret,
+    pub set: Option<Bytes>,
+}
+
+impl Pins {
     /// Reads the descriptors to their end, before there is any worker or other program: what they start with is inherited, and a
     /// descriptor cannot be closed by its number without `unsafe`; so there must be nothing left in it.
-    pub fn read(sources: &BTreeMap<String, PinSource>, hierarchy: &Hierarchy) -> Result<Given, Refusal> {
+    pub fn read(sources: &BTreeMap<String, PinSource>, hierarchy: &Hierarchy) -> Result<Pins, Refusal> {
         if !sources.is_empty() {
             lock_memory(hierarchy.locked_pages, true)?;
         }
-        let read = sources.iter().map(|(token, PinSource::Fd(fd))| {
-            let pin = from_fd(*fd, hierarchy.environment)?;
-            judge(&format!("PIN of token `{}`", escape(token)), pin).map(|pin| (token.clone(), pin))
-        });
-        Ok(Given(read.collect::<Result<_, Refusal>>()?))
+        let (mut given, mut rooms) = (BTreeMap::new(), BTreeMap::new());
+        for (token, source) in sources {
+            match source {
+                PinSource::Fd(fd) => {
+                    let pin = from_fd(*fd, hierarchy.environment)?;
+                    given.insert(token.clone(), judge(&format!("PIN of token `{}`", escape(token)), pin)?);
+                }
+                PinSource::Shares { .. } if hierarchy.environment == Environment::Real => {
+                    let hint = "at the station custodians type their shares on the terminal";
+                    return Err(Refusal::no("--shares-fd and --shares-to belong to rehearsals", hint));
+                }
+                PinSource::Shares { from, to } => {
+                    let open = |fd: u32, write: bool| {
+                        let file = File::options().read(!write).write(write).open(format!("/proc/self/fd/{fd}"));
+                        file.map_err(|e| {
+                            let hint = "open it in the shell: --shares-fd 3 3< FILE";
+                            Refusal::no(format!("descriptor {fd} cannot be used for shares: {e}"), hint)
+                        })
+                    };
+                    let room =
+                        Room::Descriptors { from: open(*from, false)?, to: to.map(|fd| open(fd, true)).transpose()? };
+                    rooms.insert(token.clone(), room);
+                }
+            }
+        }
+        Ok(Pins { given, rooms, sets: BTreeMap::new(), split: None })
+    }
+
+    /// What the log says of the shares of this token's PIN: the set that is known to count, then one that may.
+    pub fn know(&mut self, token: &str, sets: Vec<KnownSet>) {
+        self.sets.insert(token.into(), sets);
     }
 }
 
@@ -62,29 +107,70 @@ pub struct Wanted<'a> {
 
 impl Wanted<'_> {
     /// What can be known to be wrong before anybody types anything, and before a try is made.
-    pub fn judge(&self, given: &Given) -> Result<(), Refusal> {
+    pub fn judge(&self, pins: &Pins) -> Result<(), Refusal> {
         let id = &self.token.id;
-        if self.token.pin != PinEntry::Keypad {
-            return Ok(());
+        let given = pins.given.contains_key(id);
+        let split = pins.sets.get(id).is_some_and(|sets| sets.iter().any(|known| known.confirmed));
+        match self.token.pin {
+            PinEntry::Keypad if given => {
+                let what = format!("the PIN of token `{id}` is typed at its keypad, and --pin-fd brings one");
+                Err(Refusal::no(what, "leave --pin-fd out"))
+            }
+            PinEntry::Keypad if !self.facts.keypad => {
+                // Without the flag a login with no PIN costs a try on some modules.
+                let what =
+                    format!("token `{id}` says that it has no keypad of its own (CKF_PROTECTED_AUTHENTICATION_PATH)");
+                Err(Refusal::no(what, "say in the hierarchy, before `init`: pin = \"prompt\""))
+            }
+            PinEntry::Shares if given && split => {
+                let what = format!("the PIN of token `{id}` is in shares, and --pin-fd brings one");
+                Err(Refusal::no(what, "leave --pin-fd out: custodians type their shares"))
+            }
+            _ => Ok(()),
         }
-        if given.0.contains_key(id) {
-            let what = format!("the PIN of token `{id}` is typed at its keypad, and --pin-fd brings one");
-            return Err(Refusal::no(what, "leave --pin-fd out"));
-        }
-        if !self.facts.keypad {
-            // Without the flag a login with no PIN costs a try on some modules.
-            let what =
-                format!("token `{id}` says that it has no keypad of its own (CKF_PROTECTED_AUTHENTICATION_PATH)");
-            return Err(Refusal::no(what, "say in the hierarchy, before `init`: pin = \"prompt\""));
-        }
-        Ok(())
     }
 
-    /// Fetches the PIN as the module wants it. An empty one means the token's keypad.
-    pub fn fetch(&self, given: &mut Given) -> Result<Secret, Refusal> {
-        self.judge(given)?;
+    /// Fetches the PIN.
+    pub fn fetch(&self, pins: &mut Pins) -> Result<Fetched, Refusal> {
+        self.judge(pins)?;
+        let id = &self.token.id;
+        if self.token.pin == PinEntry::Shares
+            && let Some(sets) = pins.sets.get(id).filter(|sets| !sets.is_empty())
+            && let Some(fetched) = self.in_shares(pins.rooms.get_mut(id), sets, pins.given.contains_key(id))?
+        {
+            return Ok(fetched);
+        }
+        Ok(Fetched { pin: self.whole(pins)?, set: None })
+    }
+
+    /// The PIN joined from shares. `None`: the one from before the split is wanted.
+    fn in_shares(&self, room: Option<&mut Room>, sets: &[KnownSet], given: bool) -> Result<Option<Fetched>, Refusal> {
+        let rehearsal = self.hierarchy.environment == Environment::Rehearsal;
+        let doubtful = sets.iter().all(|known| !known.confirmed);
+        let mut terminal;
+        let room = match room {
+            Some(room) => room,
+            // A PIN that is there without asking is the one from before.
+            None if doubtful && (given || (rehearsal && self.token.pin_file.is_some())) => return Ok(None),
+            None => {
+                terminal = Room::terminal()?;
+                &mut terminal
+            }
+        };
+        match room.collect(&self.about(), sets)? {
+            Brought::Before => Ok(None),
+            Brought::Shares(shares) => {
+                let set = shares.first().map(|share| Bytes::from(share.set().to_vec()));
+                let pin = shares::pin(&shares).ok_or_else(|| Refusal::bug("these shares do not join"))?;
+                Ok(Some(Fetched { pin, set }))
+            }
+        }
+    }
+
+    /// The PIN as one.
+    fn whole(&self, pins: &mut Pins) -> Result<Secret, Refusal> {
         let what = format!("PIN of token `{}`", self.token.id);
-        if let Some(pin) = given.0.remove(&self.token.id) {
+        if let Some(pin) = pins.given.remove(&self.token.id) {
             return in_form(&self.token.pin_form, &what, pin);
         }
         let environment = self.hierarchy.environment;
@@ -103,9 +189,66 @@ impl Wanted<'_> {
                 age::decrypt(program, &self.station.join(file), identity.as_deref(), environment, age::PATIENCE)?
             }
             (_, Some(file)) if environment == Environment::Rehearsal => from_file(&self.station.join(file))?,
-            _ => from_terminal(&format!("{}\r\n{what}: ", self.about()))?,
+            _ => from_terminal(&format!("{}\n{what}: ", self.about()))?,
         };
         in_form(&self.token.pin_form, &what, judge(&what, pin)?)
+    }
+
+    /// Draws a new PIN and splits it; nothing is shown or set yet. `random`: 32 octets of the token's. The set, and its shares'
+    /// digests by number.
+    pub fn split(
+        &self,
+        pins: &mut Pins,
+        random: &[u8],
+        shares: u8,
+        threshold: u8,
+    ) -> Result<(Bytes, Vec<Digest>), Refusal> {
+        let id = &self.token.id;
+        if self.token.pin != PinEntry::Shares {
+            let what = format!("the hierarchy does not say that the PIN of token `{id}` is in shares");
+            return Err(Refusal::no(what, "say in the hierarchy, before `init`: pin = \"shares\""));
+        }
+        // Some tokens report 0, or all ones, and mean that they do not say.
+        if (1..shares::PIN as u64).contains(&self.facts.longest_pin) {
+            let (most, needed) = (self.facts.longest_pin, shares::PIN);
+            let what = format!("token `{id}` takes PINs of at most {most} octets, and one for shares has {needed}");
+            return Err(Refusal::no(
+                what,
+                "a PIN so short cannot be split; keep it in one hand, or in a sealed envelope",
+            ));
+        }
+        let mut system = Zeroizing::new([0; 32]);
+        getrandom::fill(system.as_mut_slice()).map_err(|e| Refusal::halt(format!("no random numbers: {e}")))?;
+        let split = Split::draw(random, system.as_slice(), shares, threshold).ok_or_else(|| {
+            let what = format!("{shares} shares of which {threshold} are needed cannot be made");
+            Refusal::no(what, format!("2 to {} shares, of which at least 2 and at most all are needed", shares::MOST))
+        })?;
+        let made = (Bytes::from(split.set.clone()), split.shares.iter().map(Share::digest).collect());
+        pins.split = Some((id.clone(), split));
+        Ok(made)
+    }
+
+    /// Shows the shares, has each typed back, and joins what was typed: the PIN that is to be set. `known`: what the log says
+    /// of them, which must be what was made here.
+    pub fn hand_out(&self, pins: &mut Pins, known: &KnownSet) -> Result<Secret, Refusal> {
+        let id = &self.token.id;
+        let (_, split) =
+            pins.split.take().filter(|(token, _)| token == id).ok_or_else(|| Refusal::bug("no PIN was split"))?;
+        let recorded = known.shares.iter().map(|share| share.digest);
+        let same = known.set == split.set && known.threshold == split.threshold;
+        if !same || !recorded.eq(split.shares.iter().map(Share::digest)) {
+            return Err(Refusal::bug("the log does not name the shares that were made"));
+        }
+        let mut terminal;
+        let room = match pins.rooms.get_mut(id) {
+            Some(room) => room,
+            None => {
+                terminal = Room::terminal()?;
+                &mut terminal
+            }
+        };
+        let typed = room.hand_out(&self.about(), &split, known)?;
+        shares::pin(&typed).ok_or_else(|| Refusal::bug("these shares do not join"))
     }
 
     /// Which token of which station, for whoever types.

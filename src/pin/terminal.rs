@@ -57,25 +57,30 @@ impl Terminal {
                 octet => line.push(octet),
             }
         }
-        self.say("\r\n")?;
+        self.say("\n")?;
         Ok(Secret::new(std::mem::take(&mut *line)))
     }
 
-    /// A gate whose parent was killed must not keep the terminal: it looks once a second.
     fn octet(&mut self) -> io::Result<u8> {
-        let second = Timespec { tv_sec: 1, tv_nsec: 0 };
-        loop {
-            let mut ready = [PollFd::new(&self.tty, PollFlags::IN)];
-            if poll(&mut ready, Some(&second))? > 0 {
-                let mut octet = [0];
-                self.tty.read_exact(&mut octet)?;
-                let [read] = octet;
-                octet.zeroize();
-                return Ok(read);
-            }
-            if getppid() != self.parent {
-                return Err(io::ErrorKind::Interrupted.into());
-            }
+        octet(&mut self.tty, self.parent)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+/// The next octet; `None` at the end. A gate whose parent was killed must not keep the terminal, nor wait for ever: it looks once
+/// a second.
+pub(super) fn octet(from: &mut File, parent: Option<Pid>) -> io::Result<Option<u8>> {
+    let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+    loop {
+        let mut ready = [PollFd::new(from, PollFlags::IN)];
+        if poll(&mut ready, Some(&second))? > 0 {
+            let mut octet = Zeroizing::new([0]);
+            return Ok(match from.read(octet.as_mut_slice())? {
+                0 => None,
+                _ => octet.first().copied(),
+            });
+        }
+        if getppid() != parent {
+            return Err(io::ErrorKind::Interrupted.into());
         }
     }
 }

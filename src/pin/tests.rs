@@ -19,8 +19,8 @@ fn hierarchy(environment: &str) -> Hierarchy {
 
 fn given(fd: i32, environment: &str) -> Result<Vec<u8>, String> {
     let sources = BTreeMap::from([("main".into(), PinSource::Fd(u32::try_from(fd).unwrap()))]);
-    let given = Given::read(&sources, &hierarchy(environment));
-    given.map(|mut given| given.0.remove("main").unwrap().expose().to_vec()).map_err(|refusal| refusal.what)
+    let pins = Pins::read(&sources, &hierarchy(environment));
+    pins.map(|mut pins| pins.given.remove("main").unwrap().expose().to_vec()).map_err(|refusal| refusal.what)
 }
 
 fn piped(octets: &[u8], environment: &str) -> Result<Vec<u8>, String> {
@@ -100,6 +100,17 @@ fn facts(keypad: bool) -> TokenFacts {
     }
 }
 
+fn none() -> Pins {
+    Pins::read(&BTreeMap::new(), &hierarchy("rehearsal")).unwrap_or_else(|_| panic!("nothing was given"))
+}
+
+#[test]
+fn p08_shares_come_by_descriptors_in_rehearsals_alone() {
+    let source = BTreeMap::from([("main".into(), PinSource::Shares { from: 0, to: None })]);
+    let refused = Pins::read(&source, &hierarchy("real")).map(|_| ()).unwrap_err();
+    assert!(refused.what.contains("belong to rehearsals"), "{}", refused.what);
+}
+
 #[test]
 fn p08_a_keypad_is_asked_only_where_there_is_one() {
     let hierarchy = hierarchy("real");
@@ -107,13 +118,14 @@ fn p08_a_keypad_is_asked_only_where_there_is_one() {
     let wanted = |keypad| {
         let facts = &facts(keypad);
         let wanted = Wanted { hierarchy: &hierarchy, station: Path::new("/"), token: &token, facts };
-        wanted.fetch(&mut Given(BTreeMap::new())).map(|pin| pin.len()).map_err(|refusal| refusal.what)
+        wanted.fetch(&mut none()).map(|fetched| fetched.pin.len()).map_err(|refusal| refusal.what)
     };
     assert_eq!(wanted(true).unwrap(), 0);
     assert!(wanted(false).unwrap_err().contains("no keypad of its own"));
     let facts = facts(true);
     let wanted = Wanted { hierarchy: &hierarchy, station: Path::new("/"), token: &token, facts: &facts };
-    let mut both = Given(BTreeMap::from([("main".into(), Secret::new(b"1234".to_vec()))]));
+    let mut both = none();
+    both.given.insert("main".into(), Secret::new(b"1234".to_vec()));
     assert!(wanted.fetch(&mut both).map(|_| ()).unwrap_err().what.contains("--pin-fd brings one"));
     let about = wanted.about();
     assert!(about.starts_with("Example XMPP Trust (real): token `main`, \"road\\u{1b}[2J\", serial 0001."), "{about}");

@@ -28,6 +28,8 @@ pub enum Ask {
     },
     /// Logs in as CKU_USER; one raw frame follows: the PIN. Opens the parallel sessions.
     Login,
+    /// Sets another PIN for CKU_USER, who is logged in; two raw frames follow: the PIN as it is, and the new one.
+    SetPin,
     /// Octets from C_GenerateRandom (public session).
     Random { length: u32 },
     /// The value of the private data object with this label and application `coldroot`; needs a login.
@@ -76,6 +78,7 @@ pub enum Answer {
     Opened(TokenFacts),
     LoggedIn,
     Fit,
+    PinSet,
     Random(Bytes),
     /// `None`: there is no such object.
     Data(Option<Bytes>),

@@ -94,10 +94,10 @@ impl Worker {
         self
     }
 
-    /// Asks one question; `Login` and `InitToken` have functions of their own. After any error the worker is of no more use.
+    /// Asks one question; `Login`, `SetPin` and `InitToken` have functions of their own. After any error the worker is of no more use.
     pub fn ask(&mut self, ask: &Ask) -> Result<Answer, Error> {
         match ask {
-            Ask::Login | Ask::InitToken { .. } => Err(Error::NeedsPin),
+            Ask::Login | Ask::SetPin | Ask::InitToken { .. } => Err(Error::NeedsPin),
             _ => self.exchange(ask, &[], self.limit(ask)),
         }
     }
@@ -105,6 +105,11 @@ impl Worker {
     /// [`Ask::Login`] with its PIN; an empty PIN means the token's own keypad.
     pub fn login(&mut self, pin: &Secret) -> Result<Answer, Error> {
         self.exchange(&Ask::Login, &[pin], self.limit(&Ask::Login))
+    }
+
+    /// [`Ask::SetPin`] with its PINs.
+    pub fn set_pin(&mut self, old: &Secret, new: &Secret) -> Result<Answer, Error> {
+        self.exchange(&Ask::SetPin, &[old, new], self.limit(&Ask::SetPin))
     }
 
     /// [`Ask::InitToken`] with its PINs.
@@ -195,7 +200,7 @@ impl Drop for Worker {
 /// How long one question may take. Making RSA keys in real tokens takes minutes; a login may wait for a keypad.
 fn usual(ask: &Ask) -> Duration {
     Duration::from_secs(match ask {
-        Ask::Login | Ask::InitToken { .. } => 60,
+        Ask::Login | Ask::SetPin | Ask::InitToken { .. } => 60,
         Ask::GenerateKey { .. } => 300,
         Ask::Inventory { .. } => 120,
         Ask::Probe { step } => step.seconds(),

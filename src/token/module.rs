@@ -195,6 +195,8 @@ impl Module {
         let flag = |flag| info.flags & flag != 0;
         let (manufacturer, model) = (padded(&info.manufacturerID), padded(&info.model));
         let vendor = Vendor::of(&self.manufacturer, &self.description, (&manufacturer, &model));
+        let longest_pin =
+            vendor.pin_octets().map_or(info.ulMaxPinLen, |(_, most)| CK_ULONG::try_from(most).unwrap_or(0));
         let facts = TokenFacts {
             label: padded(&info.label),
             serial: padded(&info.serialNumber),
@@ -205,7 +207,7 @@ impl Module {
             place: Box::new(self.place(slot)),
             initialised: flag(CKF_TOKEN_INITIALIZED),
             keypad: flag(CKF_PROTECTED_AUTHENTICATION_PATH) && vendor.may_have_keypad(),
-            longest_pin: info.ulMaxPinLen,
+            longest_pin,
             pin_count_low: flag(CKF_USER_PIN_COUNT_LOW),
             pin_final_try: flag(CKF_USER_PIN_FINAL_TRY),
             pin_locked: flag(CKF_USER_PIN_LOCKED),
@@ -249,7 +251,7 @@ impl Token {
 
     /// A PIN in the form that C_InitToken and C_InitPIN want, if the token says that it takes it. The copy is made at its
     /// exact length: nothing is left behind by growing it, and AuthPin zeroes itself.
-    fn pin(&self, whose: &'static str, pin: &Secret) -> Result<AuthPin> {
+    pub(super) fn pin(&self, whose: &'static str, pin: &Secret) -> Result<AuthPin> {
         let said = [self.pin_octets.0, self.pin_octets.1].map(|n| usize::try_from(n).unwrap_or(usize::MAX));
         let (least, most) = self.vendor.pin_octets().unwrap_or(said.into());
         // Some modules report a longest PIN of 0 and mean that they do not say.

@@ -52,6 +52,10 @@ impl Worker {
                 let pin = wire::receive_secret(from)?;
                 self.open().and_then(|open| open.log_in(pin)).map(|()| Answer::LoggedIn)
             }
+            Ask::SetPin => {
+                let (old, new) = (wire::receive_secret(from)?, wire::receive_secret(from)?);
+                self.open().and_then(|open| open.set_pin(&old, &new)).map(|()| Answer::PinSet)
+            }
             Ask::InitToken { module, init_args, label } => {
                 let so_pin = wire::receive_secret(from)?;
                 let user_pin = wire::receive_secret(from)?;
@@ -156,7 +160,7 @@ impl Worker {
             }
             Ask::Close => self.close().map(|()| Answer::Closed),
             // Answered with their frames in `answer`.
-            Ask::Login | Ask::InitToken { .. } => Err(Misuse::NotOpen.into()),
+            Ask::Login | Ask::SetPin | Ask::InitToken { .. } => Err(Misuse::NotOpen.into()),
         }
     }
 
@@ -217,7 +221,7 @@ impl Open {
         match answer {
             // The token may be logged in for this application already; that is what was asked for.
             Ok(()) | Err(Cryptoki::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {}
-            Err(Cryptoki::Pkcs11(rv, _)) => return Err(self.refused(rv)),
+            Err(Cryptoki::Pkcs11(rv, _)) => return Err(self.refused("logging in", rv)),
             other => other.doing("logging in")?,
         }
         let opened: Result<Vec<Session>> = (0..self.sessions)
@@ -239,9 +243,22 @@ impl Open {
         }
     }
 
-    /// A refused login, with what the token now says of its counters.
-    fn refused(&self, rv: RvError) -> Fault {
-        let doing = "logging in";
+    /// C_SetPIN. The token judges the old PIN once more: a wrong one would be a try. What can be known to be refused is
+    /// refused before.
+    fn set_pin(&mut self, old: &Secret, new: &Secret) -> Result<()> {
+        if self.login.is_none() {
+            return Err(Misuse::NotLoggedIn.into());
+        }
+        let (old, new) = (self.token.pin("old", old)?, self.token.pin("new", new)?);
+        match self.session.set_pin(&old, &new) {
+            Ok(()) => Ok(()),
+            Err(Cryptoki::Pkcs11(rv, _)) => Err(self.refused("setting the PIN", rv)),
+            other => other.doing("setting the PIN"),
+        }
+    }
+
+    /// A refused PIN, with what the token now says of its counters.
+    fn refused(&self, doing: &'static str, rv: RvError) -> Fault {
         if ckr::class(&rv) != Class::Pin {
             return Fault::Token { doing, rv };
         }

@@ -107,6 +107,23 @@ impl Workers {
         slot.login(token, pin)
     }
 
+    /// Sets another PIN, and opens the token with it in a new worker: a module that took another one than it was given is found
+    /// out while the people who know it are there. From the question on, any failure but the token's own no leaves in doubt
+    /// which PIN it has.
+    pub fn set_pin(&mut self, token: &Token, new: Secret) -> Result<(), Refusal> {
+        let slot = self.slots.get_mut(&token.id).ok_or_else(|| Refusal::bug("no such worker"))?;
+        let old = slot.pin.take().ok_or_else(|| Refusal::bug("nobody is logged in to that token"))?;
+        let answered = slot.worker.set_pin(&old, &new);
+        slot.pin = Some(old);
+        answer!(answered.map_err(silent(token))?, Answer::PinSet => ())?;
+        let _ = slot.worker.ask(&Ask::Close);
+        slot.pin = Some(new);
+        self.restart(token).map_err(|refusal| {
+            let what = format!("token `{}` took the new PIN and does not open with it: {}", token.id, refusal.what);
+            Refusal::halt(what)
+        })
+    }
+
     pub fn random(&mut self, token: &Token, length: u32) -> Result<Bytes, Refusal> {
         answer!(self.ask(token, &Ask::Random { length })?, Answer::Random(octets) => octets)
     }

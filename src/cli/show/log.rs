@@ -41,6 +41,14 @@ fn body_words(body: &Body) -> (&'static str, String) {
         Body::Open { mark_size, .. } => ("opened", format!("mark at {mark_size}")),
         Body::PinTry { token } => ("PIN try", escape(token)),
         Body::Login { token, serial, .. } => ("login", format!("{} serial {}", escape(token), escape(serial))),
+        Body::PinSplit(s) => {
+            let shares = format!("{} of {} shares, set {}", s.threshold, s.shares.len(), hex(&s.set));
+            ("PIN split", format!("{} {shares}", escape(&s.token)))
+        }
+        Body::PinSplitDone { token, set, new_pin } => {
+            let what = if *new_pin { "is in the shares of" } else { "is not in the shares of" };
+            ("PIN split", format!("{} {what} set {}", escape(token), hex(set)))
+        }
         Body::BundleReceived { bundle, count, revocations } => {
             let items = format!("{count} items, {revocations} of them revocations");
             ("bundle", format!("{} {} ({items})", escape(&bundle.desk), bundle.sequence))

@@ -3,6 +3,7 @@
 mod inventory;
 mod list;
 mod probe;
+mod split_pin;
 
 use clap::Subcommand;
 use serde_json::json;
@@ -34,6 +35,8 @@ pub enum TokenVerb {
     Inventory(inventory::InventoryArgs),
     /// Try what a token can really do, and whether it protects its keys
     Probe(probe::ProbeArgs),
+    /// Replace a token's PIN by one that is split among custodians: any M of N shares open the token
+    SplitPin(split_pin::SplitPinArgs),
 }
 
 pub fn token(globals: &Globals, verb: TokenVerb) -> Result<Answer, Failure> {
@@ -43,6 +46,7 @@ pub fn token(globals: &Globals, verb: TokenVerb) -> Result<Answer, Failure> {
         TokenVerb::List(args) => list::list(&station, &args),
         TokenVerb::Inventory(args) => inventory::inventory(&station, &args),
         TokenVerb::Probe(args) => probe::probe(&station, &args),
+        TokenVerb::SplitPin(args) => split_pin::split_pin(station, &args),
     }
 }
 
