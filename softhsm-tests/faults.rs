@@ -26,7 +26,7 @@ use scripts::{SCRIPTS, Script, Then};
 /// Certificates of the batch; its plan has one item more, the first CRL. Two chunks.
 const REQUESTS: u64 = 500;
 /// Nobody wants to wait as long as for a real token where one hangs.
-const DEADLINE: &str = "deadline-seconds = 3";
+const DEADLINE: &str = "retries = 2\ndeadline-seconds = 3";
 
 fn batch() -> Batch {
     Batch::of(harness::faulty::hierarchy(DEADLINE), REQUESTS)

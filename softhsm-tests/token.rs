@@ -703,10 +703,10 @@ fn p08_a_worker_has_only_the_environment_it_was_given_and_no_terminal() {
     let bench = Bench::new();
     let mut worker = bench.worker();
     worker.ask(&Ask::List { module: bench.hsm.module().into(), init_args: None }).unwrap();
-    let proc = format!("/proc/{}", worker.id());
+    let proc = format!("/proc/{}", worker.id().unwrap());
     let stat = std::fs::read_to_string(format!("{proc}/stat")).unwrap();
     let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-    let id = worker.id().to_string();
+    let id = worker.id().unwrap().to_string();
     // pgrp, session, tty_nr (proc(5)).
     assert_eq!(fields[2..5], [id.as_str(), id.as_str(), "0"]);
     let limits = std::fs::read_to_string(format!("{proc}/limits"));

@@ -57,7 +57,7 @@ fn p07_modules_and_tokens_before_a_login() {
 #[test]
 fn p08_tokens_on_a_bad_day() {
     assert!(module().exists());
-    let station = Station::ready_of(hierarchy(""));
+    let station = Station::ready_of(hierarchy("retries = 2"));
     let plan = station.planned(&station.bundle(2, 1));
     let approvals = station.approve(&plan);
     let args = station.sign_args(&plan, &approvals);

@@ -168,10 +168,32 @@ pub struct Token {
     pub so_pin_file: Option<PathBuf>,
     /// Parallel sessions for signing.
     pub sessions: u32,
-    /// How long any one answer of the token may take, in seconds; `None`: as long as its kind takes as a rule.
-    pub deadline: Option<u32>,
+    /// Processes that sign, each with a login of its own.
+    pub processes: u32,
+    /// How often a question that failed in the device is asked again.
+    pub retries: u32,
+    pub deadlines: Deadlines,
     /// Some of its keys want the PIN for each signature, so its worker keeps it.
     pub keep_pin: bool,
+}
+
+/// How long an answer of the token may take, in seconds, by kind; `None`: as long as is usual.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deadlines {
+    /// Loading the module and finding the token.
+    pub open: Option<u32>,
+    pub login: Option<u32>,
+    /// Finding keys.
+    pub find: Option<u32>,
+    /// Making a key pair.
+    pub generate: Option<u32>,
+    /// A question for signatures, and in milliseconds what comes to it for each of them.
+    pub sign: Option<u32>,
+    pub sign_each_ms: Option<u32>,
+    /// Reading and writing data objects: the mark.
+    pub data: Option<u32>,
+    /// Everything else.
+    pub other: Option<u32>,
 }
 
 /// A CA key in a token.

@@ -11,7 +11,8 @@ use crate::algorithm::KeyAlgorithm;
 use crate::digest::Digest;
 
 use super::hierarchy::{
-    Backup, Desk, Environment, FORMAT, Guard, Hierarchy, Key, MAX_FILE, Person, Quorum, Role, Token, Validator,
+    Backup, Deadlines, Desk, Environment, FORMAT, Guard, Hierarchy, Key, MAX_FILE, Person, Quorum, Role, Token,
+    Validator,
 };
 use super::line::{ascii_line, id, plain, plain_line, show};
 use super::{Error, KeyUri, TokenUri, authority, field, from_toml, pin, raw};
@@ -281,10 +282,15 @@ fn token(t: raw::Token, at: &str, environment: Environment) -> Result<Token, Err
     if !(1..=64).contains(&sessions) {
         return Err(field(format!("{at}.sessions"), "must be 1 to 64"));
     }
-    let deadline = t.deadline_seconds;
-    if deadline.is_some_and(|seconds| !(1..=3600).contains(&seconds)) {
-        return Err(field(format!("{at}.deadline-seconds"), "must be 1 to 3600"));
+    let processes = t.processes.unwrap_or(1);
+    if !(1..=16).contains(&processes) {
+        return Err(field(format!("{at}.processes"), "must be 1 to 16"));
     }
+    let retries = t.retries.unwrap_or(5);
+    if retries > 20 {
+        return Err(field(format!("{at}.retries"), "must be 0 to 20"));
+    }
+    let deadlines = deadlines(t.deadline_seconds, &t.deadlines, at)?;
     Ok(Token {
         id: t.id,
         module: t.module.into(),
@@ -299,8 +305,35 @@ fn token(t: raw::Token, at: &str, environment: Environment) -> Result<Token, Err
         pin_file: t.pin_file.map(PathBuf::from),
         so_pin_file: t.so_pin_file.map(PathBuf::from),
         sessions,
-        deadline,
+        processes,
+        retries,
+        deadlines,
         keep_pin: false,
+    })
+}
+
+/// Each kind as declared; what is not declared as `deadline-seconds` says, which is then the whole of it: no more for each
+/// signature.
+fn deadlines(all: Option<u32>, d: &raw::Deadlines, at: &str) -> Result<Deadlines, Error> {
+    let seconds = |name: &str, declared: Option<u32>| match declared.or(all) {
+        Some(n) if !(1..=3600).contains(&n) => {
+            let name = if declared.is_some() { format!("deadlines.{name}") } else { "deadline-seconds".into() };
+            Err(field(format!("{at}.{name}"), "must be 1 to 3600"))
+        }
+        seconds => Ok(seconds),
+    };
+    if d.sign_each_ms.is_some_and(|ms| ms > 600_000) {
+        return Err(field(format!("{at}.deadlines.sign-each-ms"), "must be 0 to 600000"));
+    }
+    Ok(Deadlines {
+        open: seconds("open", d.open)?,
+        login: seconds("login", d.login)?,
+        find: seconds("find", d.find)?,
+        generate: seconds("generate", d.generate)?,
+        sign: seconds("sign", d.sign)?,
+        sign_each_ms: d.sign_each_ms.or(all.map(|_| 0)),
+        data: seconds("data", d.data)?,
+        other: seconds("other", d.other)?,
     })
 }
 

@@ -117,7 +117,24 @@ pub struct Token {
     pub pin_key_id: Option<String>,
     pub so_pin_file: Option<String>,
     pub sessions: Option<u32>,
+    pub processes: Option<u32>,
+    pub retries: Option<u32>,
     pub deadline_seconds: Option<u32>,
+    #[serde(default)]
+    pub deadlines: Deadlines,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Deadlines {
+    pub open: Option<u32>,
+    pub login: Option<u32>,
+    pub find: Option<u32>,
+    pub generate: Option<u32>,
+    pub sign: Option<u32>,
+    pub sign_each_ms: Option<u32>,
+    pub data: Option<u32>,
+    pub other: Option<u32>,
 }
 
 #[derive(Deserialize)]

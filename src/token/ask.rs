@@ -89,6 +89,11 @@ pub enum Answer {
     Destroyed(KeyGone),
     /// In the order asked.
     Signatures(Vec<Signature>),
+    /// Some of them, in the order asked, and why not the others.
+    Partly {
+        signatures: Vec<Signature>,
+        failure: Failure,
+    },
     Objects(Page),
     Probed(Found),
     Tokens(Vec<TokenFacts>),

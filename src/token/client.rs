@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,10 @@ use crate::wire;
 
 /// So much of what a worker prints is kept, in octets: the end of it, where the cause stands.
 const OUTPUT: usize = 4 << 10;
+/// Long enough for every question, for whoever sets no deadlines: making an RSA key in a real token takes minutes.
+const USUAL: Duration = Duration::from_secs(300);
+/// So long a killed process may take to go.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Why a worker gave no answer. That it could not do what was asked is an answer: [`Answer::Failed`].
 #[derive(Debug, thiserror::Error)]
@@ -51,13 +55,16 @@ impl Error {
     }
 }
 
-/// A running worker. Dropping it kills the process and waits for it.
+/// How long a question may take.
+pub type Limits = Box<dyn Fn(&Ask) -> Duration + Send + Sync>;
+
+/// A running worker. Dropping it kills the process.
 pub struct Worker {
-    child: Child,
+    /// `None`: killed, and not gone within [`GRACE`]; another thread waits for it.
+    child: Option<Child>,
     socket: UnixStream,
     output: Arc<Mutex<VecDeque<u8>>>,
-    /// For every question, instead of what is usual for its kind.
-    deadline: Option<Duration>,
+    limits: Limits,
     /// Disconnected when both of the worker's output streams have ended.
     drained: mpsc::Receiver<()>,
     lost: bool,
@@ -85,12 +92,13 @@ impl Worker {
         if let Some(stderr) = child.stderr.take() {
             drain(stderr, Arc::clone(&output), done);
         }
-        Ok(Worker { child, socket, output, deadline: None, drained, lost: false })
+        let limits: Limits = Box::new(|_| USUAL);
+        Ok(Worker { child: Some(child), socket, output, limits, drained, lost: false })
     }
 
-    /// The same worker with a deadline of one's own for every question; `None` leaves it at what is usual.
-    pub fn with_deadline(mut self, seconds: Option<u32>) -> Worker {
-        self.deadline = seconds.map(|seconds| Duration::from_secs(seconds.into()));
+    /// The same worker with deadlines of one's own, instead of one that is long enough for everything.
+    pub fn with_limits(mut self, limits: Limits) -> Worker {
+        self.limits = limits;
         self
     }
 
@@ -98,18 +106,18 @@ impl Worker {
     pub fn ask(&mut self, ask: &Ask) -> Result<Answer, Error> {
         match ask {
             Ask::Login | Ask::SetPin | Ask::InitToken { .. } => Err(Error::NeedsPin),
-            _ => self.exchange(ask, &[], self.limit(ask)),
+            _ => self.exchange(ask, &[], (self.limits)(ask)),
         }
     }
 
     /// [`Ask::Login`] with its PIN; an empty PIN means the token's own keypad.
     pub fn login(&mut self, pin: &Secret) -> Result<Answer, Error> {
-        self.exchange(&Ask::Login, &[pin], self.limit(&Ask::Login))
+        self.exchange(&Ask::Login, &[pin], (self.limits)(&Ask::Login))
     }
 
     /// [`Ask::SetPin`] with its PINs.
     pub fn set_pin(&mut self, old: &Secret, new: &Secret) -> Result<Answer, Error> {
-        self.exchange(&Ask::SetPin, &[old, new], self.limit(&Ask::SetPin))
+        self.exchange(&Ask::SetPin, &[old, new], (self.limits)(&Ask::SetPin))
     }
 
     /// [`Ask::InitToken`] with its PINs.
@@ -122,7 +130,7 @@ impl Worker {
         user_pin: &Secret,
     ) -> Result<Answer, Error> {
         let ask = Ask::InitToken { module: module.into(), init_args: init_args.map(Into::into), label: label.into() };
-        self.exchange(&ask, &[so_pin, user_pin], self.limit(&ask))
+        self.exchange(&ask, &[so_pin, user_pin], (self.limits)(&ask))
     }
 
     /// What the worker printed, the last 4 KiB of it, escaped line by line.
@@ -132,25 +140,21 @@ impl Worker {
         lines.join("\n")
     }
 
-    /// The worker's process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
+    /// Has the worker close in order, which frees its sessions on the device at once; one that cannot is killed all the same.
+    pub fn close(mut self, limit: Duration) {
+        if self.exchange(&Ask::Close, &[], limit).is_ok() {
+            self.wait(limit);
+        }
+    }
+
+    /// The worker's process id, while it is known to be there.
+    pub fn id(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
     }
 
     /// Waits up to `limit` for the process to end by itself, as it does after [`Ask::Close`]; its exit code.
     pub fn wait(&mut self, limit: Duration) -> Option<i32> {
-        let until = Instant::now() + limit;
-        loop {
-            match self.child.try_wait() {
-                Ok(Some(status)) => return status.code(),
-                Ok(None) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
-                _ => return None,
-            }
-        }
-    }
-
-    fn limit(&self, ask: &Ask) -> Duration {
-        self.deadline.unwrap_or_else(|| usual(ask))
+        ended(self.child.as_mut()?, limit)?.code()
     }
 
     fn exchange(&mut self, ask: &Ask, pins: &[&Secret], limit: Duration) -> Result<Answer, Error> {
@@ -180,14 +184,20 @@ impl Worker {
         }
     }
 
+    /// Ends the process. SIGKILL reaches it at once, unless a call of its driver cannot be interrupted, or something traces
+    /// it: then a thread of its own waits for it, and nobody else does.
     fn kill(&mut self) {
-        if let Ok(None) = self.child.try_wait() {
+        let Some(mut child) = self.child.take() else { return };
+        if let Ok(None) = child.try_wait() {
             // The worker leads a process group once it has settled; what the module started goes with it. The child is
             // not reaped yet, so its number cannot belong to anyone else.
-            let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
-            let _ = self.child.kill();
+            let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+            let _ = child.kill();
         }
-        let _ = self.child.wait();
+        if ended(&mut child, GRACE).is_none() {
+            eprintln!("coldroot: a worker (process {}) was killed and has not gone; it is left behind", child.id());
+            std::thread::spawn(move || child.wait());
+        }
     }
 }
 
@@ -197,16 +207,16 @@ impl Drop for Worker {
     }
 }
 
-/// How long one question may take. Making RSA keys in real tokens takes minutes; a login may wait for a keypad.
-fn usual(ask: &Ask) -> Duration {
-    Duration::from_secs(match ask {
-        Ask::Login | Ask::SetPin | Ask::InitToken { .. } => 60,
-        Ask::GenerateKey { .. } => 300,
-        Ask::Inventory { .. } => 120,
-        Ask::Probe { step } => step.seconds(),
-        Ask::Sign { .. } => 120,
-        _ => 30,
-    })
+/// Waits up to `limit` for the process to end.
+fn ended(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    let until = Instant::now() + limit;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
+            _ => return None,
+        }
+    }
 }
 
 /// The socket with one deadline for a whole exchange: a timeout per read would let a worker that trickles live for ever.
@@ -294,8 +304,32 @@ mod tests {
         let mut worker = Worker::start(Path::new("/bin/sh"), &["-c", script], &BTreeMap::new()).unwrap();
         let error = worker.exchange(&Ask::Close, &[], Duration::from_millis(300)).unwrap_err();
         assert!(matches!(&error, Error::TimedOut { output, .. } if output == "waiting"), "{error}");
-        assert!(worker.child.try_wait().unwrap().is_some());
+        assert_eq!(worker.id(), None);
         assert!(matches!(worker.ask(&Ask::Close), Err(Error::Gone { .. })));
+    }
+
+    /// A process that is traced stays until its tracer has seen its end; so does one in an uninterruptible call.
+    #[test]
+    fn a_worker_that_cannot_be_killed_is_left_behind() {
+        let mut worker = Worker::start(Path::new("/bin/sleep"), &["600"], &BTreeMap::new()).unwrap();
+        let id = worker.id().unwrap();
+        let mut tracer =
+            Command::new("strace").args(["-qq", "-o", "/dev/null", "-p", &id.to_string()]).spawn().unwrap();
+        let traced = |id: u32| {
+            let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+            !status.lines().any(|line| line.starts_with("TracerPid:") && line.ends_with("\t0"))
+        };
+        while !traced(id) {
+            assert!(tracer.try_wait().unwrap().is_none(), "strace does not trace here");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        rustix::process::kill_process(Pid::from_child(&tracer), Signal::STOP).unwrap();
+        let error = worker.exchange(&Ask::Close, &[], Duration::from_millis(100)).unwrap_err();
+        assert!(matches!(error, Error::TimedOut { .. }), "{error}");
+        assert!(traced(id), "it has gone");
+        drop(worker);
+        tracer.kill().unwrap();
+        tracer.wait().unwrap();
     }
 
     #[test]

@@ -39,7 +39,7 @@ struct Job {
     inputs: Vec<Input>,
     /// Set by the first failure, so that the token is not asked for signatures that nobody will use.
     stop: Arc<AtomicBool>,
-    answers: mpsc::Sender<(usize, Result<Vec<Signature>>)>,
+    answers: mpsc::Sender<(usize, Vec<Signature>, Option<Fault>)>,
 }
 
 /// What all threads use.
@@ -64,13 +64,14 @@ impl Pool {
         Pool { jobs: Some(jobs), threads }
     }
 
-    /// Signs all inputs; the answers are in their order. One failure fails the whole question, with the earliest cause.
+    /// Signs all inputs; the answers are in their order. After a failure they are what was made until then, and the fault
+    /// is the earliest cause: what a token has signed is not asked for again.
     pub(super) fn sign(
         &self,
         key: &Arc<Key>,
         algorithm: SignatureAlgorithm,
         inputs: Vec<Input>,
-    ) -> Result<Vec<Signature>> {
+    ) -> Result<(Vec<Signature>, Option<Fault>)> {
         let wanted = inputs.len();
         let share = wanted.div_ceil(self.threads.len().max(1)).clamp(1, TAKEN_AT_ONCE);
         let stop = Arc::new(AtomicBool::new(false));
@@ -87,16 +88,18 @@ impl Pool {
         }
         // The loop below ends when the last job has dropped its sender, whether it was done, stopped, or lost in a panic.
         drop(answers);
-        let mut parts: Vec<(usize, Result<Vec<Signature>>)> = collected.iter().collect();
-        parts.sort_by_key(|(place, _)| *place);
+        let mut parts: Vec<(usize, Vec<Signature>, Option<Fault>)> = collected.iter().collect();
+        parts.sort_by_key(|(place, ..)| *place);
         let mut signatures = Vec::with_capacity(wanted);
-        for (_, part) in parts {
-            signatures.extend(part?);
+        let mut failed = None;
+        for (_, part, fault) in parts {
+            signatures.extend(part);
+            failed = failed.or(fault);
         }
-        if signatures.len() != wanted {
-            return Err(Fault::SessionLost);
+        if signatures.len() != wanted && failed.is_none() {
+            failed = Some(Fault::SessionLost);
         }
-        Ok(signatures)
+        Ok((signatures, failed))
     }
 }
 
@@ -118,22 +121,25 @@ fn serve(session: &Session, shared: &Shared) {
         if job.stop.load(Ordering::Relaxed) {
             continue;
         }
-        let part = sign_part(session, shared, &mut handles, &job);
-        if part.is_err() {
+        let mut part = Vec::with_capacity(job.inputs.len());
+        let fault = sign_part(session, shared, &mut handles, &job, &mut part).err();
+        if fault.is_some() {
             job.stop.store(true, Ordering::Relaxed);
         }
         // The receiver is gone only when the question was given up.
-        let _ = job.answers.send((job.place, part));
+        let _ = job.answers.send((job.place, part, fault));
     }
 }
 
 /// A key is looked for once per session: a search costs more than a signature where a token holds many objects.
+/// What was signed before a failure stays in `part`.
 fn sign_part(
     session: &Session,
     shared: &Shared,
     handles: &mut HashMap<u64, ObjectHandle>,
     job: &Job,
-) -> Result<Vec<Signature>> {
+    part: &mut Vec<Signature>,
+) -> Result<()> {
     let handle = match handles.get(&job.key.number) {
         Some(known) => *known,
         None => {
@@ -144,7 +150,6 @@ fn sign_part(
     };
     let mechanism = sign::mechanism(job.algorithm);
     let longest = sign::octets(job.key.algorithm);
-    let mut part = Vec::with_capacity(job.inputs.len());
     for input in &job.inputs {
         session.sign_init(&mechanism, handle).doing("signing")?;
         if job.key.always_authenticate {
@@ -154,5 +159,5 @@ fn sign_part(
         let value = sign::output(job.key.algorithm, input.item, raw)?;
         part.push(Signature { item: input.item, value: value.into() });
     }
-    Ok(part)
+    Ok(())
 }

@@ -178,7 +178,11 @@ impl Worker {
             .into_iter()
             .map(|message| Ok(Input { item: message.item, octets: sign::input(algorithm, message)? }))
             .collect();
-        Ok(Answer::Signatures(login.pool.sign(&key, algorithm, inputs?)?))
+        Ok(match login.pool.sign(&key, algorithm, inputs?)? {
+            (signatures, None) => Answer::Signatures(signatures),
+            (none, Some(fault)) if none.is_empty() => return Err(fault),
+            (signatures, Some(fault)) => Answer::Partly { signatures, failure: fault.into() },
+        })
     }
 
     fn must_be_closed(&self) -> Result<()> {

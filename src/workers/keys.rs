@@ -17,8 +17,8 @@ impl Workers {
 
     /// What was found of this key is no longer true.
     fn forget(&mut self, token: &Token, key: &KeyRef) {
-        if let Some(slot) = self.slots.get_mut(&token.id) {
-            slot.found.retain(|facts| facts.cka_id != key.cka_id);
+        for slot in self.slots.values_mut().filter(|slot| slot.token.id == token.id) {
+            slot.forget(key);
         }
     }
 }
