@@ -5,9 +5,9 @@ use std::process::Command;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair};
+use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair, PqdsaKeyPair, RsaKeyPair};
 
-use crate::algorithm::SignatureAlgorithm;
+use crate::algorithm::{PostQuantum, SignatureAlgorithm};
 
 /// A private key of a test.
 pub(crate) enum Key {
@@ -15,6 +15,7 @@ pub(crate) enum Key {
     P384(EcdsaKeyPair),
     Rsa(Box<RsaKeyPair>),
     Ed25519(Ed25519KeyPair),
+    MlDsa65(PqdsaKeyPair),
 }
 
 impl Key {
@@ -34,12 +35,17 @@ impl Key {
         Key::Ed25519(Ed25519KeyPair::generate().unwrap())
     }
 
+    pub fn ml_dsa_65() -> Key {
+        Key::MlDsa65(PqdsaKeyPair::generate(&signature::ML_DSA_65_SIGNING).unwrap())
+    }
+
     pub fn algorithm(&self) -> SignatureAlgorithm {
         match self {
             Key::P256(_) => SignatureAlgorithm::EcdsaSha256,
             Key::P384(_) => SignatureAlgorithm::EcdsaSha384,
             Key::Rsa(_) => SignatureAlgorithm::RsaSha256,
             Key::Ed25519(_) => SignatureAlgorithm::Ed25519,
+            Key::MlDsa65(_) => SignatureAlgorithm::PostQuantum(PostQuantum::MlDsa65),
         }
     }
 
@@ -56,6 +62,7 @@ impl Key {
                 (b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00", key.public_key().as_ref())
             }
             Key::Ed25519(key) => (b"\x30\x05\x06\x03\x2b\x65\x70", key.public_key().as_ref()),
+            Key::MlDsa65(key) => (PostQuantum::MlDsa65.identifier_der(), key.public_key().as_ref()),
         };
         seq(&[identifier.to_vec(), tlv(0x03, &[&[0], bits].concat())])
     }
@@ -69,6 +76,12 @@ impl Key {
                 out
             }
             Key::Ed25519(key) => key.sign(message).as_ref().to_vec(),
+            Key::MlDsa65(key) => {
+                let mut out = vec![0; key.algorithm().signature_len()];
+                let length = key.sign(message, &mut out).unwrap();
+                out.truncate(length);
+                out
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::fields::GeneralName;
 use super::forge::{self, Csr, Key, dns, extension, extension_request, openssl, san, seq, srv, tlv, xmpp_addr};
 use super::*;
-use crate::algorithm::SignatureAlgorithm;
+use crate::algorithm::{PostQuantum, SignatureAlgorithm};
 
 const UNKNOWN: &[u8] = b"\x2a\x03\x04";
 
@@ -293,6 +293,12 @@ fn openssl_requests_keep_their_curve_and_weak_ones_are_refused() {
         assert_eq!(request.verify_possession(), Ok(()));
     }
     assert_eq!(make("rsa:3072", "sha512").verify_possession(), Ok(()));
+    let pss =
+        |salt: &str| make("rsa:2048", &format!("sha256 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:{salt}"));
+    assert_eq!(pss("32").signature_algorithm, Some(SignatureAlgorithm::RsaPssSha256));
+    assert_eq!(pss("32").verify_possession(), Ok(()));
+    // One set of parameters for each digest: another salt is another algorithm.
+    assert_eq!(pss("20").verify_possession(), Err(Error::SignatureAlgorithm { oid: "1.2.840.113549.1.1.10".into() }));
 
     let sha1 = make("rsa:2048", "sha1");
     assert_eq!(sha1.signature_algorithm, None);
@@ -303,6 +309,31 @@ fn openssl_requests_keep_their_curve_and_weak_ones_are_refused() {
     assert!(matches!(small.verify_possession(), Err(Error::AlgorithmOfKey { .. })));
     let koblitz = make(&ec("secp256k1"), "sha256");
     assert!(matches!(PublicKey::from_spki(&koblitz.spki), Err(Error::Key(_))));
+}
+
+#[test]
+fn a_post_quantum_request_proves_possession_and_nothing_else_does() {
+    let (key, other) = (Key::ml_dsa_65(), Key::ml_dsa_65());
+    let good = || Csr::new(&key, &[dns("a.example")]);
+    let request = Request::parse(&good().sign(&key)).unwrap();
+    assert_eq!(request.signature_algorithm, Some(SignatureAlgorithm::PostQuantum(PostQuantum::MlDsa65)));
+    assert_eq!(request.verify_possession(), Ok(()));
+    assert_eq!(PublicKey::from_spki(&request.spki).unwrap().kind(), KeyKind::PostQuantum(PostQuantum::MlDsa65));
+    assert_eq!(Request::parse(&good().sign(&other)).unwrap().verify_possession(), Err(Error::Signature));
+    // The key says its set; a signature that says another is none of it.
+    for set in [PostQuantum::MlDsa44, PostQuantum::SlhDsaSha2_128f] {
+        let wrong = Csr { algorithm: set.identifier_der().to_vec(), ..good() }.sign(&key);
+        assert!(matches!(Request::parse(&wrong).unwrap().verify_possession(), Err(Error::AlgorithmOfKey { .. })));
+    }
+    // A key of another length, and parameters where there must be none (RFC 9881 §2).
+    let head = PostQuantum::MlDsa65.identifier_der();
+    let short = seq(&[head.to_vec(), tlv(0x03, &[0; 1952])]);
+    assert!(matches!(PublicKey::from_spki(&short), Err(Error::Key(_))));
+    let with_null = seq(&[seq(&[head[2..].to_vec(), vec![5, 0]]), tlv(0x03, &[0; 1953])]);
+    assert_eq!(
+        PublicKey::from_spki(&with_null),
+        Err(Error::Key("the algorithm parameters of ML-DSA and SLH-DSA must be absent"))
+    );
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! RSA keys: three sizes, one exponent, and no weakness that can be seen from outside.
+//! Keys of requests: RSA in three sizes with one exponent and no weakness that can be seen from outside; ML-DSA where it is listed.
 
 use x509_parser::num_bigint::BigUint;
 
 use super::*;
+use crate::algorithm::PostQuantum;
 
 /// An RSA SubjectPublicKeyInfo. Nobody holds such a key: what is refused here is refused before a signature is looked at.
 fn rsa_spki(bits: usize, exponent: &[u8]) -> Vec<u8> {
@@ -52,6 +53,21 @@ fn rsa_keys_have_one_of_three_sizes_and_one_exponent() {
     let refused = world.judge_by(&one, &request(&key, &[dns("a.example")]), &["a.example"]).unwrap_err();
     assert!(refused.check == Check::KeySize && refused.reason.contains("(accepted: rsa-4096)"), "{refused}");
     assert!(world.judge_by(&all, &request(&key, &[dns("a.example")]), &["a.example"]).is_ok());
+}
+
+#[test]
+fn a_post_quantum_key_is_taken_where_it_is_listed_and_only_signs() {
+    let world = World::new();
+    let key = Key::ml_dsa_65();
+    let asked = request(&key, &[dns("a.example")]);
+    let usual = profile(Base::XmppServer, None);
+    let refused = world.judge_by(&usual, &asked, &["a.example"]).unwrap_err();
+    assert!(refused.check == Check::KeyType && refused.reason.contains("an ML-DSA-65 key"), "{refused}");
+    let listed = Profile { keys: vec![KeyAlgorithm::PostQuantum(PostQuantum::MlDsa65)], ..usual };
+    let fields = world.judge_by(&listed, &asked, &["a.example"]).unwrap();
+    assert_eq!((fields.spki.as_slice(), fields.key_usage), (key.spki().as_slice(), key_usage::DIGITAL_SIGNATURE));
+    let bytes = tbs::certificate(&fields).unwrap();
+    assert_eq!(x509::read_tbs_certificate(&bytes).unwrap(), fields);
 }
 
 #[test]
