@@ -85,6 +85,11 @@ impl OnTerminal {
         read > 0
     }
 
+    /// The program's process id: setsid(1) becomes it.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     pub fn keys(&mut self, keys: &str) {
         self.ours.write_all(keys.as_bytes()).unwrap();
     }

@@ -227,6 +227,8 @@ impl Slot {
 
     /// Logs out and finalises the module. A worker that cannot is killed when it is dropped; the login ends with its process.
     pub(super) fn close(&mut self) {
+        // No worker is started again from here on.
+        self.pin = None;
         if let Some(worker) = self.worker.take() {
             worker.close(deadline::of(&self.token.deadlines, &Ask::Close));
         }
