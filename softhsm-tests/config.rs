@@ -323,6 +323,8 @@ fn lawless_hierarchies_are_refused_by_the_path_of_the_field() {
         ("too many sessions", &[Set("token[0].sessions", "65")], "token[0].sessions"),
         ("arguments of two lines", &[Set("token[0].init-args", "\"a\\nb\"")], "token[0].init-args"),
         ("no arguments", &[Set("token[0].init-args", "\"\"")], "token[0].init-args"),
+        ("accepted without a reason", &[Set("token[0].accept-unprotected", "''")], "token[0].accept-unprotected"),
+        ("accepted by a switch", &[Set("token[0].accept-unprotected", "true")], "token[0].accept-unprotected"),
         ("a slot below the first", &[Set("token[0].slot", "-1")], "token[0].slot"),
         ("a slot by its name", &[Set("token[0].slot", "\"3\"")], "token[0].slot"),
         ("no time to answer", &[Set("token[0].deadline-seconds", "0")], "token[0].deadline-seconds"),

@@ -3,10 +3,12 @@
 mod harness;
 #[path = "probe/inventory.rs"]
 mod inventory;
+#[path = "probe/others.rs"]
+mod others;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use coldroot::audit::Log;
@@ -14,7 +16,7 @@ use coldroot::audit::entry::Body;
 use coldroot::digest::Digest;
 use harness::faulty::{self, mend, play};
 use harness::files;
-use harness::station::{COLDROOT, Run, Station};
+use harness::station::{CEREMONY, COLDROOT, PIN, Run, Station};
 use serde_json::Value;
 
 /// What SoftHSM can sign with, as far as this program knows.
@@ -236,8 +238,7 @@ fn a_wrong_signature_is_seen_by_the_judge_outside() {
 #[test]
 fn p08_a_token_that_lets_keys_be_changed_is_found_out() {
     // It says yes to every change, and its keys then say that they are extractable.
-    let script = "C_SetAttributeValue=0x0\nC_GetAttributeValue=attribute:0x162:01:coldroot probe";
-    let (station, run) = under("", script);
+    let (station, run) = under("", UNPROTECTED);
     assert_eq!(run.code, 4, "{run:?}");
     let report = run.json();
     assert_eq!((&report["verdict"]["able"], &report["verdict"]["protected"]), (&true.into(), &false.into()));
@@ -292,4 +293,68 @@ fn a_wrong_pin_is_tried_once_and_nothing_is_probed() {
     station.run(&["token", "probe", "main"]).fails(1, "CKR_PIN_INCORRECT");
     assert_eq!((faulty::count(&station, "C_Login"), faulty::count(&station, "C_GenerateKeyPair")), (1, 0));
     let [Body::PinTry { .. }, Body::Failure { .. }] = &station.bodies()[before..] else { panic!() };
+}
+
+/// Makes a module's keys look as if they had been made extractable, which it has allowed.
+const UNPROTECTED: &str = "C_SetAttributeValue=0x0\nC_GetAttributeValue=attribute:0x162:01:coldroot probe";
+
+#[test]
+fn p08_no_key_of_a_real_hierarchy_is_planned_on_a_token_that_does_not_protect_it() {
+    // A real hierarchy has no PIN files and initialises no token: it takes over the rehearsal's.
+    let real = |more: &str| {
+        let station = Station::bare_of(faulty::hierarchy(more));
+        let path = station.path("hierarchy.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let text = text
+            .replace("environment = \"rehearsal\"", "environment = \"real\"")
+            .replace("{ O = \"REHEARSAL\" }, ", "");
+        let text = text.replace("pin-file = \"pin.txt\"\n", "").replace("so-pin-file = \"so-pin.txt\"\n", "");
+        let text = text
+            .replace("[audit]", "[station]\nsandbox = \"if-available\"\nlocked-pages = \"if-available\"\n\n[audit]");
+        fs::write(&path, text).unwrap();
+        for person in ["alice", "bob"] {
+            fs::remove_file(station.path(&format!("hierarchy.toml.{person}.sig"))).unwrap();
+        }
+        station.approve(Path::new("hierarchy.toml"));
+        let with_pin = |args: &[&str]| {
+            let script = format!("exec \"$0\" --json --plain \"$@\" --pin-fd 3 3< <(printf {PIN})");
+            let mut bash = Command::new("bash");
+            Run::of(bash.args(["-c", &script, COLDROOT]).args(args).current_dir(station.dir()))
+        };
+        with_pin(&station.init_args()).ok();
+        play(&station, UNPROTECTED);
+        let run = with_pin(&["token", "probe", "main", "--quick"]);
+        mend(&station);
+        assert_eq!((run.code, &run.json()["verdict"]["protected"]), (4, &false.into()), "{run:?}");
+        fs::write(station.path("ceremony.toml"), CEREMONY).unwrap();
+        station
+    };
+    let station = real("");
+    let before = station.state();
+    let refused = station.run(&["plan", "--ceremony", "ceremony.toml"]);
+    refused.fails(1, "token `main` does not protect its keys: the last probe of it got at one");
+    assert_eq!(station.state(), before, "nothing is planned, written or recorded");
+    // Reviewed and said so, it is a warning.
+    let station = real("accept-unprotected = \"a drill\"");
+    let planned = station.run(&["plan", "--ceremony", "ceremony.toml"]);
+    assert!(
+        planned.err.contains("WARNING: token `main` does not protect its keys")
+            && planned.err.contains("accepted: a drill")
+    );
+    planned.ok();
+}
+
+#[test]
+fn a_rehearsal_on_an_unprotected_token_is_warned_until_a_probe_finds_otherwise() {
+    let (station, run) = under("", UNPROTECTED);
+    assert_eq!(run.code, 4, "{run:?}");
+    fs::write(station.path("ceremony.toml"), CEREMONY).unwrap();
+    let warning = "WARNING: token `main` does not protect its keys";
+    let planned = station.run(&["plan", "--ceremony", "ceremony.toml"]);
+    assert!(planned.err.contains(warning), "{planned:?}");
+    planned.ok();
+    station.run(&["token", "probe", "main", "--quick"]).ok();
+    let planned = station.run(&["plan", "--ceremony", "ceremony.toml"]);
+    assert!(!planned.err.contains(warning), "{planned:?}");
+    planned.ok();
 }

@@ -29,6 +29,8 @@ pub struct Ledger {
     pub keys: BTreeMap<String, KeyGenerated>,
     /// Those of them that were destroyed since.
     pub destroyed: BTreeSet<String>,
+    /// Whether a token protects its keys, by the last probe of it that found out; tokens by their id.
+    pub protected: BTreeMap<String, bool>,
     /// CA certificates issued, by the CA's id: log index and DER of the newest.
     pub cas: BTreeMap<String, (u64, Bytes)>,
     /// The CA that issued each of those certificates; itself for a root.
@@ -254,10 +256,13 @@ impl Ledger {
                 sets.retain(|known| (known.split.set == *set) == *new_pin);
                 sets.iter_mut().for_each(|known| known.confirmed = true);
             }
+            Body::Probe { token, protected, .. } => {
+                // A probe that did not find out takes nothing back.
+                self.protected.extend(protected.map(|protected| (token.clone(), protected)));
+            }
             Body::Open { .. }
             | Body::PinTry { .. }
             | Body::Login { .. }
-            | Body::Probe { .. }
             | Body::Inventory { .. }
             | Body::Failure { .. } => {}
         }

@@ -11,6 +11,7 @@
 mod bundle;
 mod source;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use serde_json::json;
 
 use crate::audit::Log;
 use crate::audit::entry::{Body, Entry};
-use crate::config::{Act, Ceremony};
+use crate::config::{Act, Ceremony, Environment, Hierarchy};
 use crate::digest::{Digest, Tagger};
 use crate::ledger::Ledger;
 use crate::plan::{self, BundleRef, Head, Plan};
@@ -81,6 +82,9 @@ pub fn plan(globals: &Globals, args: PlanArgs) -> Result<Answer, Failure> {
         ));
     }
     let medium = args.media.as_deref().map(carry::judge).transpose()?;
+    for warning in judge_protection(&station.hierarchy, &ledger, ceremony.as_ref())? {
+        eprintln!("coldroot: WARNING: {warning}");
+    }
     let draw = draw(&station, ceremony.as_ref())?;
     // A ceremony has been read; a bundle has not.
     station.enter_sandbox(&args.bundle.iter().map(PathBuf::as_path).collect::<Vec<_>>(), args.media.as_deref())?;
@@ -126,6 +130,43 @@ pub fn plan(globals: &Globals, args: PlanArgs) -> Result<Answer, Failure> {
     let carried = medium.map(|dir| carry::out(&dir, &path, &statement)).transpose();
     let on_medium = carried?.and(args.media);
     Ok(answer(&station, &head, &statement, &path, on_medium.as_deref(), digest))
+}
+
+/// No key of a real hierarchy is made on a token of which a probe has found that it does not protect its keys, unless the
+/// reviewed hierarchy says why. What is only to be warned of is returned, a clause each.
+fn judge_protection(
+    hierarchy: &Hierarchy,
+    ledger: &Ledger,
+    ceremony: Option<&Ceremony>,
+) -> Result<Vec<String>, Failure> {
+    let tokens: BTreeSet<&str> = ceremony
+        .iter()
+        .flat_map(|ceremony| &ceremony.acts)
+        .filter_map(|act| match act {
+            Act::GenerateKey { key } if !ledger.keys.contains_key(key) => hierarchy.key(key),
+            _ => None,
+        })
+        .map(|key| key.token.as_str())
+        .collect();
+    let mut warnings = Vec::new();
+    for id in tokens.into_iter().filter(|id| ledger.protected.get(*id) == Some(&false)) {
+        let what = format!("token `{id}` does not protect its keys: the last probe of it got at one");
+        match hierarchy.token(id).and_then(|token| token.accept_unprotected.as_ref()) {
+            Some(reason) => warnings.push(format!("{what}; accepted: {reason}")),
+            None if hierarchy.environment == Environment::Rehearsal => {
+                warnings.push(format!("{what}; a real hierarchy would refuse to make keys on it"))
+            }
+            None => {
+                return Err(Failure::refused(
+                    what,
+                    format!(
+                        "take another token; or, mended: coldroot token probe {id}. A hierarchy may say, before `init`: [[token]] accept-unprotected = \"WHY\""
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(warnings)
 }
 
 /// While a bundle waits for its answer, only revocations and CRLs go before it.

@@ -156,6 +156,8 @@ pub struct Token {
     pub slot: Option<u64>,
     /// What the module is given in pReserved of C_Initialize.
     pub init_args: Option<String>,
+    /// Why keys are made on it although a probe got at one.
+    pub accept_unprotected: Option<String>,
     /// The whole of its `uri`, or label and serial alone; the token, its slot and its library must say the same.
     pub uri: TokenUri,
     /// The whole environment of the worker that loads the module.

@@ -269,6 +269,9 @@ fn token(t: raw::Token, at: &str, environment: Environment) -> Result<Token, Err
     if let Some(text) = &t.init_args {
         ascii_line(&format!("{at}.init-args"), text, 1024)?;
     }
+    if let Some(text) = &t.accept_unprotected {
+        ascii_line(&format!("{at}.accept-unprotected"), text, 200)?;
+    }
     for (name, file) in [("pin-file", &t.pin_file), ("so-pin-file", &t.so_pin_file)] {
         let Some(file) = file else { continue };
         if environment == Environment::Real {
@@ -298,6 +301,7 @@ fn token(t: raw::Token, at: &str, environment: Environment) -> Result<Token, Err
         serial: named.serial.clone(),
         slot: t.slot,
         init_args: t.init_args,
+        accept_unprotected: t.accept_unprotected,
         uri: named,
         pin,
         pin_form,

@@ -106,6 +106,7 @@ pub struct Token {
     pub uri: Option<String>,
     pub slot: Option<u64>,
     pub init_args: Option<String>,
+    pub accept_unprotected: Option<String>,
     #[serde(default)]
     pub env: BTreeMap<String, String>,
     pub pin: Option<String>,

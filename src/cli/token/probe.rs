@@ -103,7 +103,8 @@ fn next(station: &Station, token: &Token, report: &Report, recorded: Option<u64>
         (true, None) => format!("coldroot --station {dir} init"),
         (true, Some(_)) => format!("coldroot --station {dir} token inventory {}", token.id),
         (false, _) => {
-            format!("take another token, or mend the cause; then: coldroot --station {dir} token probe {}", token.id)
+            text.push_str("Take another token, or mend the cause and probe it again.\n");
+            format!("coldroot --station {dir} token probe {}", token.id)
         }
     };
     text.push_str(&format!("  next: {command}\n"));
