@@ -2,8 +2,9 @@
 
 mod harness;
 
+use coldroot::audit::entry::Body;
 use harness::openssl::{openssl, openssl_accepts, text};
-use harness::station::{HIERARCHY, Station};
+use harness::station::{CEREMONY, HIERARCHY, Station};
 
 /// Carries the next plan of a ceremony out and gives its release's directory.
 fn carry_out(station: &Station, ceremony: &str) -> String {
@@ -127,4 +128,18 @@ crl-urls = ["http://ca.example.org/xmpp-2.crl"]
     let said = openssl(&["crl", "-inform", "DER", "-in", text(&crl), "-noout", "-crlnumber"]);
     assert!(said.contains("0x02"), "{said}");
     station.check_log();
+}
+
+/// A certificate that an entry of the log has no room for is refused by the dry run, before any key is made.
+#[test]
+fn a_certificate_too_long_for_the_log_is_refused_when_keys_are_planned() {
+    let urls: Vec<String> = (0..26).map(|n| format!("\"http://ca.example.org/{}/{n}.crl\"", "x".repeat(470))).collect();
+    let long = format!("crl-urls = [{}]", urls.join(", "));
+    let station = Station::bare_of(HIERARCHY.replace("crl-urls = [\"http://ca.example.org/root.crl\"]", &long));
+    station.init().ok();
+    std::fs::write(station.path("ceremony.toml"), CEREMONY).unwrap();
+    let (_, files) = station.state();
+    station.run(&["plan", "--ceremony", "ceremony.toml"]).fails(1, "octets before its signature, more than 12288");
+    assert_eq!(station.state().1, files, "a plan or an artefact was left behind");
+    assert!(!station.bodies().iter().any(|body| matches!(body, Body::Planned { .. } | Body::KeyGenerated(_))));
 }
