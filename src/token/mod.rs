@@ -29,6 +29,8 @@ mod spki;
 mod worker;
 
 pub use client::Error;
+#[doc(hidden)]
+pub use process::InProcess;
 pub use process::run_worker;
 
 use ask::{Class, Failure};

@@ -12,6 +12,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpabl
 use super::ask::{Answer, Ask};
 use super::fault::{Fault, Misuse};
 use super::worker::Worker;
+use crate::secret::Secret;
 use crate::wire;
 
 /// Runs a worker on the socket that is this process's stdin. Returns the exit code: 0 after [`Ask::Close`], 1 when the gate
@@ -56,6 +57,21 @@ fn may_lock_all() -> bool {
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let set = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
     set >> 14 & 1 == 1
+}
+
+/// The worker without its process: for `benches/boundary.rs`, which measures what the process costs. The binary has no way here
+/// but [`run_worker`].
+#[doc(hidden)]
+#[derive(Default)]
+pub struct InProcess(Worker);
+
+impl InProcess {
+    /// One question with its PINs, through no socket.
+    pub fn ask(&mut self, ask: Ask, pins: &[&Secret]) -> Result<Answer, wire::Error> {
+        let mut frames = Vec::new();
+        pins.iter().try_for_each(|pin| wire::send_secret(&mut frames, pin))?;
+        self.0.answer(ask, &mut frames.as_slice())
+    }
 }
 
 fn serve(mut socket: UnixStream) -> i32 {
