@@ -85,10 +85,15 @@ impl Station {
     /// one person's key.
     pub fn bare_of(hierarchy: String) -> Station {
         let station = Station::new_of(hierarchy);
-        let made = station.run(&["token", "init", "--token", "main"]).ok();
-        station.write_hierarchy(&format!("serial = \"{}\"", made["serial"].as_str().unwrap()));
+        station.token_init();
         station.approve(Path::new("hierarchy.toml"));
         station
+    }
+
+    /// Initialises the token `main` and writes its serial where the hierarchy has `@SERIAL@`.
+    pub fn token_init(&self) {
+        let made = self.run(&["token", "init", "--token", "main"]).ok();
+        self.write_hierarchy(&format!("serial = \"{}\"", made["serial"].as_str().unwrap()));
     }
 
     /// The same before its token is initialised.

@@ -93,13 +93,13 @@ impl Gate {
         let (keys, groups, acts, plain) = judged?;
         for (key, declared, ..) in &groups {
             let token = self.token(&key.token)?;
-            self.belongs(&token, false)?;
+            self.belongs(&token, false, &key.cka_id)?;
             self.workers.find(&token, key, *declared)?;
         }
         let mut outcomes: BTreeMap<u64, Outcome> = plain.into_iter().map(|n| (n, Outcome::Noted)).collect();
         for (n, key) in keys {
             let token = self.token(&key.token)?;
-            self.belongs(&token, true)?;
+            self.belongs(&token, true, &key.cka_id)?;
             let always = self.hierarchy.key(&key.key).is_some_and(|declared| declared.always_authenticate);
             outcomes.insert(n, Outcome::Key(self.workers.generate(&token, &key, always)?));
         }

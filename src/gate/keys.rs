@@ -10,7 +10,7 @@ impl Gate {
     /// The act of an item that was judged; a proof is a signature like any other, and none of these.
     pub(super) fn key_act(&mut self, act: &KeyAct) -> Result<Outcome, Refusal> {
         let token = self.token(&act.key.token)?;
-        self.belongs(&token, false)?;
+        self.belongs(&token, false, &act.key.cka_id)?;
         match act.deed {
             Deed::Prove { .. } => Err(Refusal::bug("a proof is signed with the other messages of its key")),
             Deed::Destroy { .. } => Ok(Outcome::Destroyed(self.workers.destroy(&token, &act.key)?)),

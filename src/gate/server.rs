@@ -240,7 +240,7 @@ impl Gate {
             return Err(Refusal::no(what, "`coldroot token list` shows what is there"));
         };
         self.audit = Some(self.audit_ref(key));
-        self.belongs(token, false).inspect_err(|_| self.audit = None)?;
+        self.belongs(token, false, &[]).inspect_err(|_| self.audit = None)?;
         self.mark = Some(mark);
         Ok(())
     }
@@ -290,7 +290,7 @@ impl Gate {
             }
         };
         self.audit = Some(self.audit_ref(&key));
-        self.belongs(&token, true).inspect_err(|_| self.audit = None)?;
+        self.belongs(&token, true, &[]).inspect_err(|_| self.audit = None)?;
         Ok(Reply::AuditKey { verifier_key: self.verifier_key()?.to_string(), adopted })
     }
 
@@ -304,18 +304,26 @@ impl Gate {
 
     /// The token's keys belong to this log. With `new`, a token of no log becomes this one's: it is about to get its first
     /// key.
-    pub(super) fn belongs(&mut self, token: &Token, new: bool) -> Result<(), Refusal> {
+    ///
+    /// Where the vendor's profile says that there are no data objects, nothing but a key's own name can tell: the `id`
+    /// (CKA_ID) that it was planned and made with ends with the log's tag.
+    pub(super) fn belongs(&mut self, token: &Token, new: bool, id: &[u8]) -> Result<(), Refusal> {
         if self.bound.contains(&token.id) {
             return Ok(());
         }
-        let ours = self.verifier_key()?.to_string().into_bytes();
+        let ours = self.verifier_key()?.to_string();
+        let foreign = || {
+            let what = format!("the keys of token `{}` do not belong to this log", token.id);
+            Refusal::no(what, "insert the token of this station, or name the right station")
+        };
+        if self.workers.stores_no_data(token)? {
+            return id.ends_with(&plan::log_tag(&ours)).then_some(()).ok_or_else(foreign);
+        }
+        let ours = ours.into_bytes();
         match self.workers.read_data(token, LOG_LABEL)? {
             Some(held) if held.as_slice() == ours => {}
             None if new => self.workers.write_data(token, LOG_LABEL, &ours)?,
-            _ => {
-                let what = format!("the keys of token `{}` do not belong to this log", token.id);
-                return Err(Refusal::no(what, "insert the token of this station, or name the right station"));
-            }
+            _ => return Err(foreign()),
         }
         self.bound.insert(token.id.clone());
         Ok(())

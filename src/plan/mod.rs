@@ -15,6 +15,7 @@ pub use keys::{Deed, KeyAct, proof_text};
 pub use statement::{NAMESPACE, init_statement, statement, void_statement};
 
 use crate::cbor;
+use crate::digest::Digest;
 
 /// The first item of every plan file.
 pub const MAGIC: &str = "coldroot-plan-v0";
@@ -22,6 +23,15 @@ pub const MAGIC: &str = "coldroot-plan-v0";
 pub const MAX_FRAME: u64 = 16 << 20;
 /// The most items one plan may hold.
 pub const MAX_ITEMS: u64 = 2_000_000;
+
+/// What the CKA_ID of a planned key ends with: 16 octets that tell whose log it belongs to, for tokens that can store nothing else
+/// of ours. Stored: a change leaves such keys behind.
+pub fn log_tag(verifier_key: &str) -> [u8; 16] {
+    let digest = Digest::of(format!("coldroot log\n{verifier_key}").as_bytes());
+    let mut tag = [0; 16];
+    tag.copy_from_slice(&digest.0[..16]);
+    tag
+}
 
 /// Why a file is not a plan.
 #[derive(Debug, thiserror::Error)]

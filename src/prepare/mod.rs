@@ -120,6 +120,9 @@ pub fn ceremony(context: &mut Context, ceremony: &Ceremony, out: &mut File) -> R
         return authority::certificates(context, ceremony, issuers::recorded_keys(context.ledger), None, out);
     }
     let dry_run = dry_run::certificates(context, ceremony)?;
+    // A preview is made without a log.
+    let log = context.ledger.genesis.as_ref().map_or("", |genesis| genesis.verifier_key.as_str());
+    let log_tag = plan::log_tag(log);
     let mut writer = PlanWriter::new(Kind::Keys, context.scratch)?;
     for id in missing {
         let Some(key) = context.hierarchy.key(id) else { continue };
@@ -127,7 +130,7 @@ pub fn ceremony(context: &mut Context, ceremony: &Ceremony, out: &mut File) -> R
             key: key.id.clone(),
             token: key.token.clone(),
             label: key.label.clone(),
-            cka_id: Bytes::from(context.draw.id().to_vec()),
+            cka_id: Bytes::from([&context.draw.id()[..], &log_tag].concat()),
             algorithm: key.algorithm,
             backup: key.backup,
         }))?;

@@ -114,6 +114,11 @@ impl Workers {
         Ok(())
     }
 
+    /// Whether the token is known to store no data objects.
+    pub fn stores_no_data(&mut self, token: &Token) -> Result<bool, Refusal> {
+        Ok(Vendor::by_id(&self.open(token)?.profile).data_objects() == Some(false))
+    }
+
     pub fn read_data(&mut self, token: &Token, label: &str) -> Result<Option<Bytes>, Refusal> {
         answer!(self.ask(token, &Ask::ReadData { label: label.into() })?, Answer::Data(value) => value)
     }
