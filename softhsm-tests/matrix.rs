@@ -35,9 +35,17 @@ fn softhsm_carries_the_whole_ceremony_and_refuses_what_it_does_not_know() {
 
 #[test]
 fn the_table_in_the_documents_has_a_cell_for_each_module_and_algorithm() {
-    let text = std::fs::read_to_string(table::document()).unwrap();
     let rows: Vec<&str> = rows().into_iter().map(KeyAlgorithm::name).collect();
-    table::check_shape(&text, &rows);
+    table::check_shape(&table::part(table::MATRIX), &rows);
+}
+
+#[test]
+fn the_profiles_in_the_documents_are_those_of_the_program() {
+    let wanted = table::profiles();
+    if std::env::var_os("COLDROOT_WRITE_PROFILES").is_some() {
+        table::put(table::PROFILES, &wanted);
+    }
+    assert_eq!(table::part(table::PROFILES), wanted);
 }
 
 /// `COLDROOT_MATRIX` names modules, all of them when it is empty; `COLDROOT_MATRIX_JSON` a file for the results;

@@ -23,6 +23,18 @@ fn size(number: CK_ULONG) -> usize {
     usize::try_from(number).expect("a length fits")
 }
 
+pub unsafe fn info(change: Option<&Change>, real: Real, info: CK_INFO_PTR) -> CK_RV {
+    let rv = real();
+    let (true, Some(info)) = (rv == CKR_OK, unsafe { info.as_mut() }) else { return rv };
+    if let Some(Change::Library(maker, text)) = change {
+        for (field, text) in [(&mut info.manufacturerID, maker), (&mut info.libraryDescription, text)] {
+            field.fill(b' ');
+            field[..text.len()].copy_from_slice(text.as_bytes());
+        }
+    }
+    rv
+}
+
 pub unsafe fn token_info(change: Option<&Change>, real: Real, info: CK_TOKEN_INFO_PTR) -> CK_RV {
     let rv = real();
     let (true, Some(info)) = (rv == CKR_OK, unsafe { info.as_mut() }) else { return rv };

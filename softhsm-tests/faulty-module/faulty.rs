@@ -161,7 +161,7 @@ use script::{mechanism as kind_of, template as read};
 wrap! {
     C_Initialize(args: CK_VOID_PTR);
     C_Finalize(reserved: CK_VOID_PTR);
-    C_GetInfo(info: CK_INFO_PTR);
+    C_GetInfo(info: CK_INFO_PTR) => |change, real| unsafe { answers::info(change, real, info) };
     C_GetSlotList(present: CK_BBOOL, slots: CK_SLOT_ID_PTR, count: CK_ULONG_PTR);
     C_GetSlotInfo(slot: CK_SLOT_ID, info: CK_SLOT_INFO_PTR);
     C_GetTokenInfo(slot: CK_SLOT_ID, info: CK_TOKEN_INFO_PTR)

@@ -98,6 +98,8 @@ pub enum Change {
     Flags(CK_FLAGS),
     NoFlags(CK_FLAGS),
     Serial(String),
+    // C_GetInfo: manufacturer and description
+    Library(String, String),
     // C_GetAttributeValue, of the objects with this CKA_LABEL if one is given
     Attribute {
         kind: CK_ATTRIBUTE_TYPE,
@@ -195,6 +197,7 @@ impl Fault {
                 Change::Zero => &["C_Sign", "C_SignFinal", "C_GenerateRandom"],
                 Change::Flip(_) | Change::Swap | Change::Nothing | Change::Length(_) => &["C_Sign", "C_SignFinal"],
                 Change::Flags(_) | Change::NoFlags(_) | Change::Serial(_) => &["C_GetTokenInfo"],
+                Change::Library(..) => &["C_GetInfo"],
                 Change::Attribute { .. } | Change::Shorten { .. } | Change::Unavailable { .. } => {
                     &["C_GetAttributeValue"]
                 }
@@ -291,6 +294,9 @@ fn fault(text: &str) -> Option<Fault> {
         ["length", octets] => Change::Length(octets.parse().ok()?),
         ["flags", flags] => Change::Flags(number(flags)?),
         ["no-flags", flags] => Change::NoFlags(number(flags)?),
+        ["library", maker, text] if maker.len() <= 32 && text.len() <= 32 => {
+            Change::Library((*maker).into(), (*text).into())
+        }
         ["serial", text] if text.len() <= 16 => Change::Serial((*text).into()),
         ["attribute", kind, octets, rest @ ..] if rest.len() <= 1 => {
             Change::Attribute { kind: number(kind)?, octets: hex(octets)?, label: label(rest) }

@@ -9,13 +9,61 @@ use super::modules::Kind;
 
 /// The row of the audit key and the mark.
 pub const AUDIT: &str = "audit key and mark";
-const BEGIN: &str = "<!-- the matrix: written by softhsm-tests/run-matrix --write -->\n";
-const END: &str = "<!-- the end of the matrix -->\n";
+/// The lines between which a part of the document is made by a program.
+pub type Marks = (&'static str, &'static str);
+pub const MATRIX: Marks =
+    ("<!-- the matrix: written by softhsm-tests/run-matrix --write -->\n", "<!-- the end of the matrix -->\n");
+pub const PROFILES: Marks = (
+    "<!-- the profiles: COLDROOT_WRITE_PROFILES=1 cargo test --test matrix profiles -->\n",
+    "<!-- the end of the profiles -->\n",
+);
 
 type Results = [(Kind, String, Outcome)];
 
-pub fn document() -> PathBuf {
+fn document() -> PathBuf {
     super::harness::repository().join("docs/tokens.md")
+}
+
+/// What stands between the marks.
+pub fn part((begin, end): Marks) -> String {
+    let text = std::fs::read_to_string(document()).unwrap();
+    let (_, rest) = text.split_once(begin).expect("the line where it begins");
+    rest.split_once(end).expect("the line where it ends").0.to_owned()
+}
+
+/// Puts a text there.
+pub fn put((begin, end): Marks, text: &str) {
+    let old = std::fs::read_to_string(document()).unwrap();
+    let (before, rest) = old.split_once(begin).expect("the line where it begins");
+    let (_, after) = rest.split_once(end).expect("the line where it ends");
+    std::fs::write(document(), format!("{before}{begin}{text}{end}{after}")).unwrap();
+}
+
+/// Every setting of every profile, from the files.
+pub fn profiles() -> String {
+    let dir = super::harness::repository().join("src/token/vendors");
+    let mut text = String::new();
+    for file in super::harness::files(&dir) {
+        let table: toml::Table = std::fs::read_to_string(&file).unwrap().parse().unwrap();
+        text.push_str(&format!(
+            "\n### {}\n\n| setting | value | source |\n| --- | --- | --- |\n",
+            table["name"].as_str().unwrap()
+        ));
+        for (name, setting) in table.iter().filter(|(name, _)| *name != "name") {
+            let settings = setting.as_array().cloned().unwrap_or_else(|| vec![setting.clone()]);
+            for setting in settings {
+                let value = match &setting["value"] {
+                    toml::Value::String(text) => text.clone(),
+                    other => other.to_string(),
+                };
+                let untried = if setting["tried"].as_str() == Some("here") { "" } else { "; not tried on hardware" };
+                let source = setting["source"].as_str().unwrap();
+                text.push_str(&format!("| `{name}` | {value} | {source}{untried} |\n"));
+            }
+        }
+    }
+    text.push('\n');
+    text
 }
 
 /// Lines for people.
@@ -73,16 +121,11 @@ pub fn write(results: &Results) {
         text.push_str(&format!("{n}. {reason}\n"));
     }
     text.push('\n');
-    let old = std::fs::read_to_string(document()).unwrap();
-    let (before, rest) = old.split_once(BEGIN).expect("the line where the matrix begins");
-    let (_, after) = rest.split_once(END).expect("the line where it ends");
-    std::fs::write(document(), format!("{before}{BEGIN}{text}{END}{after}")).unwrap();
+    put(MATRIX, &text);
 }
 
 /// One line for each row, a cell for each module, each cell passed, refused with a reason that is there, or failed.
-pub fn check_shape(document: &str, rows: &[&str]) {
-    let (_, rest) = document.split_once(BEGIN).expect("the line where the matrix begins");
-    let (table, _) = rest.split_once(END).expect("the line where it ends");
+pub fn check_shape(table: &str, rows: &[&str]) {
     let lines: Vec<Vec<&str>> = table
         .lines()
         .filter(|line| line.starts_with('|'))

@@ -7,9 +7,13 @@ use std::ptr::{self, NonNull};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Function, Pkcs11};
 use cryptoki::error::{Error as Cryptoki, Rv, RvError};
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 use cryptoki::slot::Slot;
-use cryptoki_sys::{CK_FUNCTION_LIST, CK_INTERFACE, CK_RV, CK_TOKEN_INFO, CK_ULONG, CKR_OK};
+use cryptoki_sys::{
+    CK_FUNCTION_LIST, CK_INFO, CK_INTERFACE, CK_RV, CK_TOKEN_INFO, CK_ULONG, CKR_CRYPTOKI_NOT_INITIALIZED, CKR_OK,
+};
 
 type Result<T> = cryptoki::error::Result<T>;
 
@@ -29,10 +33,12 @@ pub(super) fn initialize(pkcs11: &Pkcs11, reserved: Option<&CStr>) -> Result<()>
 }
 
 /// The functions of a module that cryptoki has loaded and initialised: of the same instance, which is why they are asked
-/// for in the same order, C_GetInterface first. In p11-kit's client the list of C_GetFunctionList is another instance,
-/// that nobody has initialised.
+/// for in the same order, C_GetInterface first. p11-kit's client makes another instance for everyone who asks, which nobody
+/// has initialised: then they are of no use, and cryptoki does what it can.
 pub(super) struct Functions {
     list: CK_FUNCTION_LIST,
+    /// They are another instance's.
+    apart: bool,
     /// Keeps the library mapped for as long as `list` points into it.
     _library: cryptoki_sys::Pkcs11,
 }
@@ -47,7 +53,37 @@ impl Functions {
             Some(list) => list,
             None => function_list(&library)?,
         };
-        Ok(Functions { list, _library: library })
+        Ok(Functions { list, apart: false, _library: library })
+    }
+
+    /// Finds out whether they are those of the instance that cryptoki has initialised, which must have happened.
+    pub(super) fn settled(mut self) -> Result<Functions> {
+        let call = self.list.C_GetInfo.ok_or(Cryptoki::NullFunctionPointer)?;
+        let mut info = CK_INFO::default();
+        // SAFETY: C_GetInfo may be called at any time after C_Initialize, and before it answers that it was not (section
+        // 5.4.3); `info` is a whole CK_INFO of our own, which the module fills before it returns and does not keep.
+        self.apart = unsafe { call(&mut info) } == CKR_CRYPTOKI_NOT_INITIALIZED;
+        Ok(self)
+    }
+
+    pub(super) fn are_apart(&self) -> bool {
+        self.apart
+    }
+
+    /// One signature of a key that wants no login for it: C_SignInit, and one C_Sign where that can be called directly.
+    pub(super) fn sign_whole(
+        &self,
+        session: &Session,
+        mechanism: &Mechanism,
+        key: ObjectHandle,
+        message: &[u8],
+        longest: usize,
+    ) -> Result<Vec<u8>> {
+        if self.apart {
+            return session.sign(mechanism, key, message);
+        }
+        session.sign_init(mechanism, key)?;
+        self.sign(session, message, longest)
     }
 
     /// C_GetTokenInfo as the module gives it. cryptoki reads its clock as well, and fails where that holds no digits
@@ -67,6 +103,9 @@ impl Functions {
     /// octets. cryptoki asks for the length first, on a network HSM one more round trip for each signature, and joins
     /// C_SignInit with it, so that the login of an always-authenticate key, which belongs between the two, has no place.
     pub(super) fn sign(&self, session: &Session, message: &[u8], longest: usize) -> Result<Vec<u8>> {
+        if self.apart {
+            return Err(Cryptoki::NotSupported);
+        }
         let call = self.list.C_Sign.ok_or(Cryptoki::NullFunctionPointer)?;
         let length = CK_ULONG::try_from(message.len())?;
         into_buffer(longest, Function::Sign, |place, room| {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cryptoki::context::Pkcs11;
 use cryptoki::error::Error as Cryptoki;
 use cryptoki::session::UserType;
-use cryptoki::slot::{Slot, SlotInfo};
+use cryptoki::slot::{Slot, SlotInfo, TokenInfo};
 use cryptoki::types::AuthPin;
 use cryptoki_sys::{
     CK_TOKEN_INFO, CK_ULONG, CK_UNAVAILABLE_INFORMATION, CKF_PROTECTED_AUTHENTICATION_PATH, CKF_TOKEN_INITIALIZED,
@@ -66,6 +66,7 @@ impl Module {
         })?;
         let functions = Functions::of(path).doing("asking the module for its functions")?;
         ffi::initialize(&pkcs11, reserved.as_deref()).doing("initialising the module")?;
+        let functions = functions.settled().doing("asking the module for its functions")?;
         let (path, init_args) = (path.into(), init_args.map(str::to_owned));
         let [manufacturer, description, version] = Default::default();
         let mut module =
@@ -80,7 +81,7 @@ impl Module {
 
     /// The same functions once more, for the threads that sign.
     pub(super) fn functions(&self) -> Result<Functions> {
-        Functions::of(&self.path).doing("asking the module for its functions")
+        Functions::of(&self.path).and_then(Functions::settled).doing("asking the module for its functions")
     }
 
     /// All tokens that can be read, and the number of those that cannot: one strange token must not hide the others.
@@ -89,7 +90,7 @@ impl Module {
         let seen = slots.len();
         let tokens: Vec<Token> = slots
             .into_iter()
-            .filter_map(|slot| self.functions.token_info(slot).ok().map(|info| self.token(slot, &info)))
+            .filter_map(|slot| self.token_info(slot).ok().map(|info| self.token(slot, &info)))
             .collect();
         let unreadable = seen - tokens.len();
         Ok((tokens, unreadable))
@@ -123,15 +124,22 @@ impl Module {
         }
     }
 
+    fn token_info(&self, slot: Slot) -> cryptoki::error::Result<CK_TOKEN_INFO> {
+        match self.functions.are_apart() {
+            false => self.functions.token_info(slot),
+            true => self.pkcs11.get_token_info(slot).map(|info| told(&info)),
+        }
+    }
+
     /// Asks the token again what it says of itself: PIN counters change with each try.
     pub(super) fn refresh(&self, slot: Slot) -> Result<Token> {
-        let info = self.functions.token_info(slot).doing("asking the token for its state")?;
+        let info = self.token_info(slot).doing("asking the token for its state")?;
         Ok(self.token(slot, &info))
     }
 
     /// CK_TOKEN_INFO as the module gives it.
     pub(super) fn info(&self, slot: Slot) -> Result<CK_TOKEN_INFO> {
-        self.functions.token_info(slot).doing("asking the token for its state")
+        self.token_info(slot).doing("asking the token for its state")
     }
 
     /// C_Finalize. All sessions must be closed before.
@@ -262,6 +270,36 @@ impl Token {
         let text = std::str::from_utf8(pin.expose()).map_err(|_| Fault::PinText { whose })?;
         Ok(AuthPin::from(text.to_owned()))
     }
+}
+
+/// What cryptoki has read of C_GetTokenInfo, as far as it is used here.
+fn told(info: &TokenInfo) -> CK_TOKEN_INFO {
+    let mut told = CK_TOKEN_INFO {
+        ulMinPinLen: CK_ULONG::try_from(info.min_pin_length()).unwrap_or(0),
+        ulMaxPinLen: CK_ULONG::try_from(info.max_pin_length()).unwrap_or(0),
+        ..CK_TOKEN_INFO::default()
+    };
+    fn fill(field: &mut [u8], text: &str) {
+        field.fill(b' ');
+        for (place, octet) in field.iter_mut().zip(text.bytes()) {
+            *place = octet;
+        }
+    }
+    fill(&mut told.label, info.label());
+    fill(&mut told.serialNumber, info.serial_number());
+    fill(&mut told.manufacturerID, info.manufacturer_id());
+    fill(&mut told.model, info.model());
+    told.flags = [
+        (info.token_initialized(), CKF_TOKEN_INITIALIZED),
+        (info.protected_authentication_path(), CKF_PROTECTED_AUTHENTICATION_PATH),
+        (info.user_pin_count_low(), CKF_USER_PIN_COUNT_LOW),
+        (info.user_pin_final_try(), CKF_USER_PIN_FINAL_TRY),
+        (info.user_pin_locked(), CKF_USER_PIN_LOCKED),
+    ]
+    .into_iter()
+    .filter(|(set, _)| *set)
+    .fold(0, |flags, (_, flag)| flags | flag);
+    told
 }
 
 /// A field of CK_TOKEN_INFO; octets that are not UTF-8 become replacement characters, which no hierarchy has.

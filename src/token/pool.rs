@@ -151,11 +151,15 @@ fn sign_part(
     let mechanism = sign::mechanism(job.algorithm);
     let longest = sign::octets(job.key.algorithm);
     for input in &job.inputs {
-        session.sign_init(&mechanism, handle).doing("signing")?;
-        if job.key.always_authenticate {
-            shared.context.login(session)?;
-        }
-        let raw = shared.functions.sign(session, &input.octets, longest).doing("signing")?;
+        let raw = match job.key.always_authenticate {
+            false => shared.functions.sign_whole(session, &mechanism, handle, &input.octets, longest),
+            true => {
+                session.sign_init(&mechanism, handle).doing("signing")?;
+                shared.context.login(session)?;
+                shared.functions.sign(session, &input.octets, longest)
+            }
+        };
+        let raw = raw.doing("signing")?;
         let value = sign::output(job.key.algorithm, input.item, raw)?;
         part.push(Signature { item: input.item, value: value.into() });
     }

@@ -172,8 +172,8 @@ pub(super) fn one(
     key: ObjectHandle,
     input: &[u8],
 ) -> Result<Vec<u8>> {
-    session.sign_init(&sign::mechanism(algorithm.signs_with()), key).doing("signing")?;
-    let raw = functions.sign(session, input, sign::octets(algorithm)).doing("signing")?;
+    let mechanism = sign::mechanism(algorithm.signs_with());
+    let raw = functions.sign_whole(session, &mechanism, key, input, sign::octets(algorithm)).doing("signing")?;
     sign::output(algorithm, 0, raw)
 }
 

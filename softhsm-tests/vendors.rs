@@ -1,0 +1,126 @@
+//! Vendors' habits, played by the faulty module in front of SoftHSM: what each profile leaves out is refused by the module, and
+//! the keys are made all the same; what a token cannot do is refused before anything is asked of it.
+
+mod harness;
+
+use coldroot::audit::entry::Body;
+use harness::faulty::{self, hierarchy, mend, not_asked, play};
+use harness::station::Station;
+
+/// CKR_ATTRIBUTE_TYPE_INVALID, CKR_TEMPLATE_INCONSISTENT, CKR_GENERAL_ERROR.
+const TYPE_INVALID: &str = "0x12";
+const INCONSISTENT: &str = "0xd1";
+const GENERAL: &str = "0x5";
+
+/// A module that calls itself so, and another rule.
+fn as_vendor(library: &str, rule: &str) -> String {
+    format!("C_GetInfo=library:{library}\n{rule}\n")
+}
+
+fn attributes_of_keys(station: &Station) -> Vec<Vec<String>> {
+    let made = |body| match body {
+        Body::KeyGenerated(key) => Some(key.attributes),
+        _ => None,
+    };
+    station.bodies().into_iter().filter_map(made).collect()
+}
+
+#[test]
+fn what_a_vendors_module_refuses_in_a_template_is_not_in_it() {
+    for (library, profile, rule) in [
+        // CKA_DECRYPT and CKA_ENCRYPT.
+        ("tpm2-software.github.io:TPM2.0", "tpm2", format!("C_GenerateKeyPair=refuse-attribute:0x105,0x104:{GENERAL}")),
+        // CKA_ALLOWED_MECHANISMS.
+        ("SafeNet:Chrystoki", "luna", format!("C_GenerateKeyPair=refuse-attribute:0x40000600:{TYPE_INVALID}")),
+        (
+            "Utimaco IS GmbH:CryptoServer",
+            "utimaco",
+            format!("C_GenerateKeyPair=refuse-attribute:0x40000600:{TYPE_INVALID}"),
+        ),
+        // CKA_PRIVATE is obligatory.
+        ("nCipher Corp. Ltd:nShield", "nshield", format!("C_GenerateKeyPair=need-attribute:0x2:{INCONSISTENT}")),
+        // Nobody knows this one: CKA_COPYABLE, and the second, lean try does without.
+        ("Somebody:Something", "unknown", format!("C_GenerateKeyPair=refuse-attribute:0x171:{TYPE_INVALID}")),
+    ] {
+        let station = Station::bare_of(hierarchy(""));
+        play(&station, &as_vendor(library, &rule));
+        station.init().ok();
+        let plan = station.planned_ceremony();
+        station.carried_out(&plan);
+        let keys = attributes_of_keys(&station);
+        assert_eq!(keys.len(), 2, "{library}");
+        for key in &keys {
+            assert!(key.contains(&format!("profile={profile}")), "{library}: {key:?}");
+        }
+        station.check_log();
+    }
+}
+
+#[test]
+fn a_module_that_refuses_what_its_tried_profile_allows_makes_no_key() {
+    let station = Station::bare_of(hierarchy(""));
+    station.init().ok();
+    let plan = station.planned_ceremony();
+    let approvals = station.approve(&plan);
+    // SoftHSM's profile was tried: no second guess, with less in the template, makes a weaker key in silence.
+    play(&station, &format!("C_GenerateKeyPair=refuse-attribute:0x171:{TYPE_INVALID}"));
+    station.sign(&plan, &approvals).fails(3, "CKR_ATTRIBUTE_TYPE_INVALID");
+    assert_eq!(faulty::count(&station, "C_GenerateKeyPair"), 1);
+    assert!(attributes_of_keys(&station).is_empty());
+    mend(&station);
+    station.sign(&plan, &approvals).ok();
+    assert_eq!(attributes_of_keys(&station).len(), 2);
+}
+
+#[test]
+fn a_token_that_cannot_hold_audit_key_and_mark_is_refused_before_a_pin_is_asked_for() {
+    for (rule, said) in [
+        // CKM_EDDSA.
+        ("*=no-mechanism:0x1057".to_owned(), "not fit for ed25519 keys: it does not list CKM_EDDSA"),
+        (
+            as_vendor("Nitrokey:Nitrokey NetHsm PKCS#11 library", ""),
+            "stores no data objects, so it cannot hold the mark",
+        ),
+        (as_vendor("Mozilla Foundation:NSS Internal Crypto Services", ""), "stores no data objects"),
+    ] {
+        let station = Station::bare_of(hierarchy(""));
+        play(&station, &rule);
+        let refused = station.init().fails(1, said);
+        assert!(refused["hint"].as_str().unwrap().contains("[[token]]"), "{refused}");
+        not_asked(&station);
+        assert!(!station.path("audit").exists());
+        mend(&station);
+        station.init().ok();
+    }
+}
+
+#[test]
+fn a_key_that_its_token_cannot_make_is_refused_when_it_is_planned() {
+    let station = Station::bare_of(hierarchy(""));
+    station.init().ok();
+    let before = station.state();
+    // CKM_ECDSA.
+    play(&station, "*=no-mechanism:0x1041");
+    std::fs::write(station.path("ceremony.toml"), harness::station::CEREMONY).unwrap();
+    let refused = station.run(&["plan", "--ceremony", "ceremony.toml"]);
+    refused.fails(1, "not fit for ecdsa-p384 keys: it does not list CKM_ECDSA");
+    not_asked(&station);
+    assert_eq!(station.state(), before);
+    mend(&station);
+    station.carried_out(&station.planned_ceremony());
+}
+
+#[test]
+fn p08_a_pin_that_a_vendor_cannot_take_is_not_tried() {
+    let station = Station::bare_of(hierarchy(""));
+    station.init().ok();
+    let plan = station.planned_ceremony();
+    let approvals = station.approve(&plan);
+    // opencryptoki's PINs have at most 8 octets; this one has 9.
+    play(&station, &as_vendor("IBM:Meta PKCS11 LIBRARY", ""));
+    station.sign(&plan, &approvals).fails(1, "has 9 octets, the token takes 4 to 8");
+    not_asked(&station);
+    assert!(attributes_of_keys(&station).is_empty());
+    mend(&station);
+    station.sign(&plan, &approvals).ok();
+}
