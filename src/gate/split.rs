@@ -13,7 +13,7 @@ impl Gate {
         let token = self.token(id)?;
         self.need_login(id)?;
         self.marked()?;
-        self.belongs(&token, true)?;
+        self.belongs(&token, true, &[])?;
         let facts = self.workers.open(&token)?;
         let random = self.workers.random(&token, 32)?;
         let wanted = Wanted { hierarchy: &self.hierarchy, station: &self.station, token: &token, facts: &facts };
