@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use coldroot::algorithm::KeyAlgorithm;
 use coldroot::audit::Log;
 use coldroot::audit::entry::Body;
-use coldroot::gate::{Reply, Request};
+use coldroot::gate::{Error, Reply, Request};
+use coldroot::token::probe::{Attempt, Probed, Step};
 use coldroot::wire;
 
 use super::station::{EXE, coldroot, gate_at, refused, world};
@@ -158,4 +160,35 @@ fn p08_a_wrong_pin_is_asked_for_and_tried_once_and_a_pipe_brings_the_right_one()
     assert!(piped.status.success(), "{}", String::from_utf8_lossy(&piped.stderr));
     // The descriptor that could not be read was no try.
     assert_eq!(tries(&station), before + 2);
+}
+
+/// A probe's steps name no key and carry no octets; what a parent can choose are numbers, and those are bounded.
+#[test]
+fn p01_a_probe_reaches_nothing_that_it_has_not_made() {
+    let world = world();
+    let step = |step| Request::Probe { token: "main".into(), step };
+    let algorithm = KeyAlgorithm::EcdsaP256;
+    let mut stranger = world.gate();
+    assert!(refused(&mut stranger, step(Step::Data)).contains("nobody is logged in"));
+    drop(stranger);
+    world.unchanged(world.parent(), |parent| {
+        let attempts = [Attempt::Read, Attempt::CopyExtractable, Attempt::SetExtractable, Attempt::SetReadable];
+        for attempt in attempts {
+            parent.ask(step(Step::Protect { algorithm, attempt }));
+        }
+        for once in [Step::Facts, Step::Sign { algorithm }, Step::Data, Step::Sweep] {
+            parent.ask(step(once));
+        }
+        for most in [
+            Step::Message { algorithm, octets: u32::MAX },
+            Step::Sessions { most: u32::MAX },
+            Step::Speed { algorithm, sessions: u32::MAX, milliseconds: 1 },
+            Step::Speed { algorithm, sessions: 1, milliseconds: u32::MAX },
+        ] {
+            let Reply::Probed(Probed::Failed(failure)) = parent.ask(step(most)) else { panic!("it was tried") };
+            assert!(failure.what.contains(" outside "), "{}", failure.what);
+        }
+        let fit = Request::Fit { token: "main".into(), algorithm, mark: true };
+        assert!(matches!(parent.gate.ask(&fit), Ok(_) | Err(Error::Refused { .. })));
+    });
 }
