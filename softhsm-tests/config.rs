@@ -334,6 +334,8 @@ fn lawless_hierarchies_are_refused_by_the_path_of_the_field() {
         ("too long for one signature", &[Set("token[0].deadlines", "{ sign-each-ms = 600001 }")], "token[0].deadlines.sign-each-ms"),
         ("unknown deadline", &[Set("token[0].deadlines", "{ verify = 1 }")], "token[0].deadlines.verify"),
         ("too many retries", &[Set("token[0].retries", "21")], "token[0].retries"),
+        ("copy of nothing", &[Set("token[0].same-keys-as", "'ghost'")], "token[0].same-keys-as"),
+        ("copy of itself", &[Set("token[0].same-keys-as", "'main'")], "token[0].same-keys-as"),
         ("no process", &[Set("token[0].processes", "0")], "token[0].processes"),
         ("too many processes", &[Set("token[0].processes", "17")], "token[0].processes"),
         ("key without label", &[Set("key[0].label", "''")], "key[0].label"),

@@ -3,6 +3,8 @@
 //! Each test starts from a copy of one station with an approved batch. It shows what the run says and how it ends, that
 //! nothing wrong was signed, recorded or released, and that the same command ends the batch once the token is mended.
 
+#[path = "faulty/copies.rs"]
+mod copies;
 mod harness;
 #[path = "faulty/machine.rs"]
 mod machine;

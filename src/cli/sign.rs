@@ -87,6 +87,8 @@ pub fn sign(globals: &Globals, args: SignArgs) -> Result<Answer, Failure> {
     let approved = quorate(&statement, &signatures, &station.hierarchy, quorum, plan.head().sign_from)?;
     let mut run = Run { gate, station: &station, signatures, approved };
     let tokens = tokens_of(&mut plan)?;
+    let sharing = |token: &String| station.hierarchy.sharing(token).map(|t| t.id.clone()).collect::<Vec<_>>();
+    let tokens = tokens.iter().flat_map(sharing).collect();
     let cut = log.cut();
     let mark = station.log_in(&mut log, &mut run.gate, tokens, cut)?;
     let started = Instant::now();

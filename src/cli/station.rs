@@ -229,8 +229,14 @@ impl Station {
         log.append(&Entry::new(self.now(), Body::Open { mark_size: mark.size, cut }))?;
         log.append(&Entry::new(self.now(), first))?;
         for token in &tokens[1..] {
-            let login = self.try_login(log, gate, token)?;
-            log.append(&Entry::new(self.now(), login))?;
+            match self.try_login(log, gate, token) {
+                Ok(login) => drop(log.append(&Entry::new(self.now(), login))?),
+                // What it cannot do, the tokens with the same keys do; the failure is on record.
+                Err(f) if f.code == Code::Halted && self.is_copy(token) => {
+                    eprintln!("coldroot: token `{token}` is left out, the others go on: {}", f.what);
+                }
+                Err(f) => return Err(f),
+            }
         }
         for token in &tokens {
             self.settle_split(log, gate, token)?;
@@ -269,6 +275,10 @@ impl Station {
             }
         }
         Ok(())
+    }
+
+    fn is_copy(&self, token: &str) -> bool {
+        self.hierarchy.token(token).is_some_and(|token| token.same_keys_as.is_some())
     }
 
     fn try_login(&self, log: &mut Log, gate: &mut Gate, token: &str) -> Result<Body, Failure> {

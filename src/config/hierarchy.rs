@@ -170,6 +170,8 @@ pub struct Token {
     pub so_pin_file: Option<PathBuf>,
     /// Parallel sessions for signing.
     pub sessions: u32,
+    /// The token whose keys this one has too, and whose signing it shares.
+    pub same_keys_as: Option<String>,
     /// Processes that sign, each with a login of its own.
     pub processes: u32,
     /// How often a question that failed in the device is asked again.
@@ -392,6 +394,11 @@ impl Base {
 impl Hierarchy {
     pub fn token(&self, id: &str) -> Option<&Token> {
         self.tokens.iter().find(|t| t.id == id)
+    }
+
+    /// The tokens that share the work of this one's keys: itself, then its copies.
+    pub fn sharing(&self, id: &str) -> impl Iterator<Item = &Token> {
+        self.token(id).into_iter().chain(self.tokens.iter().filter(move |t| t.same_keys_as.as_deref() == Some(id)))
     }
 
     pub fn key(&self, id: &str) -> Option<&Key> {

@@ -309,6 +309,7 @@ fn token(t: raw::Token, at: &str, environment: Environment) -> Result<Token, Err
         pin_file: t.pin_file.map(PathBuf::from),
         so_pin_file: t.so_pin_file.map(PathBuf::from),
         sessions,
+        same_keys_as: t.same_keys_as,
         processes,
         retries,
         deadlines,

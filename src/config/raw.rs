@@ -118,6 +118,7 @@ pub struct Token {
     pub pin_key_id: Option<String>,
     pub so_pin_file: Option<String>,
     pub sessions: Option<u32>,
+    pub same_keys_as: Option<String>,
     pub processes: Option<u32>,
     pub retries: Option<u32>,
     pub deadline_seconds: Option<u32>,

@@ -17,6 +17,7 @@ impl Hierarchy {
         unique("key", self.keys.iter().map(|k| k.id.as_str()))?;
         unique("ca", self.cas.iter().map(|c| c.id.as_str()))?;
         unique("profile", self.profiles.iter().map(|p| p.id.as_str()))?;
+        self.check_copies()?;
         self.check_keys()?;
         for (i, ca) in self.cas.iter().enumerate() {
             self.check_ca(ca, i)?;
@@ -27,6 +28,34 @@ impl Hierarchy {
             self.check_under_issuer(ca, i)?;
         }
         self.check_desks()
+    }
+
+    /// A copy is a copy of one that is none, and no two tables name one token: its second login would wait for the first.
+    fn check_copies(&self) -> Result<(), Error> {
+        for (i, token) in self.tokens.iter().enumerate() {
+            let name = |t: &super::Token| (t.module.clone(), t.env.clone(), t.label.clone(), t.serial.clone(), t.slot);
+            let twin = self.tokens.iter().take(i).find(|t| t.serial.is_some() && name(t) == name(token));
+            if let Some(twin) = twin {
+                return Err(field(format!("token[{i}].serial"), format!("names the same token as `{}`", twin.id)));
+            }
+            let Some(original) = &token.same_keys_as else { continue };
+            let at = format!("token[{i}].same-keys-as");
+            match self.token(original) {
+                None => return Err(unknown(&at, "token", original)),
+                Some(t) if t.same_keys_as.is_some() || t.id == token.id => {
+                    return Err(field(at, "names a copy; all copies name the token that the keys were made in"));
+                }
+                Some(_) => {}
+            }
+            if self.audit_token == token.id {
+                return Err(field("audit.token", "is a copy; the mark stands in one token, which is no copy"));
+            }
+            if let Some(n) = self.keys.iter().position(|key| key.token == token.id) {
+                let message = format!("is a copy; the key is declared with `{}`", show(original));
+                return Err(field(format!("key[{n}].token"), message));
+            }
+        }
+        Ok(())
     }
 
     fn check_keys(&self) -> Result<(), Error> {

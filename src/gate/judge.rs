@@ -7,7 +7,7 @@ use crate::algorithm::SignatureAlgorithm;
 use crate::approval::{self, Quorate};
 use crate::audit::entry::{Approved, Body, End, Entry, Start};
 use crate::audit::{mark::Mark, merkle};
-use crate::config::Key;
+use crate::config::{Key, Token};
 use crate::digest::Digest;
 use crate::plan::{self, GenerateKey, Item, KeyAct, KeyRef, Plan};
 
@@ -91,11 +91,8 @@ impl Gate {
         };
         self.plan = plan;
         let (keys, groups, acts, plain) = judged?;
-        for (key, declared, ..) in &groups {
-            let token = self.token(&key.token)?;
-            self.belongs(&token, false, &key.cka_id)?;
-            self.workers.find(&token, key, *declared)?;
-        }
+        let crews =
+            groups.iter().map(|(key, declared, ..)| self.crew(key, *declared)).collect::<Result<Vec<_>, _>>()?;
         let mut outcomes: BTreeMap<u64, Outcome> = plain.into_iter().map(|n| (n, Outcome::Noted)).collect();
         for (n, key) in keys {
             let token = self.token(&key.token)?;
@@ -106,14 +103,29 @@ impl Gate {
         for (n, act) in acts {
             outcomes.insert(n, self.key_act(&act)?);
         }
-        for (key, declared, algorithm, messages) in groups {
-            let token = self.token(&key.token)?;
-            for signature in self.workers.sign(&token, &key, declared, algorithm, &messages)? {
+        for ((key, declared, algorithm, messages), crew) in groups.into_iter().zip(crews) {
+            for signature in self.workers.sign(&crew, &key, declared, algorithm, &messages)? {
                 outcomes.insert(signature.item, Outcome::Signature(signature.value));
             }
         }
         // One outcome for each number: the numbers ascend, so the map gives them in the order asked.
         Ok(Reply::Done(outcomes.into_values().collect()))
+    }
+
+    /// The tokens that share the key's work. One in trouble is left out where others can go on; one that is not what it should
+    /// be stops them all.
+    fn crew(&mut self, key: &KeyRef, declared: Declared) -> Result<Vec<String>, Refusal> {
+        let sharing: Vec<Token> =
+            self.hierarchy.sharing(&key.token).filter(|token| self.workers.signs(&token.id)).cloned().collect();
+        let mut crew = Vec::new();
+        for token in &sharing {
+            match self.belongs(token, false, &key.cka_id).and_then(|()| self.workers.find(token, key, declared)) {
+                Ok(_) => crew.push(token.id.clone()),
+                Err(trouble) if trouble.halted && sharing.len() > 1 => self.workers.leave_out(&token.id, &trouble.what),
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        Ok(crew)
     }
 
     /// The items, or as many of them from the first on as one reply has room for; the parent asks again for the rest.

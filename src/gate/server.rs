@@ -196,7 +196,9 @@ impl Gate {
             return Err(Refusal::bug("the PIN of this token was asked for already; it is asked for once"));
         }
         // The token is found before the PIN is asked for: nobody types a PIN for a token that is not there.
-        let facts = self.workers.open(&token)?;
+        // A copy that is not there is no reason to stop: the others have its keys.
+        let copy = token.same_keys_as.is_some();
+        let facts = self.workers.open(&token).map_err(|e| Refusal { halted: e.halted || copy, ..e })?;
         if facts.pin_locked {
             let hint = "the security officer must reset it with the vendor's tool";
             return Err(Refusal::no(format!("the PIN of token `{id}` is locked"), hint));
@@ -208,7 +210,7 @@ impl Gate {
         let wanted = Wanted { hierarchy: &self.hierarchy, station: &self.station, token: &token, facts: &facts };
         wanted.judge(&self.pins)?;
         pin::lock_memory(self.hierarchy.locked_pages, token.pin_file.is_some())?;
-        self.tried.insert(id.into(), hold(&facts)?);
+        self.tried.insert(id.into(), hold(&token, &facts)?);
         let fetched = wanted.fetch(&mut self.pins)?;
         self.workers.login(&token, fetched.pin)?;
         if id == self.hierarchy.audit_token {
@@ -384,15 +386,18 @@ impl Gate {
         let text = note::checkpoint_text(&self.hierarchy.origin, size, &root);
         let message = [(0, text.as_bytes().to_vec())];
         let token = self.audit_token()?;
-        let signatures = self.workers.sign(&token, &key, Declared::default(), SignatureAlgorithm::Ed25519, &message)?;
+        let signatures =
+            self.workers.sign(&[token.id], &key, Declared::default(), SignatureAlgorithm::Ed25519, &message)?;
         let signature = signatures.first().ok_or_else(|| Refusal::bug("no signature"))?;
         Ok(Reply::Note(note::assemble(&text, &self.verifier_key()?, &signature.value)))
     }
 }
 
-/// One gate at a time for each token: the kernel holds the name as long as this process lives.
-fn hold(token: &TokenFacts) -> Result<UnixListener, Refusal> {
-    let name = Digest::of(format!("{} {}", token.label, token.serial).as_bytes());
+/// One gate at a time for each token: the kernel holds the name as long as this process lives. A copy may have its original's
+/// label and serial.
+fn hold(declared: &Token, token: &TokenFacts) -> Result<UnixListener, Refusal> {
+    let copy = declared.same_keys_as.as_ref().map(|_| format!(" {}", declared.id)).unwrap_or_default();
+    let name = Digest::of(format!("{} {}{copy}", token.label, token.serial).as_bytes());
     let address = SocketAddr::from_abstract_name(format!("coldroot {name}"));
     let address = address.map_err(|e| Refusal::halt(e.to_string()))?;
     // A gate whose parent was killed needs a moment to log out.

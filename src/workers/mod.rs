@@ -71,6 +71,11 @@ impl Workers {
         self.slots.get(&(token.to_owned(), 0)).is_some_and(|slot| slot.pin().is_some())
     }
 
+    /// It is logged in and was not left out.
+    pub fn signs(&self, token: &str) -> bool {
+        self.slots.values().any(|slot| slot.token.id == token && slot.signs())
+    }
+
     /// Opens a worker on the token, without a login.
     pub fn open(&mut self, token: &Token) -> Result<TokenFacts, Refusal> {
         Ok(self.slot(token)?.facts.clone())
@@ -154,18 +159,22 @@ impl Workers {
     }
 
     /// Signs with the planned key, which is found by label, CKA_ID and public half together, and must be as it is
-    /// declared. All processes of the token share the work.
+    /// declared. All processes of all these tokens share the work.
     pub fn sign(
         &mut self,
-        token: &Token,
+        tokens: &[String],
         key: &KeyRef,
         declared: Declared,
         algorithm: SignatureAlgorithm,
         messages: &[(u64, Vec<u8>)],
     ) -> Result<Vec<Signature>, Refusal> {
-        let of_token = |id: &str| id == token.id;
-        let crew = self.slots.iter_mut().filter(|((id, _), slot)| of_token(id) && slot.signs()).map(|(_, slot)| slot);
-        share::sign(crew.collect(), &Job { key, declared, algorithm, messages }, &self.diary)
+        // Being left out is about sharing: what one token alone may sign, the checkpoints, it is still asked for.
+        let alone = |process: u32, slot: &Slot| tokens.len() == 1 && process == 0 && slot.pin().is_some();
+        let signs =
+            |id: &String, process: u32, slot: &Slot| tokens.contains(id) && (slot.signs() || alone(process, slot));
+        let mine = self.slots.iter_mut().filter(|((id, process), slot)| signs(id, *process, slot));
+        let crew: Vec<&mut Slot> = mine.map(|(_, slot)| slot).collect();
+        share::sign(crew, &Job { key, declared, algorithm, messages }, &self.diary)
     }
 
     /// A page of the token's objects.
@@ -177,6 +186,22 @@ impl Workers {
     /// twice here, and the next step goes to a new worker.
     pub fn probe(&mut self, token: &Token, step: &Step) -> Result<Probed, Refusal> {
         self.slot(token)?.probe(step)
+    }
+
+    /// The run goes on without this token.
+    pub fn leave_out(&mut self, token: &str, why: &str) {
+        // Told once, and not for each chunk.
+        let told = !self.signs(token);
+        for slot in self.slots.values_mut().filter(|slot| slot.token.id == token) {
+            slot.left_out = true;
+        }
+        if !told {
+            eprintln!(
+                "coldroot: token `{}` is left out from here on, the others go on: {why}",
+                crate::text::escape(token)
+            );
+            self.diary.note(token, why, "left-out");
+        }
     }
 
     /// What went wrong, and was met, since this was last asked.
