@@ -24,6 +24,7 @@ use crate::refusal::Refusal;
 use crate::secret::Secret;
 use crate::text::escape;
 use crate::token::ask::TokenFacts;
+use crate::token::vendor::{self, Vendor};
 
 use custodians::{Brought, Room};
 use shares::{KnownSet, Share, Split};
@@ -110,6 +111,7 @@ impl Wanted<'_> {
     pub fn judge(&self, pins: &Pins) -> Result<(), Refusal> {
         let id = &self.token.id;
         let given = pins.given.contains_key(id);
+        self.judge_form()?;
         let split = pins.sets.get(id).is_some_and(|sets| sets.iter().any(|known| known.confirmed));
         match self.token.pin {
             PinEntry::Keypad if given => {
@@ -127,6 +129,25 @@ impl Wanted<'_> {
                 Err(Refusal::no(what, "leave --pin-fd out: custodians type their shares"))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Where the module's profile knows which form it wants, another one would cost a try.
+    fn judge_form(&self) -> Result<(), Refusal> {
+        let wanted = match Vendor::by_id(&self.facts.profile).pin_form() {
+            None => return Ok(()),
+            Some(vendor::PinForm::Plain) => "plain",
+            Some(vendor::PinForm::UserPassword) => "user-password",
+            Some(vendor::PinForm::KeyIdPassword) => "key-id",
+        };
+        let (id, form) = (&self.token.id, self.token.pin_form.name());
+        match wanted == form || self.token.pin == PinEntry::Keypad {
+            true => Ok(()),
+            false => {
+                let what =
+                    format!("the module of token `{id}` wants its PIN as {wanted}, and the hierarchy says {form}");
+                Err(Refusal::no(what, format!("say in the hierarchy, before `init`: pin-form = \"{wanted}\"")))
+            }
         }
     }
 

@@ -131,3 +131,24 @@ fn p08_a_keypad_is_asked_only_where_there_is_one() {
     assert!(about.starts_with("Example XMPP Trust (real): token `main`, \"road\\u{1b}[2J\", serial 0001."), "{about}");
     assert!(about.ends_with("A wrong PIN was tried since the last right one."), "{about}");
 }
+
+#[test]
+fn p08_a_form_that_the_modules_profile_does_not_want_is_refused_before_a_try() {
+    let hierarchy = hierarchy("real");
+    let judged = |profile: &str, pin_form: PinForm| {
+        let token = Token { pin_form, ..hierarchy.tokens[0].clone() };
+        let facts = TokenFacts { profile: profile.into(), ..facts(false) };
+        let wanted = Wanted { hierarchy: &hierarchy, station: Path::new("/"), token: &token, facts: &facts };
+        wanted.judge(&none()).map_err(|refusal| refusal.what)
+    };
+    let (user, id) = (|| PinForm::User("co1".into()), || PinForm::KeyId("0001".into()));
+    assert!(judged("cloudhsm", user()).is_ok() && judged("yubihsm2", id()).is_ok());
+    assert!(judged("cloudhsm", PinForm::Plain).unwrap_err().contains("wants its PIN as user-password"));
+    assert!(
+        judged("yubihsm2", user())
+            .unwrap_err()
+            .contains("wants its PIN as key-id, and the hierarchy says user-password")
+    );
+    // Where no profile knows, the hierarchy does.
+    assert!(judged("", user()).is_ok() && judged("softhsm", id()).is_ok());
+}

@@ -377,8 +377,8 @@ impl Vendor {
         self.first(|p| p.most_sessions.as_ref()).copied()
     }
 
-    pub fn pin_form(&self) -> PinForm {
-        self.first(|p| p.pin_form.as_ref()).copied().unwrap_or(PinForm::Plain)
+    pub fn pin_form(&self) -> Option<PinForm> {
+        self.first(|p| p.pin_form.as_ref()).copied()
     }
 
     /// `None`: what C_GetTokenInfo says holds for new PINs, and nothing for a login.
@@ -501,7 +501,7 @@ mod tests {
         let unknown = Vendor::of("Somebody", "Something", ("Somebody", "One"));
         assert!(!unknown.is_known() && !unknown.slot_by_number() && !unknown.allowed_mechanisms());
         assert_eq!((unknown.public_private(), unknown.edwards()), (ThreeWay::False, Edwards::Name));
-        assert_eq!((unknown.pin_form(), unknown.pin_octets(), unknown.data_objects()), (PinForm::Plain, None, None));
+        assert_eq!((unknown.pin_form(), unknown.pin_octets(), unknown.data_objects()), (None, None, None));
         assert!(unknown.may_have_keypad() && !unknown.private_omits(Usage::Copyable));
     }
 }
