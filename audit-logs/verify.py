@@ -253,6 +253,39 @@ BODIES = {
         attributes=list_of(text),
         adopted=boolean,
     ),
+    "wrapping-key-generated": record(
+        plan=digest,
+        item=u64,
+        key=text,
+        token=text,
+        label=text,
+        cka_id=octets,
+        check_value=optional(octets),
+        attributes=list_of(text),
+        adopted=boolean,
+    ),
+    "key-backed-up": record(
+        plan=digest,
+        item=u64,
+        key=text,
+        token=text,
+        spki=digest,
+        wrapping_key=text,
+        mechanism=text,
+        backup=digest,
+        signature=digest,
+    ),
+    "key-restored": record(
+        plan=digest,
+        item=u64,
+        key=text,
+        token=text,
+        spki=digest,
+        backup=digest,
+        attributes=list_of(text),
+        adopted=boolean,
+        signature=digest,
+    ),
     "key-proven": record(plan=digest, item=u64, key=text, token=text, spki=digest, signature=digest),
     "key-destroyed": record(
         plan=digest,
@@ -296,7 +329,14 @@ BODIES = {
 
 
 # Items of plans of kind `keys`.
-KEY_KINDS = ("key-generated", "key-proven", "key-destroyed")
+KEY_KINDS = (
+    "key-generated",
+    "wrapping-key-generated",
+    "key-backed-up",
+    "key-restored",
+    "key-proven",
+    "key-destroyed",
+)
 
 
 def parse_entry(data):
@@ -868,7 +908,7 @@ class Rules:
     def about(self, kind, body):
         if kind == "key-generated":
             self.keys[body["key"]] = hashlib.sha256(body["spki"]).digest()
-        elif kind in KEY_KINDS and self.keys.get(body["key"]) != body["spki"]:
+        elif kind != "wrapping-key-generated" and kind in KEY_KINDS and self.keys.get(body["key"]) != body["spki"]:
             raise Refused("it is about a key that was not generated")
 
 
@@ -879,7 +919,7 @@ class Artefacts:
     """Files named by their SHA-256."""
 
     # What a station must hold itself; in a published copy everything may be absent.
-    KEPT = {"hierarchy", "requesters", "approval", "plan", "crl", "checkpoint", "proof", "inventory"}
+    KEPT = {"hierarchy", "requesters", "approval", "plan", "crl", "checkpoint", "proof", "inventory", "backup"}
 
     def __init__(self, directory, station):
         self.directory = directory
@@ -900,7 +940,9 @@ class Artefacts:
             yield "plan", body["plan"]
         if kind == "crl":
             yield "crl", body["crl"]
-        if kind == "key-proven":
+        if kind == "key-backed-up":
+            yield "backup", body["backup"]
+        if kind in ("key-backed-up", "key-restored", "key-proven"):
             yield "proof", body["signature"]
         if kind == "key-destroyed":
             yield "inventory", body["inventory"]

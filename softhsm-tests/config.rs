@@ -344,6 +344,12 @@ fn lawless_hierarchies_are_refused_by_the_path_of_the_field() {
         ("weak algorithm for a CA, padded", &[Set("key[0].algorithm", "'rsa-2048-pss'")], "key[0].algorithm"),
         ("unknown set of SLH-DSA", &[Set("key[0].algorithm", "'slh-dsa-sha2-128'")], "key[0].algorithm"),
         ("padding of a request's key", &[Set("profile[2].keys", "['rsa-2048-pss']")], "profile[2].keys"),
+        ("wrapping key of a key that is never wrapped", &[WRAPPING, Set("key[0].wrapped-by", "'wrap-1'")], "key[0].wrapped-by"),
+        ("wrapping key that is not declared", &[Set("key[0].backup", "'wrap'"), Set("key[0].wrapped-by", "'x'")], "key[0].wrapped-by"),
+        ("wrapping key on no token", &[WRAPPING, Set("wrapping-key[0].token", "'x'")], "wrapping-key[0].token"),
+        ("wrapping key with a key's id", &[WRAPPING, Set("wrapping-key[0].id", "'root-key'")], "wrapping-key[0].id"),
+        ("wrapping key with a key's label", &[WRAPPING, Set("wrapping-key[0].label", "'root-2026'")], "wrapping-key[0].label"),
+        ("wrapping key twice", &[WRAPPING, Push("wrapping-key", WRAP_1)], "wrapping-key[1].id"),
         ("unknown backup", &[Set("key[0].backup", "'usb'")], "key[0].backup"),
         // CAs
         ("CA without a name", &[Set("ca[0].subject", "[]")], "ca[0].subject"),
@@ -410,6 +416,9 @@ fn lawless_hierarchies_are_refused_by_the_path_of_the_field() {
     }
 }
 
+const WRAP_1: &str = "{ id = 'wrap-1', token = 'main', label = 'wrap' }";
+const WRAPPING: Edit = Set("wrapping-key", "[{ id = 'wrap-1', token = 'main', label = 'wrap' }]");
+
 #[test]
 fn lawful_hierarchies_that_look_close_to_lawless_ones() {
     let cases: &[(&str, &[Edit])] = &[
@@ -434,6 +443,7 @@ fn lawful_hierarchies_that_look_close_to_lawless_ones() {
         ("several CAs without a limit", &[Remove("profile[1].path-len"), THIRD_KEY, THIRD_CA]),
         ("serial of 16", &[Set("token[0].serial", "'1234567890123456'")]),
         ("no environment", &[Set("token[0].env", "{}")]),
+        ("key that is wrapped", &[WRAPPING, Set("key[0].backup", "'wrap'"), Set("key[0].wrapped-by", "'wrap-1'")]),
         ("PIN for each signature", &[Set("key[0].always-authenticate", "true")]),
     ];
     for (what, edits) in cases {

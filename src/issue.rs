@@ -13,10 +13,13 @@ use std::collections::BTreeMap;
 use std::sync::mpsc;
 
 use crate::audit::Log;
-use crate::audit::entry::{Body, CertificateIssued, CrlIssued, Entry, KeyDestroyed, KeyGenerated, KeyProven, Revoked};
+use crate::audit::entry::{
+    Body, CertificateIssued, CrlIssued, Entry, KeyBackedUp, KeyDestroyed, KeyGenerated, KeyProven, KeyRestored,
+    Revoked, WrappingKeyGenerated,
+};
 use crate::cbor::Bytes;
 use crate::digest::Digest;
-use crate::plan::{Certificate, Crl, Deed, GenerateKey, Item, KeyAct, Kind, Plan, Revoke};
+use crate::plan::{Backup, Certificate, Crl, Deed, GenerateKey, GenerateWrappingKey, Item, KeyAct, Kind, Plan, Revoke};
 use crate::text::hex;
 use crate::{audit, plan, tbs, x509};
 
@@ -35,6 +38,9 @@ pub trait Signer: Send {
 pub enum Outcome {
     Signature(Vec<u8>),
     Key(KeyMade),
+    WrappingKey(WrappingKeyMade),
+    BackedUp(KeyWrapped),
+    Restored(KeyBack),
     Destroyed(KeyGone),
     /// Nothing is signed for it.
     Noted,
@@ -48,6 +54,28 @@ pub struct KeyMade {
     pub spki: Bytes,
     pub attributes: Vec<String>,
     pub adopted: bool,
+}
+
+/// A wrapping key as the token reports it.
+pub struct WrappingKeyMade {
+    pub check_value: Option<Bytes>,
+    pub attributes: Vec<String>,
+    pub adopted: bool,
+}
+
+/// A key that was wrapped, and has signed as it was unwrapped again.
+pub struct KeyWrapped {
+    pub mechanism: String,
+    pub wrapped: Bytes,
+    pub check_value: Option<Bytes>,
+    pub signature: Bytes,
+}
+
+/// A key that is back in its token, and has signed there.
+pub struct KeyBack {
+    pub attributes: Vec<String>,
+    pub adopted: bool,
+    pub signature: Bytes,
 }
 
 /// A key that is gone, with what the token held before and afterwards, a line for each object.
@@ -186,9 +214,26 @@ fn verify<E: std::error::Error>(
         (Item::Certificate(planned), Outcome::Signature(s)) => {
             certificate(plan, n, *planned, &s, judge.issuers, now).map_err(wrong)
         }
+        (Item::GenerateWrappingKey(planned), Outcome::WrappingKey(made)) => {
+            let GenerateWrappingKey { key, token, label, cka_id } = planned;
+            let WrappingKeyMade { check_value, attributes, adopted } = made;
+            Ok(Verified(Body::WrappingKeyGenerated(WrappingKeyGenerated {
+                plan,
+                item: n,
+                key,
+                token,
+                label,
+                cka_id,
+                check_value,
+                attributes,
+                adopted,
+            })))
+        }
         (Item::KeyAct(act), outcome) => {
-            let (artefact, body) = key_act(plan, n, *act, outcome).map_err(wrong)?;
-            log.put_artefact(&artefact)?;
+            let (artefacts, body) = key_act(plan, n, *act, outcome).map_err(wrong)?;
+            for artefact in artefacts {
+                log.put_artefact(&artefact)?;
+            }
             Ok(Verified(body))
         }
         (Item::Revoke(r), Outcome::Noted) => {
@@ -224,17 +269,56 @@ fn key(plan: Digest, item: u64, planned: GenerateKey, made: KeyMade) -> Result<V
     })))
 }
 
-/// What an act on a key came to: the artefact that must lie on disk before its entry, and the entry.
-fn key_act(plan: Digest, item: u64, act: KeyAct, outcome: Outcome) -> Result<(Vec<u8>, Body), String> {
+/// What an act on a key came to: the artefacts that must lie on disk before its entry, and the entry.
+fn key_act(plan: Digest, item: u64, act: KeyAct, outcome: Outcome) -> Result<(Vec<Vec<u8>>, Body), String> {
     let KeyAct { key, deed } = act;
     let spki = Digest::of(&key.spki);
+    let proven = |text: &[u8], signature: &[u8]| {
+        x509::verify_signature(&key.spki, key.algorithm.signs_with(), text, signature)
+            .map_err(|e| format!("the proof of key `{}`: {e}", key.key))
+            .map(|()| Digest::of(signature))
+    };
     match (deed, outcome) {
-        (Deed::Prove { text }, Outcome::Signature(signature)) => {
-            x509::verify_signature(&key.spki, key.algorithm.signs_with(), &text, &signature)
-                .map_err(|e| format!("the proof of key `{}`: {e}", key.key))?;
-            let digest = Digest::of(&signature);
+        (Deed::Prove { text }, Outcome::Signature(value)) => {
+            let signature = proven(&text, &value)?;
             let (key, token) = (key.key, key.token);
-            Ok((signature, Body::KeyProven(KeyProven { plan, item, key, token, spki, signature: digest })))
+            Ok((vec![value], Body::KeyProven(KeyProven { plan, item, key, token, spki, signature })))
+        }
+        (Deed::Backup { wrapping, text }, Outcome::BackedUp(made)) => {
+            let signature = proven(&text, &made.signature)?;
+            let wrapping_key = wrapping.key.clone();
+            let backup = Backup {
+                key: key.key.clone(),
+                label: key.label,
+                cka_id: key.cka_id,
+                algorithm: key.algorithm,
+                spki,
+                wrapping,
+                check_value: made.check_value,
+                mechanism: made.mechanism.clone(),
+                wrapped: made.wrapped,
+            };
+            let file = backup.encode().map_err(|e| format!("its backup cannot be stored: {e}"))?;
+            let body = Body::KeyBackedUp(KeyBackedUp {
+                plan,
+                item,
+                key: key.key,
+                token: key.token,
+                spki,
+                wrapping_key,
+                mechanism: made.mechanism,
+                backup: Digest::of(&file),
+                signature,
+            });
+            Ok((vec![file, made.signature.into_vec()], body))
+        }
+        (Deed::Restore { backup, text, .. }, Outcome::Restored(back)) => {
+            let signature = proven(&text, &back.signature)?;
+            let (key, token, adopted) = (key.key, key.token, back.adopted);
+            let attributes = back.attributes;
+            let body =
+                Body::KeyRestored(KeyRestored { plan, item, key, token, spki, backup, attributes, adopted, signature });
+            Ok((vec![back.signature.into_vec()], body))
         }
         (Deed::Destroy { .. }, Outcome::Destroyed(gone)) => {
             let mut inventory = String::from("coldroot-inventory-v0\n");
@@ -253,7 +337,7 @@ fn key_act(plan: Digest, item: u64, act: KeyAct, outcome: Outcome) -> Result<(Ve
                 found: gone.found,
                 inventory: Digest::of(&inventory),
             });
-            Ok((inventory, body))
+            Ok((vec![inventory], body))
         }
         _ => Err("the gate answered with another kind of result".into()),
     }

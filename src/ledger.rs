@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::audit::entry::{
-    Body, CertificateIssued, CrlIssued, End, Entry, Genesis, KeyGenerated, PinSplit, Revoked, Start, Void,
+    Body, CertificateIssued, CrlIssued, End, Entry, Genesis, KeyBackedUp, KeyGenerated, PinSplit, Revoked, Start, Void,
+    WrappingKeyGenerated,
 };
 use crate::cbor::Bytes;
 use crate::digest::Digest;
@@ -27,7 +28,11 @@ pub struct Ledger {
     pub release: u64,
     /// Key pairs made, by the hierarchy's key id.
     pub keys: BTreeMap<String, KeyGenerated>,
-    /// Those of them that were destroyed since.
+    /// Wrapping keys made, by the hierarchy's id.
+    pub wrapping_keys: BTreeMap<String, WrappingKeyGenerated>,
+    /// The newest backup of each key.
+    pub backups: BTreeMap<String, KeyBackedUp>,
+    /// Those of them that were destroyed since, and not restored.
     pub destroyed: BTreeSet<String>,
     /// Whether a token protects its keys, by the last probe of it that found out; tokens by their id.
     pub protected: BTreeMap<String, bool>,
@@ -193,6 +198,20 @@ impl Ledger {
             Body::KeyGenerated(key) => {
                 self.item(&key.plan, key.item, index)?;
                 self.keys.insert(key.key.clone(), key.clone());
+            }
+            Body::WrappingKeyGenerated(key) => {
+                self.item(&key.plan, key.item, index)?;
+                self.wrapping_keys.insert(key.key.clone(), key.clone());
+            }
+            Body::KeyBackedUp(backup) => {
+                self.item(&backup.plan, backup.item, index)?;
+                self.made(&backup.key, &backup.spki, index)?;
+                self.backups.insert(backup.key.clone(), backup.clone());
+            }
+            Body::KeyRestored(key) => {
+                self.item(&key.plan, key.item, index)?;
+                self.made(&key.key, &key.spki, index)?;
+                self.destroyed.remove(&key.key);
             }
             Body::KeyProven(proven) => {
                 self.item(&proven.plan, proven.item, index)?;

@@ -119,6 +119,9 @@ fn is_issued(body: &Body) -> bool {
     matches!(
         body,
         Body::KeyGenerated(_)
+            | Body::WrappingKeyGenerated(_)
+            | Body::KeyBackedUp(_)
+            | Body::KeyRestored(_)
             | Body::KeyProven(_)
             | Body::KeyDestroyed(_)
             | Body::Certificate(_)

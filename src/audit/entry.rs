@@ -70,6 +70,12 @@ pub enum Body {
     Start(Start),
     /// A key pair was made (or one with the planned CKA_ID adopted after an interruption).
     KeyGenerated(KeyGenerated),
+    /// A wrapping key was made (or adopted after an interruption).
+    WrappingKeyGenerated(WrappingKeyGenerated),
+    /// A key was wrapped, and the wrapped key proven.
+    KeyBackedUp(KeyBackedUp),
+    /// A key was brought back from its backup, and proven.
+    KeyRestored(KeyRestored),
     /// A key signed the text of its plan: it is there and works.
     KeyProven(KeyProven),
     /// Both halves of a key are gone from their token.
@@ -192,6 +198,58 @@ pub struct KeyProven {
     /// SHA-256 of its SubjectPublicKeyInfo.
     pub spki: Digest,
     /// The signature over the text that the plan's item holds, as X.509 would carry it: an artefact.
+    pub signature: Digest,
+}
+
+/// A wrapping key in its token, as read back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct WrappingKeyGenerated {
+    pub plan: Digest,
+    pub item: u64,
+    pub key: String,
+    pub token: String,
+    pub label: String,
+    pub cka_id: Bytes,
+    /// CKA_CHECK_VALUE, where the token gives one.
+    pub check_value: Option<Bytes>,
+    pub attributes: Vec<String>,
+    pub adopted: bool,
+}
+
+/// A backup of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct KeyBackedUp {
+    pub plan: Digest,
+    pub item: u64,
+    pub key: String,
+    pub token: String,
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    pub spki: Digest,
+    pub wrapping_key: String,
+    pub mechanism: String,
+    /// The wrapped key ([`crate::plan::Backup`]): an artefact that public copies leave out.
+    pub backup: Digest,
+    /// By the key as it was unwrapped again, over the text of the plan's item: an artefact.
+    pub signature: Digest,
+}
+
+/// A key that is back in its token, as read back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct KeyRestored {
+    pub plan: Digest,
+    pub item: u64,
+    pub key: String,
+    pub token: String,
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    pub spki: Digest,
+    pub backup: Digest,
+    pub attributes: Vec<String>,
+    /// True where the whole pair was there already.
+    pub adopted: bool,
+    /// Over the text of the plan's item: an artefact.
     pub signature: Digest,
 }
 

@@ -3,6 +3,8 @@
 #[cfg(feature = "station")]
 mod approvals;
 #[cfg(feature = "station")]
+mod backup;
+#[cfg(feature = "station")]
 mod carry;
 #[cfg(feature = "station")]
 mod demo;

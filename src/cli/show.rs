@@ -69,7 +69,7 @@ pub fn show(args: ShowArgs) -> Result<Answer, Failure> {
 pub fn agrees(item: &Item) -> Result<(), String> {
     let differs = || "its bytes do not say what its fields say".to_string();
     match item {
-        Item::GenerateKey(_) | Item::Revoke(_) | Item::KeyAct(_) => Ok(()),
+        Item::GenerateKey(_) | Item::GenerateWrappingKey(_) | Item::Revoke(_) | Item::KeyAct(_) => Ok(()),
         Item::Certificate(c) => match x509::read_tbs_certificate(&c.tbs) {
             Ok(read) if read == c.fields => Ok(()),
             Ok(_) => Err(differs()),
@@ -152,6 +152,12 @@ fn item_row(n: u64, item: &Item) -> [String; 4] {
             format!("{} on token {}", escape(&k.key), escape(&k.token)),
             String::new(),
         ],
+        Item::GenerateWrappingKey(k) => [
+            n.to_string(),
+            "make wrapping key".into(),
+            format!("{} on token {}", escape(&k.key), escape(&k.token)),
+            String::new(),
+        ],
         Item::KeyAct(act) => {
             let whom = format!("{} on token {}", escape(&act.key.key), escape(&act.key.token));
             [n.to_string(), act.deed.act().into(), whom, String::new()]
@@ -188,6 +194,15 @@ fn one_item(item: Item, n: u64) -> Result<Answer, Failure> {
                 ("backup", format!("{:?}", k.backup).to_lowercase()),
             ]);
             Ok(Answer::new(format!("Item {n}: a key pair to be made\n\n{text}"), k))
+        }
+        Item::GenerateWrappingKey(k) => {
+            let text = pairs(&[
+                ("key", escape(&k.key)),
+                ("token", escape(&k.token)),
+                ("label", escape(&k.label)),
+                ("CKA_ID", hex(&k.cka_id)),
+            ]);
+            Ok(Answer::new(format!("Item {n}: an AES-256 key to be made, which wraps other keys\n\n{text}"), k))
         }
         Item::KeyAct(act) => {
             let key = &act.key;

@@ -99,6 +99,9 @@ pub fn sign(globals: &Globals, args: SignArgs) -> Result<Answer, Failure> {
     }
     let release = run.end(&mut log, &mut ledger, &mut plan, &args.plan, mark.release)?;
     run.gate.close()?;
+    if let Some(backups) = super::backup::write(&station, &log, plan.digest(), release, args.media.as_deref())? {
+        eprintln!("coldroot: the backups lie in {}", crate::text::path(station.out_dir()?.join(backups)));
+    }
     let target = super::release::write(&station, &mut log, &ledger, &plan, release)?;
     let on_medium = match &args.media {
         Some(medium) => Some(super::release::to_medium(&station, &mut log, &ledger, release, medium)?),
@@ -331,6 +334,7 @@ fn tokens_of(plan: &mut Plan) -> Result<Vec<String>, Failure> {
             Item::GenerateKey(key) => key.token,
             Item::Certificate(c) => c.signer.token,
             Item::Crl(c) => c.signer.token,
+            Item::GenerateWrappingKey(key) => key.token,
             Item::KeyAct(act) => act.key.token,
             Item::Revoke(_) => continue,
         };
@@ -366,6 +370,22 @@ impl Signer for GateSigner<'_> {
         let outcomes = self.0.carry_out(items)?;
         let convert = |outcome| match outcome {
             gate::Outcome::Noted => Outcome::Noted,
+            gate::Outcome::WrappingKey(w) => Outcome::WrappingKey(issue::WrappingKeyMade {
+                check_value: w.check_value,
+                attributes: w.attributes,
+                adopted: w.adopted,
+            }),
+            gate::Outcome::BackedUp(b) => Outcome::BackedUp(issue::KeyWrapped {
+                mechanism: b.mechanism,
+                wrapped: b.wrapped,
+                check_value: b.check_value,
+                signature: b.signature,
+            }),
+            gate::Outcome::Restored(r) => Outcome::Restored(issue::KeyBack {
+                attributes: r.attributes,
+                adopted: r.adopted,
+                signature: r.signature,
+            }),
             gate::Outcome::Destroyed(gone) => {
                 Outcome::Destroyed(issue::KeyGone { found: gone.found, before: gone.before, after: gone.after })
             }

@@ -24,7 +24,7 @@ pub struct Ceremony {
 /// One step of a ceremony.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Makes the key pair with this id.
+    /// Makes the key pair, or the wrapping key, with this id.
     GenerateKey { key: String },
     /// Issues the self-signed certificate of this CA.
     Root { ca: String },
@@ -37,6 +37,10 @@ pub enum Act {
     Revoke { ca: String, serial: Vec<u8>, reason: Option<u8> },
     /// Has a key that is on record sign a text of the plan's own: it is there and works.
     KeyProof { key: String },
+    /// Wraps a key that is on record.
+    BackupKey { key: String },
+    /// Brings a key that is on record back from its newest backup.
+    RestoreKey { key: String },
     /// Destroys a key that is on record. `even_though`: why, though certificates of its CA are in force.
     DestroyKey { key: String, even_though: Option<String> },
     /// Something people do; the machine shows the text.
@@ -47,7 +51,9 @@ impl Act {
     /// The key on record that the act is about, for acts on such keys.
     pub fn on_key(&self) -> Option<&str> {
         match self {
-            Act::KeyProof { key } | Act::DestroyKey { key, .. } => Some(key),
+            Act::KeyProof { key } | Act::BackupKey { key } | Act::RestoreKey { key } | Act::DestroyKey { key, .. } => {
+                Some(key)
+            }
             _ => None,
         }
     }
@@ -140,10 +146,11 @@ fn judge(act: raw::Act, at: &str, hierarchy: &Hierarchy) -> Result<Act, Error> {
         }
     };
     match kind.as_str() {
-        "generate-key" | "key-proof" | "destroy-key" => {
+        "generate-key" | "key-proof" | "backup-key" | "restore-key" | "destroy-key" => {
             only(&["key"])?;
             let key = key.clone().unwrap_or_default();
-            if hierarchy.key(&key).is_none() {
+            let wraps = kind == "generate-key" && hierarchy.wrapping_key(&key).is_some();
+            if hierarchy.key(&key).is_none() && !wraps {
                 return Err(field(format!("{at}.key"), "names a key that the hierarchy does not declare"));
             }
             if let Some(reason) = &even_though {
@@ -152,6 +159,8 @@ fn judge(act: raw::Act, at: &str, hierarchy: &Hierarchy) -> Result<Act, Error> {
             Ok(match kind.as_str() {
                 "generate-key" => Act::GenerateKey { key },
                 "key-proof" => Act::KeyProof { key },
+                "backup-key" => Act::BackupKey { key },
+                "restore-key" => Act::RestoreKey { key },
                 _ => Act::DestroyKey { key, even_though },
             })
         }
@@ -193,7 +202,7 @@ fn judge(act: raw::Act, at: &str, hierarchy: &Hierarchy) -> Result<Act, Error> {
         }
         _ => Err(field(
             format!("{at}.kind"),
-            "must be generate-key, root, intermediate, revoke, crl, key-proof, destroy-key or step",
+            "must be generate-key, root, intermediate, revoke, crl, key-proof, backup-key, restore-key, destroy-key or step",
         )),
     }
 }

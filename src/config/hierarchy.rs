@@ -39,6 +39,7 @@ pub struct Hierarchy {
     pub validators: Vec<Validator>,
     pub tokens: Vec<Token>,
     pub keys: Vec<Key>,
+    pub wrapping_keys: Vec<WrappingKey>,
     pub cas: Vec<Ca>,
     pub profiles: Vec<Profile>,
     /// SHA-256 of the file's bytes.
@@ -210,6 +211,16 @@ pub struct Key {
     pub backup: Backup,
     /// CKA_ALWAYS_AUTHENTICATE: the token wants the PIN for each signature.
     pub always_authenticate: bool,
+    /// The wrapping key of its backups; for `backup = "wrap"` alone.
+    pub wrapped_by: Option<String>,
+}
+
+/// An AES key that wraps the keys of its token and does nothing else.
+#[derive(Clone, Debug)]
+pub struct WrappingKey {
+    pub id: String,
+    pub token: String,
+    pub label: String,
 }
 
 /// How a private key may ever leave its token.
@@ -403,6 +414,10 @@ impl Hierarchy {
 
     pub fn key(&self, id: &str) -> Option<&Key> {
         self.keys.iter().find(|k| k.id == id)
+    }
+
+    pub fn wrapping_key(&self, id: &str) -> Option<&WrappingKey> {
+        self.wrapping_keys.iter().find(|k| k.id == id)
     }
 
     pub fn ca(&self, id: &str) -> Option<&Ca> {

@@ -12,7 +12,7 @@ use crate::digest::Digest;
 
 use super::hierarchy::{
     Backup, Deadlines, Desk, Environment, FORMAT, Guard, Hierarchy, Key, MAX_FILE, Person, Quorum, Role, Token,
-    Validator,
+    Validator, WrappingKey,
 };
 use super::line::{ascii_line, id, plain, plain_line, show};
 use super::{Error, KeyUri, TokenUri, authority, field, from_toml, pin, raw};
@@ -62,6 +62,7 @@ impl Hierarchy {
             validators,
             tokens: each("token", raw.token, |t, at| token(t, &at, environment))?,
             keys: each("key", raw.key, |k, at| key(k, &at))?,
+            wrapping_keys: each("wrapping-key", raw.wrapping_key, |k, at| wrapping_key(k, &at))?,
             cas: each("ca", raw.ca, |c, at| authority::ca(c, &at, environment))?,
             profiles: each("profile", raw.profile, |p, at| authority::profile(p, &at))?,
             digest: Digest::of(text.as_bytes()),
@@ -379,7 +380,11 @@ fn key(k: raw::Key, at: &str) -> Result<Key, Error> {
         _ => return Err(field(format!("{at}.backup"), "must be `none`, `vendor` or `wrap`")),
     };
     let always_authenticate = k.always_authenticate.unwrap_or(false);
-    Ok(Key { id: k.id, token: k.token, label, algorithm: k.algorithm, backup, always_authenticate })
+    if k.wrapped_by.is_some() && backup != Backup::Wrap {
+        return Err(field(format!("{at}.wrapped-by"), "belongs to a key with `backup = \"wrap\"`"));
+    }
+    let wrapped_by = k.wrapped_by;
+    Ok(Key { id: k.id, token: k.token, label, algorithm: k.algorithm, backup, always_authenticate, wrapped_by })
 }
 
 /// A key is named by its label, or by a URI that says no more: its CKA_ID is drawn when it is planned. A declared one could let
@@ -398,4 +403,10 @@ fn key_label(k: &raw::Key, at: &str) -> Result<String, Error> {
         (Some(_), Some(_)) => Err(field(format!("{at}.uri"), "stands beside `label`; one of the two names the key")),
         (None, None) => Err(field(format!("{at}.label"), "is missing; a key is named by `label` or by `uri`")),
     }
+}
+
+fn wrapping_key(k: raw::WrappingKey, at: &str) -> Result<WrappingKey, Error> {
+    id(&k.id, at)?;
+    ascii_line(&format!("{at}.label"), &k.label, 64)?;
+    Ok(WrappingKey { id: k.id, token: k.token, label: k.label })
 }

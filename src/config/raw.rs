@@ -31,6 +31,8 @@ pub struct Hierarchy {
     #[serde(default)]
     pub key: Vec<Key>,
     #[serde(default)]
+    pub wrapping_key: Vec<WrappingKey>,
+    #[serde(default)]
     pub ca: Vec<Ca>,
     #[serde(default)]
     pub profile: Vec<Profile>,
@@ -149,6 +151,15 @@ pub struct Key {
     pub algorithm: KeyAlgorithm,
     pub backup: String,
     pub always_authenticate: Option<bool>,
+    pub wrapped_by: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct WrappingKey {
+    pub id: String,
+    pub token: String,
+    pub label: String,
 }
 
 #[derive(Deserialize)]

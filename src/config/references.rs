@@ -15,10 +15,12 @@ impl Hierarchy {
         unique("validator", self.validators.iter().map(|v| v.id.as_str()))?;
         unique("token", self.tokens.iter().map(|t| t.id.as_str()))?;
         unique("key", self.keys.iter().map(|k| k.id.as_str()))?;
+        unique("wrapping-key", self.wrapping_keys.iter().map(|k| k.id.as_str()))?;
         unique("ca", self.cas.iter().map(|c| c.id.as_str()))?;
         unique("profile", self.profiles.iter().map(|p| p.id.as_str()))?;
         self.check_copies()?;
         self.check_keys()?;
+        self.check_wrapping_keys()?;
         for (i, ca) in self.cas.iter().enumerate() {
             self.check_ca(ca, i)?;
         }
@@ -74,6 +76,36 @@ impl Hierarchy {
             let twin = self.keys.iter().any(|k| k.id != key.id && k.token == key.token && k.label == key.label);
             if twin || (key.token == self.audit_token && key.label == self.audit_key_label) {
                 return Err(field(format!("key[{i}].label"), "stands twice on the same token"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A wrapping key has an id and a label of its own, and wraps in its own token: what it wraps comes back there.
+    fn check_wrapping_keys(&self) -> Result<(), Error> {
+        for (i, key) in self.wrapping_keys.iter().enumerate() {
+            let at = |name: &str| format!("wrapping-key[{i}].{name}");
+            if self.token(&key.token).is_none() {
+                return Err(unknown(&at("token"), "token", &key.token));
+            }
+            if self.key(&key.id).is_some() {
+                return Err(field(at("id"), "is the id of a `key` too"));
+            }
+            let others = self.wrapping_keys.iter().filter(|k| k.id != key.id).map(|k| (&k.token, &k.label));
+            let mut named = others.chain(self.keys.iter().map(|k| (&k.token, &k.label)));
+            let audit = (&self.audit_token, &self.audit_key_label);
+            if named.any(|name| name == (&key.token, &key.label)) || audit == (&key.token, &key.label) {
+                return Err(field(at("label"), "stands twice on the same token"));
+            }
+        }
+        for (i, key) in self.keys.iter().enumerate() {
+            let Some(by) = &key.wrapped_by else { continue };
+            match self.wrapping_key(by) {
+                None => return Err(unknown(&format!("key[{i}].wrapped-by"), "wrapping-key", by)),
+                Some(wrapping) if wrapping.token != key.token => {
+                    return Err(field(format!("key[{i}].wrapped-by"), "names a wrapping key of another token"));
+                }
+                Some(_) => {}
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use crate::audit::entry::{Approved, Body, End, Entry, Start};
 use crate::audit::{mark::Mark, merkle};
 use crate::config::{Key, Token};
 use crate::digest::Digest;
-use crate::plan::{self, GenerateKey, Item, KeyAct, KeyRef, Plan};
+use crate::plan::{self, GenerateKey, Item, KeyRef, Plan};
 
 use super::MAX_CHUNK;
 use super::message::{Outcome, Proven, Reply};
@@ -23,7 +23,7 @@ const MOST_ANSWERED: usize = 3 << 20;
 /// Messages of one key, with their item numbers, and what the hierarchy declares of it.
 type Group = (KeyRef, Declared, SignatureAlgorithm, Vec<(u64, Vec<u8>)>);
 /// Keys to be made, messages to be signed, acts on keys, and what signs nothing: each of them lawful.
-type Judged = (Vec<(u64, GenerateKey)>, Vec<Group>, Vec<(u64, Box<KeyAct>)>, Vec<u64>);
+type Judged = (Vec<(u64, GenerateKey)>, Vec<Group>, Vec<(u64, Item)>, Vec<u64>);
 
 impl Gate {
     pub(super) fn start(
@@ -91,6 +91,7 @@ impl Gate {
         };
         self.plan = plan;
         let (keys, groups, acts, plain) = judged?;
+        acts.iter().try_for_each(|(_, item)| self.judge_key_act(item))?;
         let crews =
             groups.iter().map(|(key, declared, ..)| self.crew(key, *declared)).collect::<Result<Vec<_>, _>>()?;
         let mut outcomes: BTreeMap<u64, Outcome> = plain.into_iter().map(|n| (n, Outcome::Noted)).collect();
@@ -149,7 +150,11 @@ impl Gate {
                 }
                 Item::KeyAct(act) if item.to_sign().is_none() => {
                     self.declared(None, &act.key, act.key.algorithm.signs_with())?;
-                    acts.push((n, act.clone()));
+                    acts.push((n, item));
+                    continue;
+                }
+                Item::GenerateWrappingKey(_) => {
+                    acts.push((n, item));
                     continue;
                 }
                 Item::KeyAct(_) => None,
@@ -183,7 +188,12 @@ impl Gate {
 
     /// The key of an item must be one that the hierarchy declares, for the CA that the statement names if it names one, and
     /// use its own algorithm.
-    fn declared(&self, ca: Option<&str>, key: &KeyRef, algorithm: SignatureAlgorithm) -> Result<&Key, Refusal> {
+    pub(super) fn declared(
+        &self,
+        ca: Option<&str>,
+        key: &KeyRef,
+        algorithm: SignatureAlgorithm,
+    ) -> Result<&Key, Refusal> {
         let of_ca = ca.is_none_or(|ca| self.hierarchy.ca(ca).is_some_and(|ca| ca.key == key.key));
         let declared = self.hierarchy.key(&key.key).filter(|_| of_ca);
         let planned = (&key.token, &key.label, key.algorithm, algorithm);
@@ -276,7 +286,7 @@ pub(super) fn included(mark: &Mark, entry: &[u8], index: u64, inclusion: &[Diges
 
 /// What the token signs: the digest for ECDSA and RSA (made here, so that a large TBS need not cross to the token), the
 /// bytes themselves for Ed25519, ML-DSA and SLH-DSA.
-fn message_for(algorithm: SignatureAlgorithm, tbs: &[u8]) -> Result<Vec<u8>, Refusal> {
+pub(super) fn message_for(algorithm: SignatureAlgorithm, tbs: &[u8]) -> Result<Vec<u8>, Refusal> {
     use SignatureAlgorithm as A;
     use aws_lc_rs::digest::{SHA256, SHA384, SHA512, digest};
     if algorithm.longest_message().is_some_and(|most| tbs.len() > most) {

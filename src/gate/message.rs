@@ -11,7 +11,7 @@ use crate::digest::Digest;
 use crate::pin::PinSource;
 use crate::pin::shares::KnownSet;
 use crate::refusal::Refusal;
-use crate::token::ask::{KeyFacts, KeyGone, TokenFacts};
+use crate::token::ask::{BackedUp, KeyFacts, KeyGone, Restored, TokenFacts, WrappingFacts};
 use crate::token::inventory::Page;
 use crate::token::probe::{Probed, Step};
 
@@ -120,6 +120,9 @@ pub enum Outcome {
     /// The signature over the item's TBS, as X.509 carries it.
     Signature(Bytes),
     Key(KeyFacts),
+    WrappingKey(WrappingFacts),
+    BackedUp(BackedUp),
+    Restored(Restored),
     Destroyed(KeyGone),
     /// Nothing is signed for it.
     Noted,

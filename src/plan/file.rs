@@ -190,13 +190,23 @@ impl Tally {
             (Item::GenerateKey(k), Kind::Keys) => ("generate-key", &k.key, k.algorithm.name().to_string()),
             (Item::Certificate(c), Kind::Certificates) => (c.act.as_str(), &c.ca, c.profile.clone()),
             (Item::Revoke(r), Kind::Certificates) => ("revoke", &r.ca, reason_name(r.reason).to_string()),
+            (Item::GenerateWrappingKey(k), Kind::Keys) => ("generate-key", &k.key, "aes-256-wrapping".to_string()),
             (Item::KeyAct(act), Kind::Keys) => (act.deed.act(), &act.key.key, act.detail()),
             (Item::Crl(c), Kind::Certificates) => ("crl", &c.ca, format!("number-{}", c.fields.number)),
             _ => return Err(Error::Contradiction("keys and certificates stand in different plans".into())),
         };
         if !matches!(
             act,
-            "generate-key" | "root" | "intermediate" | "batch" | "revoke" | "crl" | "key-proof" | "destroy-key"
+            "generate-key"
+                | "root"
+                | "intermediate"
+                | "batch"
+                | "revoke"
+                | "crl"
+                | "key-proof"
+                | "backup-key"
+                | "restore-key"
+                | "destroy-key"
         ) {
             return Err(Error::Contradiction("an act has no such name".into()));
         }

@@ -8,7 +8,7 @@ use crate::config::{Backup, Environment};
 use crate::digest::Digest;
 use crate::x509::fields::{CertFields, CrlFields};
 
-use super::keys::{Deed, KeyAct};
+use super::keys::{Deed, GenerateWrappingKey, KeyAct};
 
 /// The head of a plan: what the statement is made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,12 +58,13 @@ pub struct BundleRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Count {
-    /// `generate-key`, `root`, `intermediate`, `batch`, `revoke`, `crl`, `key-proof` or `destroy-key`.
+    /// `generate-key`, `root`, `intermediate`, `batch`, `revoke`, `crl`, `key-proof`, `backup-key`, `restore-key` or
+    /// `destroy-key`.
     pub act: String,
     /// The signing CA; for acts on keys the key's id.
     pub ca: String,
     /// The profile; for `generate-key` and `key-proof` the algorithm, for `revoke` the reason, for `crl` the CRL number, for
-    /// `destroy-key` what is in force.
+    /// `backup-key` the wrapping key, for `restore-key` the backup, for `destroy-key` what is in force.
     pub detail: String,
     pub count: u64,
 }
@@ -76,6 +77,7 @@ pub enum Item {
     Certificate(Box<Certificate>),
     Revoke(Revoke),
     Crl(Box<Crl>),
+    GenerateWrappingKey(GenerateWrappingKey),
     KeyAct(Box<KeyAct>),
 }
 
@@ -168,12 +170,12 @@ impl Item {
     /// The bytes to be signed by a CA key and the key that signs them; `None` for acts that sign nothing.
     pub fn to_sign(&self) -> Option<(&KeyRef, &[u8], SignatureAlgorithm)> {
         match self {
-            Item::GenerateKey(_) | Item::Revoke(_) => None,
+            Item::GenerateKey(_) | Item::GenerateWrappingKey(_) | Item::Revoke(_) => None,
             Item::Certificate(c) => Some((&c.signer, &c.tbs, c.fields.signature)),
             Item::Crl(c) => Some((&c.signer, &c.tbs, c.fields.signature)),
             Item::KeyAct(act) => match &act.deed {
                 Deed::Prove { text } => Some((&act.key, text, act.key.algorithm.signs_with())),
-                Deed::Destroy { .. } => None,
+                Deed::Backup { .. } | Deed::Restore { .. } | Deed::Destroy { .. } => None,
             },
         }
     }

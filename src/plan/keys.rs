@@ -16,12 +16,37 @@ pub struct KeyAct {
     pub deed: Deed,
 }
 
+/// A wrapping key to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GenerateWrappingKey {
+    /// Ids of the hierarchy.
+    pub key: String,
+    pub token: String,
+    pub label: String,
+    /// CKA_ID, 16 random octets drawn when the plan was made.
+    pub cka_id: Bytes,
+}
+
+/// The key that wraps another one in the same token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct WrappingRef {
+    pub key: String,
+    pub label: String,
+    pub cka_id: Bytes,
+}
+
 /// What is done with the key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum Deed {
     /// It signs this text, which proves that it is there and works.
     Prove { text: Bytes },
+    /// It is wrapped; unwrapped again for once, it signs this text.
+    Backup { wrapping: WrappingRef, text: Bytes },
+    /// It is unwrapped from the artefact with this digest ([`super::Backup`]), and signs this text.
+    Restore { wrapping: WrappingRef, backup: Digest, text: Bytes },
     /// Both halves are removed from the token.
     Destroy {
         /// Certificates issued with it that are valid and not revoked when the plan is made.
@@ -36,6 +61,8 @@ impl Deed {
     pub fn act(&self) -> &'static str {
         match self {
             Deed::Prove { .. } => "key-proof",
+            Deed::Backup { .. } => "backup-key",
+            Deed::Restore { .. } => "restore-key",
             Deed::Destroy { .. } => "destroy-key",
         }
     }
@@ -43,7 +70,7 @@ impl Deed {
     /// The text that the key signs.
     pub fn text(&self) -> Option<&[u8]> {
         match self {
-            Deed::Prove { text } => Some(text),
+            Deed::Prove { text } | Deed::Backup { text, .. } | Deed::Restore { text, .. } => Some(text),
             Deed::Destroy { .. } => None,
         }
     }
@@ -54,6 +81,8 @@ impl KeyAct {
     pub fn detail(&self) -> String {
         match &self.deed {
             Deed::Prove { .. } => self.key.algorithm.name().into(),
+            Deed::Backup { wrapping, .. } => format!("wrapped-by-{}", wrapping.key),
+            Deed::Restore { backup, .. } => format!("sha256-{backup}"),
             Deed::Destroy { in_force: 0, reason: None } => "no-certificate-in-force".into(),
             Deed::Destroy { in_force, reason } => {
                 let reason = reason.as_deref().unwrap_or_default();

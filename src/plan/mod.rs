@@ -4,14 +4,16 @@
 //! [`Item`]s and `head.refused` [`Refusal`]s. Its digest, SHA-256 over the whole file, is what the statement names and
 //! officers approve.
 
+mod backup;
 mod file;
 mod item;
 mod keys;
 mod statement;
 
+pub use backup::{BACKUP_MAGIC, Backup, MAX_BACKUP};
 pub use file::{Plan, PlanWriter};
 pub use item::*;
-pub use keys::{Deed, KeyAct, proof_text};
+pub use keys::{Deed, GenerateWrappingKey, KeyAct, WrappingRef, proof_text};
 pub use statement::{NAMESPACE, init_statement, statement, void_statement};
 
 use crate::cbor;

@@ -55,7 +55,7 @@ pub(super) fn certificates(
                 }
             }
             Act::Crl { ca } => with_crl.push(ca.clone()),
-            Act::GenerateKey { .. } | Act::KeyProof { .. } | Act::DestroyKey { .. } | Act::Step { .. } => {}
+            _ => {}
         }
     }
     for revoke in revocations.planned() {

@@ -114,7 +114,7 @@ fn verify(item: &Item, der: Vec<u8>, cas: &mut BTreeMap<String, Vec<u8>>) -> Res
             let issuer = cas.get(&c.ca).cloned().unwrap_or_default();
             x509::verify_crl(&der, &issuer).map_err(|e| wrong(&c.ca, e))?;
         }
-        Item::GenerateKey(_) | Item::Revoke(_) | Item::KeyAct(_) => {}
+        Item::GenerateKey(_) | Item::GenerateWrappingKey(_) | Item::Revoke(_) | Item::KeyAct(_) => {}
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::cbor::Bytes;
 use crate::config::{Act, Ceremony, Hierarchy, Profile};
 use crate::digest::{Digest, Tagger};
 use crate::ledger::Ledger;
-use crate::plan::{self, BundleRef, GenerateKey, Head, Item, Kind, PlanWriter};
+use crate::plan::{self, BundleRef, GenerateKey, GenerateWrappingKey, Head, Item, Kind, PlanWriter};
 use crate::{bundle, policy, tbs, text, x509};
 
 mod authority;
@@ -112,7 +112,10 @@ pub fn ceremony(context: &mut Context, ceremony: &Ceremony, out: &mut File) -> R
         .acts
         .iter()
         .filter_map(|act| match act {
-            Act::GenerateKey { key } if !context.ledger.keys.contains_key(key) => Some(key.as_str()),
+            Act::GenerateKey { key } => {
+                let made = context.ledger.keys.contains_key(key) || context.ledger.wrapping_keys.contains_key(key);
+                (!made).then_some(key.as_str())
+            }
             _ => None,
         })
         .collect();
@@ -125,6 +128,15 @@ pub fn ceremony(context: &mut Context, ceremony: &Ceremony, out: &mut File) -> R
     let log_tag = plan::log_tag(log);
     let mut writer = PlanWriter::new(Kind::Keys, context.scratch)?;
     for id in missing {
+        if let Some(key) = context.hierarchy.wrapping_key(id) {
+            writer.item(&Item::GenerateWrappingKey(GenerateWrappingKey {
+                key: key.id.clone(),
+                token: key.token.clone(),
+                label: key.label.clone(),
+                cka_id: Bytes::from([&context.draw.id()[..], &log_tag].concat()),
+            }))?;
+            continue;
+        }
         let Some(key) = context.hierarchy.key(id) else { continue };
         writer.item(&Item::GenerateKey(GenerateKey {
             key: key.id.clone(),

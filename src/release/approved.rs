@@ -3,13 +3,14 @@
 
 use crate::approval;
 use crate::audit::entry::{
-    Approved, Body, CertificateIssued, CrlIssued, KeyDestroyed, KeyGenerated, KeyProven, Revoked, Start, Void,
+    Approved, Body, CertificateIssued, CrlIssued, KeyBackedUp, KeyDestroyed, KeyGenerated, KeyProven, KeyRestored,
+    Revoked, Start, Void, WrappingKeyGenerated,
 };
 use crate::audit::{View, artefact};
 use crate::config::Hierarchy;
 use crate::digest::Digest;
 use crate::ledger::Ledger;
-use crate::plan::{self, Plan};
+use crate::plan::{self, Item, Plan};
 use crate::x509;
 
 use super::write::release_head;
@@ -60,15 +61,16 @@ pub fn check(release: &Release, log: &View, ledger: &Ledger, hierarchy: &Hierarc
         let (item, der) = match entry.body {
             Body::Certificate(c) if c.plan == plan.digest() => (c.item, c.der.into_vec()),
             Body::Crl(c) if c.plan == plan.digest() => (c.item, log.artefact(&c.crl)?),
-            Body::KeyProven(proven) if proven.plan == plan.digest() => {
-                let signature = log.artefact(&proven.signature)?;
-                let item = plan.item(proven.item)?;
-                let signed =
-                    item.to_sign().map(|(key, text, by)| x509::verify_signature(&key.spki, by, text, &signature));
-                if signed.is_none_or(|verified| verified.is_err()) {
-                    let what = format!("the proof of item {} does not verify with the planned key", proven.item);
-                    return Err(failed("as-planned", what));
-                }
+            Body::KeyProven(k) if k.plan == plan.digest() => {
+                proven(&plan.item(k.item)?, k.item, &log.artefact(&k.signature)?)?;
+                continue;
+            }
+            Body::KeyBackedUp(k) if k.plan == plan.digest() => {
+                proven(&plan.item(k.item)?, k.item, &log.artefact(&k.signature)?)?;
+                continue;
+            }
+            Body::KeyRestored(k) if k.plan == plan.digest() => {
+                proven(&plan.item(k.item)?, k.item, &log.artefact(&k.signature)?)?;
                 continue;
             }
             _ => continue,
@@ -80,6 +82,23 @@ pub fn check(release: &Release, log: &View, ledger: &Ledger, hierarchy: &Hierarc
         }
     }
     Ok(())
+}
+
+/// A key has proven itself by the text that was approved.
+fn proven(planned: &Item, item: u64, signature: &[u8]) -> Result<(), Error> {
+    let verified = match planned {
+        Item::KeyAct(act) => act.deed.text().is_some_and(|text| {
+            x509::verify_signature(&act.key.spki, act.key.algorithm.signs_with(), text, signature).is_ok()
+        }),
+        _ => false,
+    };
+    match verified {
+        true => Ok(()),
+        false => Err(Error::Check {
+            check: "as-planned",
+            what: format!("the proof of item {item} does not verify with the planned key"),
+        }),
+    }
 }
 
 /// How a plan began and ended, by the log.
@@ -101,6 +120,9 @@ impl Ends {
                 Body::Start(start) if start.plan == *plan => ends.start = Some(start),
                 Body::Void(void) if void.plan == *plan => ends.void = Some((entry.time, void)),
                 Body::KeyGenerated(KeyGenerated { plan: of, .. })
+                | Body::WrappingKeyGenerated(WrappingKeyGenerated { plan: of, .. })
+                | Body::KeyBackedUp(KeyBackedUp { plan: of, .. })
+                | Body::KeyRestored(KeyRestored { plan: of, .. })
                 | Body::KeyProven(KeyProven { plan: of, .. })
                 | Body::KeyDestroyed(KeyDestroyed { plan: of, .. })
                 | Body::Certificate(CertificateIssued { plan: of, .. })

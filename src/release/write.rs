@@ -90,6 +90,15 @@ pub(super) fn each_part(
                 }
             }
             Body::KeyGenerated(k) if k.plan == *mine => each(Part::Key { key: k.key, spki: k.spki, index })?,
+            Body::WrappingKeyGenerated(k) if k.plan == *mine => {
+                each(Part::KeyAct { act: "generate-key".into(), key: k.key, index })?;
+            }
+            Body::KeyBackedUp(k) if k.plan == *mine => {
+                each(Part::KeyAct { act: "backup-key".into(), key: k.key, index })?;
+            }
+            Body::KeyRestored(k) if k.plan == *mine => {
+                each(Part::KeyAct { act: "restore-key".into(), key: k.key, index })?;
+            }
             Body::KeyProven(k) if k.plan == *mine => {
                 each(Part::KeyAct { act: "key-proof".into(), key: k.key, index })?;
             }
@@ -208,7 +217,7 @@ fn files(paths: &[PathBuf; 4]) -> Result<Vec<(Name, Source<'_>)>, Error> {
     ORDER.iter().zip(paths).map(|(name, path)| Ok((Name::parse(name)?, Source::File(path)))).collect()
 }
 
-/// The artefacts that a public copy of the log carries: all but bundles, which hold requesters. The checkpoints of earlier
+/// The artefacts that a public copy of the log carries: all but bundles, which hold requesters, and backups of keys. The checkpoints of earlier
 /// releases are among them, so that those can be made again from this one.
 fn public_artefacts(basis: &Basis) -> Result<Vec<Digest>, Error> {
     let mut digests = Vec::new();
@@ -227,6 +236,8 @@ fn public_artefacts(basis: &Basis) -> Result<Vec<Digest>, Error> {
     for entry in basis.log.entries(0..basis.size) {
         match entry? {
             (_, Entry { body: Body::Crl(crl), .. }, _) => digests.push(crl.crl),
+            (_, Entry { body: Body::KeyBackedUp(backup), .. }, _) => digests.push(backup.signature),
+            (_, Entry { body: Body::KeyRestored(restored), .. }, _) => digests.push(restored.signature),
             (_, Entry { body: Body::KeyProven(proven), .. }, _) => digests.push(proven.signature),
             (_, Entry { body: Body::KeyDestroyed(destroyed), .. }, _) => digests.push(destroyed.inventory),
             (_, Entry { body: Body::ReleaseWritten { checkpoint, .. }, .. }, _) => digests.push(checkpoint),

@@ -46,6 +46,12 @@ pub enum Ask {
     /// Makes a key pair with explicit attributes, reads them back and compares. A whole pair with this CKA_ID is adopted,
     /// half a pair removed first.
     GenerateKey { label: String, cka_id: Bytes, algorithm: KeyAlgorithm, extractable: bool, always_authenticate: bool },
+    /// Makes an AES-256 key that wraps and unwraps and does nothing else, or adopts it.
+    GenerateWrappingKey { label: String, cka_id: Bytes },
+    /// Wraps a private key, and proves that what came of it is that key.
+    BackUp(ToWrap),
+    /// Proves a wrapped key, and makes a pair of it.
+    Restore(ToRestore),
     /// Destroys the pair with this label, CKA_ID and public half, and shows that it is gone.
     DestroyKey { label: String, cka_id: Bytes, spki: Bytes },
     /// Signs each message with the key that `FindKey` or `GenerateKey` reported as `handle`.
@@ -86,6 +92,9 @@ pub enum Answer {
     /// Empty: no such key.
     Keys(Vec<KeyFacts>),
     Generated(KeyFacts),
+    WrappingKey(WrappingFacts),
+    BackedUp(BackedUp),
+    Restored(Restored),
     Destroyed(KeyGone),
     /// In the order asked.
     Signatures(Vec<Signature>),
@@ -160,6 +169,72 @@ pub struct KeyFacts {
     pub attributes: Vec<String>,
     /// [`Ask::GenerateKey`]: the pair was already there.
     pub adopted: bool,
+}
+
+/// A private key that is wrapped or was: the pair, the key that wraps it, and what it signs to prove itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ToWrap {
+    pub label: String,
+    pub cka_id: Bytes,
+    pub spki: Bytes,
+    pub algorithm: KeyAlgorithm,
+    pub wrapping: WrappingName,
+    /// As in [`ToSign`].
+    pub message: Bytes,
+}
+
+/// A wrapping key is found by both.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct WrappingName {
+    pub label: String,
+    pub cka_id: Bytes,
+}
+
+/// A wrapped key on its way back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ToRestore {
+    pub key: ToWrap,
+    pub always_authenticate: bool,
+    /// The standard's name of what it was wrapped with.
+    pub mechanism: String,
+    pub wrapped: Bytes,
+}
+
+/// A wrapping key as read back from the token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct WrappingFacts {
+    /// CKA_CHECK_VALUE, where the token gives one.
+    pub check_value: Option<Bytes>,
+    pub attributes: Vec<String>,
+    pub adopted: bool,
+}
+
+/// A wrapped key that was proven.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BackedUp {
+    /// The standard's name of what it was wrapped with.
+    pub mechanism: String,
+    pub wrapped: Bytes,
+    /// The wrapping key's.
+    pub check_value: Option<Bytes>,
+    /// By the key as it was unwrapped again.
+    pub signature: Bytes,
+}
+
+/// A pair that is back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Restored {
+    pub attributes: Vec<String>,
+    /// The whole pair was there already.
+    pub adopted: bool,
+    /// By the key as it stays in the token.
+    pub signature: Bytes,
 }
 
 /// A key that is gone from the token.

@@ -72,6 +72,16 @@ pub(super) enum Fault {
     Stranded(Box<Fault>, Box<Fault>),
     #[error("the key with CKA_ID {id} is another one: its public half is not the planned one")]
     OtherKey { id: String },
+    #[error("the wrapped key is not the one with CKA_ID {id}: the planned public half does not verify its signature")]
+    OtherBackup { id: String },
+    #[error("the wrapped key of CKA_ID {id} is damaged, or another key has wrapped it: {}", ckr::shown(rv))]
+    NotUnwrapped { id: String, rv: RvError },
+    #[error("the token holds no wrapping key with the label \"{}\" and CKA_ID {id}", escape(label))]
+    NoWrappingKey { label: String, id: String },
+    #[error("the token has no AES key wrap with padding")]
+    NoWrapMechanism,
+    #[error("keys are not unwrapped by the mechanism {}", escape(.0))]
+    WrapMechanism(String),
     #[error("the key with CKA_ID {id} was destroyed, and the token still shows it by its {how}")]
     NotGone { id: String, how: &'static str },
     #[error("the key with CKA_ID {id} is of a kind that is not known here ({found})")]

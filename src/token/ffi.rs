@@ -7,17 +7,19 @@ use std::ptr::{self, NonNull};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Function, Pkcs11};
 use cryptoki::error::{Error as Cryptoki, Rv, RvError};
-use cryptoki::mechanism::Mechanism;
+use cryptoki::mechanism::vendor_defined::VendorDefinedMechanism;
+use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 use cryptoki::slot::Slot;
 use cryptoki_sys::{
-    CK_FUNCTION_LIST, CK_INFO, CK_INTERFACE, CK_RV, CK_TOKEN_INFO, CK_ULONG, CKR_CRYPTOKI_NOT_INITIALIZED, CKR_OK,
+    CK_FUNCTION_LIST, CK_INFO, CK_INTERFACE, CK_MECHANISM, CK_MECHANISM_TYPE, CK_RV, CK_TOKEN_INFO, CK_ULONG,
+    CKR_CRYPTOKI_NOT_INITIALIZED, CKR_OK,
 };
 
 type Result<T> = cryptoki::error::Result<T>;
 
-/// The longest answer that a module may announce for a signature: more is no answer.
+/// The longest answer that a module may announce for a signature or a wrapped key: more is no answer.
 const LONGEST_ANSWER: CK_ULONG = 1 << 20;
 
 /// C_Initialize with OS locking. `reserved` goes into pReserved, as NSS wants its configuration.
@@ -115,6 +117,26 @@ impl Functions {
             unsafe { call(session.handle(), message.as_ptr().cast_mut(), length, place, room) }
         })
     }
+
+    /// C_WrapKey, cut to the length that the module returns with the octets themselves: cryptoki keeps the one that it was
+    /// told at first, which some modules (NSS) give too large.
+    pub(super) fn wrap(
+        &self,
+        session: &Session,
+        mechanism: &Mechanism<'_>,
+        wrapping: ObjectHandle,
+        key: ObjectHandle,
+        longest: usize,
+    ) -> Result<Vec<u8>> {
+        let call = self.list.C_WrapKey.ok_or(Cryptoki::NullFunctionPointer)?;
+        // Its parameters, if any, lie in `mechanism`, which outlives the call.
+        let mut mechanism = CK_MECHANISM::from(mechanism);
+        into_buffer(longest, Function::WrapKey, |place, room| {
+            // SAFETY: as for a signature; `mechanism` is a whole CK_MECHANISM, and the two handles are numbers that the
+            // module judges.
+            unsafe { call(session.handle(), &mut mechanism, wrapping.handle(), key.handle(), place, room) }
+        })
+    }
 }
 
 /// Asks for an answer into `longest` octets, and where that is too little, once more with the room that the module names
@@ -184,6 +206,14 @@ fn ok(rv: CK_RV, function: Function) -> Result<()> {
     }
 }
 
+/// A mechanism without parameters by its number, for those that cryptoki has no name for.
+pub(super) fn numbered(number: CK_MECHANISM_TYPE) -> Mechanism<'static> {
+    // SAFETY: `MechanismType` is `repr(transparent)` over CK_MECHANISM_TYPE, so that lists of the two have one layout, as its
+    // source says; and every number is one of its values, since modules have mechanisms of their own.
+    let number = unsafe { std::mem::transmute::<CK_MECHANISM_TYPE, MechanismType>(number) };
+    Mechanism::VendorDefined(VendorDefinedMechanism::new::<()>(number, None))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,5 +267,11 @@ mod tests {
         assert!(matches!(lies(5, CKR_OK), Err(Cryptoki::InvalidValue)));
         assert!(matches!(lies(LONGEST_ANSWER + 1, CKR_BUFFER_TOO_SMALL), Err(Cryptoki::InvalidValue)));
         assert!(matches!(lies(4, CKR_DEVICE_ERROR), Err(Cryptoki::Pkcs11(RvError::DeviceError, _))));
+    }
+
+    #[test]
+    fn a_mechanism_keeps_its_number() {
+        let raw = CK_MECHANISM::from(&numbered(0x210b));
+        assert_eq!((raw.mechanism, raw.pParameter.is_null(), raw.ulParameterLen), (0x210b, true, 0));
     }
 }

@@ -32,12 +32,14 @@ pub(super) struct Key {
 /// The keys that were reported, by number: 1 is the first.
 pub(super) struct Keys {
     known: Vec<Arc<Key>>,
+    /// No number is given twice: the sessions remember what it meant.
+    last: u64,
     vendor: Vendor,
 }
 
 impl Keys {
     pub(super) fn of(vendor: Vendor) -> Keys {
-        Keys { known: Vec::new(), vendor }
+        Keys { known: Vec::new(), last: 0, vendor }
     }
 
     /// The key that was reported as `number`.
@@ -57,9 +59,14 @@ impl Keys {
         if let Some(known) = self.known.iter().find(|known| ***known == key(known.number)) {
             return known.number;
         }
-        let number = self.known.last().map_or(1, |last| last.number + 1);
-        self.known.push(Arc::new(key(number)));
-        number
+        self.last += 1;
+        self.known.push(Arc::new(key(self.last)));
+        self.last
+    }
+
+    /// The objects of this key are others from now on, or none.
+    pub(super) fn forget(&mut self, id: &[u8]) {
+        self.known.retain(|key| key.id != id);
     }
 
     /// The pair with this CKA_ID and label, which must be there once and be fit to sign. `None`: no object has this CKA_ID.
@@ -117,12 +124,7 @@ impl Keys {
         let mut removed = None;
         match halves(session, recipe.id, self.vendor)? {
             (Some(private), Some(public)) => {
-                check_label(&[&private, &public], recipe.label, recipe.id)?;
-                if let Some(difference) = recipe.difference(&private, &public, false) {
-                    return Err(refuse(difference, recipe.id));
-                }
-                let facts = self.facts(&private, &public)?;
-                return Ok(KeyFacts { adopted: true, algorithm: recipe.algorithm, ..facts });
+                return self.adopt_these(recipe, &private, &public);
             }
             (Some(half), None) => removed = Some((Side::Private, half)),
             (None, Some(half)) => removed = Some((Side::Public, half)),
@@ -140,6 +142,24 @@ impl Keys {
         Ok(KeyFacts { attributes, algorithm: recipe.algorithm, ..facts })
     }
 
+    /// The whole pair that is there, if it is as the recipe wants.
+    pub(super) fn adopt(&mut self, session: &Session, recipe: &Recipe<'_>) -> Result<KeyFacts> {
+        match halves(session, recipe.id, self.vendor)? {
+            (Some(private), Some(public)) => self.adopt_these(recipe, &private, &public),
+            (None, _) => Err(Fault::HalfPair { id: hex(recipe.id), missing: Side::Private.name() }),
+            (_, None) => Err(Fault::HalfPair { id: hex(recipe.id), missing: Side::Public.name() }),
+        }
+    }
+
+    fn adopt_these(&mut self, recipe: &Recipe<'_>, private: &Half, public: &Half) -> Result<KeyFacts> {
+        check_label(&[private, public], recipe.label, recipe.id)?;
+        if let Some(difference) = recipe.difference(private, public, false) {
+            return Err(refuse(difference, recipe.id));
+        }
+        let facts = self.facts(private, public)?;
+        Ok(KeyFacts { adopted: true, algorithm: recipe.algorithm, ..facts })
+    }
+
     fn make(&mut self, session: &Session, recipe: &Recipe<'_>) -> Result<KeyFacts> {
         let mechanism = generation(recipe.algorithm);
         let lean = Recipe { lean: true, ..*recipe };
@@ -152,7 +172,18 @@ impl Keys {
             made = session.generate_key_pair(&mechanism, &lean.public(), &lean.private());
         }
         let (public, private) = made.doing("making a key pair")?;
-        self.judge(session, used, private, public).map_err(|fault| {
+        self.judge_made(session, used, private, public)
+    }
+
+    /// A pair that was made just now is as asked, or goes away again.
+    pub(super) fn judge_made(
+        &mut self,
+        session: &Session,
+        recipe: &Recipe<'_>,
+        private: ObjectHandle,
+        public: ObjectHandle,
+    ) -> Result<KeyFacts> {
+        self.judge(session, recipe, private, public).map_err(|fault| {
             // Nobody has seen this key yet: a pair that is not as asked must not stay.
             match destroy_both(session, private, public) {
                 Ok(()) => fault,
@@ -248,7 +279,7 @@ pub(super) fn read_all(session: &Session, side: Side, named: &[Attribute], vendo
 }
 
 /// A label names one key of a hierarchy: a second pair under another CKA_ID would make it ambiguous.
-fn label_is_free(session: &Session, recipe: &Recipe<'_>) -> Result<()> {
+pub(super) fn label_is_free(session: &Session, recipe: &Recipe<'_>) -> Result<()> {
     let named = Attribute::Label(recipe.label.as_bytes().to_vec());
     for (class, what) in [(ObjectClass::PRIVATE_KEY, "private keys"), (ObjectClass::PUBLIC_KEY, "public keys")] {
         let found = session.find_objects(&[Attribute::Class(class), named.clone()]).doing("looking for keys")?;

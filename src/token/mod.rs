@@ -11,6 +11,7 @@ pub mod probe;
 pub mod vendor;
 
 mod attributes;
+mod backup;
 mod ckr;
 mod context;
 mod data;
@@ -27,6 +28,7 @@ mod recipe;
 mod sign;
 mod spki;
 mod worker;
+mod wrapping;
 
 pub use client::Error;
 #[doc(hidden)]

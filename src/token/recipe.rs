@@ -18,6 +18,8 @@ pub(super) struct Recipe<'a> {
     pub(super) algorithm: KeyAlgorithm,
     pub(super) extractable: bool,
     pub(super) always_authenticate: bool,
+    /// Unwrapped, not made: what only a token that made it can say of a key is recorded, and not asked for.
+    pub(super) restored: bool,
     pub(super) vendor: Vendor,
     pub(super) lean: bool,
 }
@@ -61,19 +63,7 @@ impl Recipe<'_> {
 
     /// The public half: it verifies and does nothing else.
     pub(super) fn public(&self) -> Vec<Attribute> {
-        let mut template = vec![
-            Attribute::Token(true),
-            Attribute::Verify(true),
-            Attribute::VerifyRecover(false),
-            Attribute::Encrypt(false),
-            Attribute::Wrap(false),
-            Attribute::Derive(false),
-        ];
-        match self.vendor.public_private() {
-            ThreeWay::False => template.push(Attribute::Private(false)),
-            ThreeWay::True => template.push(Attribute::Private(true)),
-            ThreeWay::Absent => {}
-        }
+        let mut template = self.public_uses();
         match (modulus_bits(self.algorithm), self.algorithm) {
             (Some(bits), _) => {
                 template.push(Attribute::ModulusBits(Ulong::new(bits)));
@@ -94,6 +84,31 @@ impl Recipe<'_> {
         template
     }
 
+    /// The same of a public half whose value is given, not made.
+    pub(super) fn restored_public(&self) -> Vec<Attribute> {
+        let mut template = [self.public_uses(), self.common()].concat();
+        template
+            .retain(|attribute| usage(attribute.attribute_type()).is_none_or(|usage| !self.vendor.public_omits(usage)));
+        template
+    }
+
+    fn public_uses(&self) -> Vec<Attribute> {
+        let mut uses = vec![
+            Attribute::Token(true),
+            Attribute::Verify(true),
+            Attribute::VerifyRecover(false),
+            Attribute::Encrypt(false),
+            Attribute::Wrap(false),
+            Attribute::Derive(false),
+        ];
+        match self.vendor.public_private() {
+            ThreeWay::False => uses.push(Attribute::Private(false)),
+            ThreeWay::True => uses.push(Attribute::Private(true)),
+            ThreeWay::Absent => {}
+        }
+        uses
+    }
+
     /// CKA_ID and CKA_LABEL are given at generation: some modules cannot set them later.
     fn common(&self) -> Vec<Attribute> {
         let mut common = vec![Attribute::Id(self.id.to_vec()), Attribute::Label(self.label.as_bytes().to_vec())];
@@ -106,6 +121,8 @@ impl Recipe<'_> {
     /// Compares both halves with what was asked for. `made_now`: MODIFIABLE and COPYABLE must be as in the template; for
     /// a pair that was found they are recorded only, since a lean module may have made it.
     pub(super) fn difference(&self, private: &Half, public: &Half, made_now: bool) -> Option<Difference> {
+        const OF_ITS_MAKING: [AttributeType; 3] =
+            [AttributeType::Local, AttributeType::AlwaysSensitive, AttributeType::NeverExtractable];
         let kind = Value::Kind(key_type(self.algorithm));
         let mut wants = safe(self.always_authenticate);
         wants.extend([
@@ -145,6 +162,13 @@ impl Recipe<'_> {
                 list.push(Want::unless_absent(AttributeType::Modifiable, false));
                 list.push(Want::unless_absent(AttributeType::Copyable, false));
             }
+        }
+        if self.restored {
+            wants.retain(|want| !OF_ITS_MAKING.contains(&want.attribute));
+            public_wants.retain(|want| !OF_ITS_MAKING.contains(&want.attribute));
+            // Given a modulus, not every module counts its bits; the whole public half is compared besides.
+            let counted = public_wants.iter_mut().filter(|want| want.attribute == AttributeType::ModulusBits);
+            counted.for_each(|want| want.may_be_absent = true);
         }
         private.difference(&wants).or_else(|| public.difference(&public_wants)).or_else(|| {
             let found = public.algorithm();

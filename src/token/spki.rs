@@ -1,5 +1,8 @@
 //! Public keys: from the attributes of a PKCS#11 object to a SubjectPublicKeyInfo in DER, byte for byte.
 
+use cryptoki::object::Attribute;
+
+use super::parameter_set::parameter_set;
 use crate::algorithm::{KeyAlgorithm, PostQuantum};
 
 /// secp256r1 as CKA_EC_PARAMS (RFC 5480 §2.1.1.1).
@@ -110,6 +113,38 @@ pub(super) fn of_rsa(algorithm: KeyAlgorithm, modulus: &[u8], exponent: &[u8]) -
             w.next().write_bitvec_bytes(&key, key.len() * 8);
         })
     }))
+}
+
+/// The attributes of a public key object for this SubjectPublicKeyInfo, in each of the forms that modules take. What they say
+/// must make the same SubjectPublicKeyInfo again.
+pub(super) fn attributes(algorithm: KeyAlgorithm, spki: &[u8]) -> Result<Vec<Vec<Attribute>>, &'static str> {
+    let other = "it is not the public key of its algorithm";
+    let tail = |octets: usize| spki.len().checked_sub(octets).and_then(|at| spki.get(at..)).ok_or(other);
+    if let Some(octets) = rsa_octets(algorithm) {
+        // The modulus stands before the exponent, an INTEGER of five octets.
+        let exponent = EXPONENT.len() + 2;
+        let modulus = tail(octets + exponent)?.get(..octets).ok_or(other)?;
+        let parts = vec![Attribute::Modulus(modulus.to_vec()), Attribute::PublicExponent(EXPONENT.to_vec())];
+        return if of_rsa(algorithm, modulus, EXPONENT)? == spki { Ok(vec![parts]) } else { Err(other) };
+    }
+    if let KeyAlgorithm::PostQuantum(set) = algorithm {
+        let value = tail(set.key_octets())?;
+        let parts = vec![Attribute::ParameterSet(parameter_set(set)), Attribute::Value(value.to_vec())];
+        return if of_post_quantum(set, value)? == spki { Ok(vec![parts]) } else { Err(other) };
+    }
+    let (params, length): (&[u8], u8) = match algorithm {
+        KeyAlgorithm::EcdsaP256 => (P256, 65),
+        KeyAlgorithm::EcdsaP384 => (P384, 97),
+        KeyAlgorithm::EcdsaP521 => (P521, 133),
+        _ => (EDWARDS25519, 32),
+    };
+    let bare = tail(usize::from(length))?;
+    if of_point(algorithm, bare)? != spki {
+        return Err(other);
+    }
+    let header: &[u8] = if length < 0x80 { &[0x04, length] } else { &[0x04, 0x81, length] };
+    let form = |point: Vec<u8>| vec![Attribute::EcParams(params.to_vec()), Attribute::EcPoint(point)];
+    Ok(vec![form([header, bare].concat()), form(bare.to_vec())])
 }
 
 /// The length of an RSA modulus, and of its signatures, in octets.

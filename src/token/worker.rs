@@ -7,6 +7,7 @@ use cryptoki::session::{Session, UserType};
 use cryptoki::types::RawAuthPin;
 
 use super::ask::{Answer, Ask, Class, ToSign};
+use super::backup::Bench;
 use super::ckr;
 use super::context::Context;
 use super::fault::{Doing, Fault, Misuse, Result};
@@ -14,7 +15,7 @@ use super::keys::Keys;
 use super::module::{Module, Token};
 use super::pool::{Input, Pool};
 use super::recipe::Recipe;
-use super::{data, end, fitness, inventory, probe, sign};
+use super::{data, end, fitness, inventory, probe, sign, wrapping};
 use crate::algorithm::SignatureAlgorithm;
 use crate::secret::Secret;
 use crate::wire;
@@ -139,12 +140,37 @@ impl Worker {
                 let vendor = open.token.vendor;
                 let (session, login) = self.logged_in()?;
                 let (label, id) = (label.as_str(), cka_id.as_slice());
-                let recipe = Recipe { label, id, algorithm, extractable, always_authenticate, vendor, lean: false };
+                let recipe = Recipe {
+                    label,
+                    id,
+                    algorithm,
+                    extractable,
+                    always_authenticate,
+                    restored: false,
+                    vendor,
+                    lean: false,
+                };
                 Ok(Answer::Generated(login.keys.generate(session, &recipe)?))
+            }
+            Ask::GenerateWrappingKey { label, cka_id } => {
+                let (session, _) = self.logged_in()?;
+                Ok(Answer::WrappingKey(wrapping::generate(session, &label, &cka_id)?))
+            }
+            Ask::BackUp(ask) => {
+                self.logged_in()?;
+                let Open { session, module, token, .. } = self.open()?;
+                Ok(Answer::BackedUp(Bench { session, module, token }.back_up(&ask)?))
+            }
+            Ask::Restore(ask) => {
+                let Open { session, module, token, login, .. } = self.open()?;
+                let login = login.as_mut().ok_or(Misuse::NotLoggedIn)?;
+                let bench = Bench { session, module, token };
+                Ok(Answer::Restored(bench.restore(&mut login.keys, &login.pool, &ask)?))
             }
             Ask::DestroyKey { label, cka_id, spki } => {
                 let vendor = self.open()?.token.vendor;
-                let (session, _) = self.logged_in()?;
+                let (session, login) = self.logged_in()?;
+                login.keys.forget(&cka_id);
                 Ok(Answer::Destroyed(end::destroy(session, vendor, &label, &cka_id, &spki)?))
             }
             Ask::Sign { handle, algorithm, messages } => self.sign(handle, algorithm, messages),

@@ -60,6 +60,9 @@ fn body_words(body: &Body) -> (&'static str, String) {
             ("start", format!("{} by {}, {} watching", &s.plan.hex()[..8], escape(&s.operator), escape(&s.witness)))
         }
         Body::KeyGenerated(k) => ("key made", format!("{} {}", escape(&k.key), k.algorithm)),
+        Body::WrappingKeyGenerated(k) => ("wrapping key", format!("{} on {}", escape(&k.key), escape(&k.token))),
+        Body::KeyBackedUp(k) => ("key backed up", format!("{} by {}", escape(&k.key), escape(&k.wrapping_key))),
+        Body::KeyRestored(k) => ("key restored", format!("{} on {}", escape(&k.key), escape(&k.token))),
         Body::KeyProven(k) => ("key proven", format!("{} on {}", escape(&k.key), escape(&k.token))),
         Body::KeyDestroyed(k) => {
             let how = if k.found { "" } else { " (gone already)" };

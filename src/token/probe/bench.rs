@@ -42,7 +42,16 @@ pub(super) fn calling(function: &str) {
 
 /// The templates of a CA's key, but for an object that ends with the session.
 fn recipe(algorithm: KeyAlgorithm, extractable: bool, vendor: Vendor, lean: bool) -> Recipe<'static> {
-    Recipe { label: LABEL, id: LABEL.as_bytes(), algorithm, extractable, always_authenticate: false, vendor, lean }
+    Recipe {
+        label: LABEL,
+        id: LABEL.as_bytes(),
+        algorithm,
+        extractable,
+        always_authenticate: false,
+        restored: false,
+        vendor,
+        lean,
+    }
 }
 
 fn of_the_session(template: Vec<Attribute>) -> Vec<Attribute> {
