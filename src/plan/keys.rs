@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cbor::Bytes;
+use crate::config::{Backup, Hierarchy};
 use crate::digest::Digest;
 use crate::text;
 
-use super::{Head, KeyRef};
+use super::{Head, Item, KeyRef};
 
 /// An act on one key, which the gate carries out when asked for it by number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +25,7 @@ pub struct GenerateWrappingKey {
     pub key: String,
     pub token: String,
     pub label: String,
-    /// CKA_ID, 16 random octets drawn when the plan was made.
+    /// CKA_ID: 16 random octets and the log's tag, drawn when the plan was made.
     pub cka_id: Bytes,
 }
 
@@ -98,6 +99,26 @@ impl KeyAct {
     }
 }
 
+/// Whether an item that makes a wrapping key or uses one does so as the hierarchy declares: only a key that is declared to leave
+/// its token wrapped does so, and only by the declared wrapping key. True of every other item.
+pub fn wraps_as_declared(item: &Item, hierarchy: &Hierarchy) -> bool {
+    let wraps = |token: &str, id: &str, label: &str| {
+        hierarchy.wrapping_key(id).is_some_and(|w| (w.token.as_str(), w.label.as_str()) == (token, label))
+    };
+    match item {
+        Item::GenerateWrappingKey(key) => wraps(&key.token, &key.key, &key.label),
+        Item::KeyAct(act) => match &act.deed {
+            Deed::Backup { wrapping, .. } | Deed::Restore { wrapping, .. } => {
+                let declared = hierarchy.key(&act.key.key).filter(|key| key.backup == Backup::Wrap);
+                declared.is_some_and(|key| key.wrapped_by.as_ref() == Some(&wrapping.key))
+                    && wraps(&act.key.token, &wrapping.key, &wrapping.label)
+            }
+            Deed::Prove { .. } | Deed::Destroy { .. } => true,
+        },
+        _ => true,
+    }
+}
+
 /// What a key signs to prove itself: ASCII lines, which no certificate, CRL or checkpoint begins with, and which belong to one
 /// plan alone.
 pub fn proof_text(head: &Head, key: &KeyRef, act: &str) -> String {
@@ -119,7 +140,7 @@ mod tests {
     use super::*;
     use crate::algorithm::KeyAlgorithm;
     use crate::config::Environment;
-    use crate::plan::{Error, Item, Kind, Plan, PlanWriter};
+    use crate::plan::{Error, Kind, Plan, PlanWriter};
 
     fn head() -> Head {
         Head {

@@ -13,7 +13,7 @@ mod statement;
 pub use backup::{BACKUP_MAGIC, Backup, MAX_BACKUP};
 pub use file::{Plan, PlanWriter};
 pub use item::*;
-pub use keys::{Deed, GenerateWrappingKey, KeyAct, WrappingRef, proof_text};
+pub use keys::{Deed, GenerateWrappingKey, KeyAct, WrappingRef, proof_text, wraps_as_declared};
 pub use statement::{NAMESPACE, init_statement, statement, void_statement};
 
 use crate::cbor;

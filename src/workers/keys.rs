@@ -1,7 +1,13 @@
 //! What is done with keys that exist, through a token's worker.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use crate::audit::artefact;
 use crate::config::Token;
-use crate::plan::{Backup, GenerateWrappingKey, KeyRef, WrappingRef};
+use crate::digest::Digest;
+use crate::plan::{Backup, GenerateWrappingKey, KeyRef, MAX_BACKUP, WrappingRef};
 use crate::refusal::Refusal;
 use crate::token::ask::{Answer, Ask, BackedUp, KeyGone, Restored, ToRestore, ToWrap, WrappingFacts, WrappingName};
 
@@ -57,6 +63,25 @@ impl Workers {
             slot.forget(key);
         }
     }
+}
+
+/// The planned backup of this key, from the artefacts below `audit`: its digest is the plan's.
+pub fn planned_backup(audit: &Path, digest: &Digest, key: &KeyRef, wrapping: &WrappingRef) -> Result<Backup, Refusal> {
+    let path = audit.join(artefact::path(digest));
+    let shown = crate::text::path(&path);
+    let halt = |what: String| {
+        let hint = format!("the backup file of this key from a medium belongs there: put it back as {shown}");
+        Refusal { what, hint: Some(hint), halted: true }
+    };
+    let mut file = Vec::new();
+    let read = File::open(&path).and_then(|from| from.take(MAX_BACKUP + 1).read_to_end(&mut file));
+    read.map_err(|e| halt(format!("the backup {shown} cannot be read: {e}")))?;
+    if Digest::of(&file) != *digest {
+        return Err(halt(format!("the backup {shown} was changed")));
+    }
+    let backup = Backup::decode(&file).filter(|backup| backup.is_of(key, wrapping));
+    backup
+        .ok_or_else(|| Refusal::no("the planned backup is of another key, or under another wrapping key", "plan again"))
 }
 
 fn to_wrap(key: &KeyRef, wrapping: &WrappingRef, message: Vec<u8>) -> ToWrap {

@@ -50,7 +50,7 @@ impl From<&Key> for Declared {
     }
 }
 
-mod keys;
+pub mod keys;
 
 /// All workers of one run.
 pub struct Workers {
