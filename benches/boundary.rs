@@ -36,7 +36,7 @@ use coldroot::token::ask::{Answer, Ask, Signature, ToSign};
 use harness::batch::Batch;
 use harness::station::{COLDROOT, HIERARCHY, PIN};
 
-const REQUESTS: u64 = 2000;
+const REQUESTS: u64 = 4000;
 const ROUNDS: usize = 5;
 /// Items in one question, as `issue` asks for them.
 const CHUNK: u64 = 256;
