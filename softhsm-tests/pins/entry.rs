@@ -61,6 +61,31 @@ fn p08_a_pin_is_typed_without_echo_and_the_terminal_is_given_back() {
 }
 
 #[test]
+fn p08_the_last_try_is_taken_only_when_a_person_says_so() {
+    const ASKED: &str = "To take the last try, type the token's label (not shown), or only Return: ";
+    let station = station(&faulty_hierarchy(""), "", PIN);
+    play(&station, "C_GetTokenInfo=flags:0x20000");
+    for said in ["", "other", PIN] {
+        let mut refused = on_terminal(&station, &station.init_args());
+        let about = refused.expect(ASKED);
+        assert!(about.contains("The next wrong PIN locks it."), "{about}");
+        refused.line(said);
+        refused.end().fails(1, "nobody said to take it");
+        assert_eq!(count(&station, "C_Login"), 0);
+        assert!(!station.path("audit").exists());
+    }
+    let mut taken = on_terminal(&station, &station.init_args());
+    taken.expect(ASKED);
+    taken.line("road");
+    taken.expect("PIN of token `main`: ");
+    taken.line(PIN);
+    taken.end().ok();
+    assert_eq!(count(&station, "C_Login"), 1);
+    mend(&station);
+    station.check_log();
+}
+
+#[test]
 fn p08_without_a_terminal_nobody_is_asked_and_nothing_is_tried() {
     let station = station(&faulty_hierarchy(""), "", PIN);
     play(&station, "");

@@ -203,12 +203,9 @@ impl Gate {
             let hint = "the security officer must reset it with the vendor's tool";
             return Err(Refusal::no(format!("the PIN of token `{id}` is locked"), hint));
         }
-        if facts.pin_final_try {
-            let hint = "log in once with the vendor's tool, which resets the counter";
-            return Err(Refusal::no(format!("the next wrong PIN locks token `{id}`"), hint));
-        }
         let wanted = Wanted { hierarchy: &self.hierarchy, station: &self.station, token: &token, facts: &facts };
         wanted.judge(&self.pins)?;
+        wanted.confirm_final_try(&self.pins)?;
         pin::lock_memory(self.hierarchy.locked_pages, token.pin_file.is_some())?;
         self.tried.insert(id.into(), hold(&token, &facts)?);
         let fetched = wanted.fetch(&mut self.pins)?;

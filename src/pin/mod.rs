@@ -151,6 +151,33 @@ impl Wanted<'_> {
         }
     }
 
+    /// Where one try is left, a person says first that it is to be taken; a PIN that comes by itself may not lock a token.
+    pub fn confirm_final_try(&self, pins: &Pins) -> Result<(), Refusal> {
+        let (id, file) = (&self.token.id, &self.token.pin_file);
+        if !self.facts.pin_final_try {
+            return Ok(());
+        }
+        let by_itself = pins.given.contains_key(id)
+            || pins.rooms.contains_key(id)
+            || matches!(self.token.pin, PinEntry::Age { .. })
+            || (file.is_some() && self.hierarchy.environment == Environment::Rehearsal);
+        let hint = "log in once with the vendor's tool, which resets the counter";
+        if by_itself {
+            return Err(Refusal::no(format!("the next wrong PIN locks token `{id}`"), hint));
+        }
+        let label = &self.facts.label;
+        let typed = from_terminal(&format!(
+            "{}\nTo take the last try, type the token's label (not shown), or only Return: ",
+            self.about()
+        ))?;
+        match typed.expose() == label.as_bytes() {
+            true => Ok(()),
+            false => {
+                Err(Refusal::no(format!("the next wrong PIN locks token `{id}`, and nobody said to take it"), hint))
+            }
+        }
+    }
+
     /// Fetches the PIN.
     pub fn fetch(&self, pins: &mut Pins) -> Result<Fetched, Refusal> {
         self.judge(pins)?;
