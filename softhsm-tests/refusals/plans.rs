@@ -53,7 +53,8 @@ fn p01_plans_approvals_and_people() {
     let statement = fs::read_to_string(station.dir().join(plan.with_extension("statement"))).unwrap();
     let middle = octets.len() / 2;
     let mut flipped = octets.clone();
-    flipped[middle] ^= 1;
+    let field = octets.windows(9).position(|octets| octets == b"algorithm").unwrap();
+    flipped[field + 1] ^= 1;
     let cut = copy("cut.plan", &octets[..middle]);
     let flipped = copy("flipped.plan", &flipped);
     let other = copy("other.plan", b"hello");

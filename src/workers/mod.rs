@@ -1,6 +1,7 @@
 //! The gate's workers: a process for each token, or several, started again when they die.
 
 mod deadline;
+mod held;
 mod share;
 mod slot;
 mod trouble;
@@ -25,6 +26,7 @@ use share::Job;
 use slot::Slot;
 use trouble::{Diary, unexpected};
 
+pub use held::hold;
 pub use trouble::Trouble;
 
 /// The one answer that fits the question.
