@@ -27,6 +27,7 @@ use crate::ledger::{Ledger, PlanState};
 use crate::plan::{self, Item, Kind, Plan, Refusal};
 use crate::release;
 use crate::report::terminal::{human_count, pairs, progress, rate};
+use crate::workers::keys::KeyDone;
 
 use super::approvals::{approvals_on, read_signatures};
 use super::people::{self, People};
@@ -370,23 +371,23 @@ impl Signer for GateSigner<'_> {
         let outcomes = self.0.carry_out(items)?;
         let convert = |outcome| match outcome {
             gate::Outcome::Noted => Outcome::Noted,
-            gate::Outcome::WrappingKey(w) => Outcome::WrappingKey(issue::WrappingKeyMade {
+            gate::Outcome::KeyAct(KeyDone::WrappingKey(w)) => Outcome::WrappingKey(issue::WrappingKeyMade {
                 check_value: w.check_value,
                 attributes: w.attributes,
                 adopted: w.adopted,
             }),
-            gate::Outcome::BackedUp(b) => Outcome::BackedUp(issue::KeyWrapped {
+            gate::Outcome::KeyAct(KeyDone::BackedUp(b)) => Outcome::BackedUp(issue::KeyWrapped {
                 mechanism: b.mechanism,
                 wrapped: b.wrapped,
                 check_value: b.check_value,
                 signature: b.signature,
             }),
-            gate::Outcome::Restored(r) => Outcome::Restored(issue::KeyBack {
+            gate::Outcome::KeyAct(KeyDone::Restored(r)) => Outcome::Restored(issue::KeyBack {
                 attributes: r.attributes,
                 adopted: r.adopted,
                 signature: r.signature,
             }),
-            gate::Outcome::Destroyed(gone) => {
+            gate::Outcome::KeyAct(KeyDone::Destroyed(gone)) => {
                 Outcome::Destroyed(issue::KeyGone { found: gone.found, before: gone.before, after: gone.after })
             }
             gate::Outcome::Signature(value) => Outcome::Signature(value.into_vec()),

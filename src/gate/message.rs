@@ -11,9 +11,10 @@ use crate::digest::Digest;
 use crate::pin::PinSource;
 use crate::pin::shares::KnownSet;
 use crate::refusal::Refusal;
-use crate::token::ask::{BackedUp, KeyFacts, KeyGone, Restored, TokenFacts, WrappingFacts};
+use crate::token::ask::{KeyFacts, TokenFacts};
 use crate::token::inventory::Page;
 use crate::token::probe::{Probed, Step};
+use crate::workers::keys::KeyDone;
 
 /// A request of the parent. One request, one reply, in order.
 #[derive(Debug, Serialize, Deserialize)]
@@ -120,10 +121,7 @@ pub enum Outcome {
     /// The signature over the item's TBS, as X.509 carries it.
     Signature(Bytes),
     Key(KeyFacts),
-    WrappingKey(WrappingFacts),
-    BackedUp(BackedUp),
-    Restored(Restored),
-    Destroyed(KeyGone),
+    KeyAct(KeyDone),
     /// Nothing is signed for it.
     Noted,
 }

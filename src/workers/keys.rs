@@ -4,23 +4,67 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
+use crate::algorithm::SignatureAlgorithm;
 use crate::audit::artefact;
 use crate::config::Token;
 use crate::digest::Digest;
-use crate::plan::{Backup, GenerateWrappingKey, KeyRef, MAX_BACKUP, WrappingRef};
+use crate::plan::{Backup, Deed, GenerateWrappingKey, Item, KeyAct, KeyRef, MAX_BACKUP, WrappingRef};
 use crate::refusal::Refusal;
 use crate::token::ask::{Answer, Ask, BackedUp, KeyGone, Restored, ToRestore, ToWrap, WrappingFacts, WrappingName};
 
 use super::{Declared, Workers};
 
+/// What an act on a key, or the making of a wrapping key, came to.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum KeyDone {
+    WrappingKey(WrappingFacts),
+    BackedUp(BackedUp),
+    Restored(Restored),
+    Destroyed(KeyGone),
+}
+
 impl Workers {
-    pub fn generate_wrapping(&mut self, token: &Token, key: &GenerateWrappingKey) -> Result<WrappingFacts, Refusal> {
+    /// Carries out an item that the gate has judged. `message` makes what a key signs to prove itself; backups lie below
+    /// `audit`.
+    pub fn key_act(
+        &mut self,
+        token: &Token,
+        item: &Item,
+        declared: Declared,
+        audit: &Path,
+        message: impl Fn(SignatureAlgorithm, &[u8]) -> Result<Vec<u8>, Refusal>,
+    ) -> Result<KeyDone, Refusal> {
+        let act = match item {
+            Item::GenerateWrappingKey(key) => return Ok(KeyDone::WrappingKey(self.generate_wrapping(token, key)?)),
+            Item::KeyAct(act) => act,
+            _ => return Err(Refusal::bug("no act on a key")),
+        };
+        let KeyAct { key, deed } = act.as_ref();
+        let message = |text: &[u8]| message(key.algorithm.signs_with(), text);
+        Ok(match deed {
+            Deed::Prove { .. } => return Err(Refusal::bug("a proof is signed with the other messages of its key")),
+            Deed::Backup { wrapping, text } => {
+                self.find(token, key, declared)?;
+                KeyDone::BackedUp(self.back_up(token, key, wrapping, message(text)?)?)
+            }
+            Deed::Restore { wrapping, backup, text } => {
+                let backup = planned_backup(audit, backup, key, wrapping)?;
+                KeyDone::Restored(self.restore(token, key, declared, &backup, message(text)?)?)
+            }
+            Deed::Destroy { .. } => KeyDone::Destroyed(self.destroy(token, key)?),
+        })
+    }
+
+    fn generate_wrapping(&mut self, token: &Token, key: &GenerateWrappingKey) -> Result<WrappingFacts, Refusal> {
         let ask = Ask::GenerateWrappingKey { label: key.label.clone(), cka_id: key.cka_id.clone() };
         answer!(self.ask(token, &ask)?, Answer::WrappingKey(facts) => facts)
     }
 
     /// Wraps the planned key, which was found and judged. `message`: what it signs to prove itself, as for `sign`.
-    pub fn back_up(
+    fn back_up(
         &mut self,
         token: &Token,
         key: &KeyRef,
@@ -32,7 +76,7 @@ impl Workers {
     }
 
     /// Brings the planned key back, as it is declared.
-    pub fn restore(
+    fn restore(
         &mut self,
         token: &Token,
         key: &KeyRef,
@@ -51,7 +95,7 @@ impl Workers {
     }
 
     /// Destroys the planned key. Asked again after a worker has died, it may be found gone.
-    pub fn destroy(&mut self, token: &Token, key: &KeyRef) -> Result<KeyGone, Refusal> {
+    fn destroy(&mut self, token: &Token, key: &KeyRef) -> Result<KeyGone, Refusal> {
         self.forget(token, key);
         let (label, cka_id, spki) = (key.label.clone(), key.cka_id.clone(), key.spki.clone());
         answer!(self.ask(token, &Ask::DestroyKey { label, cka_id, spki })?, Answer::Destroyed(gone) => gone)
@@ -66,7 +110,7 @@ impl Workers {
 }
 
 /// The planned backup of this key, from the artefacts below `audit`: its digest is the plan's.
-pub fn planned_backup(audit: &Path, digest: &Digest, key: &KeyRef, wrapping: &WrappingRef) -> Result<Backup, Refusal> {
+fn planned_backup(audit: &Path, digest: &Digest, key: &KeyRef, wrapping: &WrappingRef) -> Result<Backup, Refusal> {
     let path = audit.join(artefact::path(digest));
     let shown = crate::text::path(&path);
     let halt = |what: String| {
