@@ -64,7 +64,11 @@ impl Functions {
         let mut info = CK_INFO::default();
         // SAFETY: C_GetInfo may be called at any time after C_Initialize, and before it answers that it was not (section
         // 5.4.3); `info` is a whole CK_INFO of our own, which the module fills before it returns and does not keep.
-        self.apart = unsafe { call(&mut info) } == CKR_CRYPTOKI_NOT_INITIALIZED;
+        let said = unsafe { call(&mut info) };
+        self.apart = said == CKR_CRYPTOKI_NOT_INITIALIZED;
+        if !self.apart {
+            ok(said, Function::GetInfo)?;
+        }
         Ok(self)
     }
 

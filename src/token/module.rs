@@ -66,7 +66,11 @@ impl Module {
         })?;
         let functions = Functions::of(path).doing("asking the module for its functions")?;
         ffi::initialize(&pkcs11, reserved.as_deref()).doing("initialising the module")?;
-        let functions = functions.settled().doing("asking the module for its functions")?;
+        let settled = functions.settled().inspect_err(|_| {
+            // The first cause is the one to tell.
+            let _ = pkcs11.clone().finalize();
+        });
+        let functions = settled.doing("asking the module who it is")?;
         let (path, init_args) = (path.into(), init_args.map(str::to_owned));
         let [manufacturer, description, version] = Default::default();
         let mut module =
