@@ -57,6 +57,8 @@ fn p03_tokens_with_the_same_keys_share_a_batch_and_one_that_fails_is_left_out() 
         let logins =
             day.station.bodies().into_iter().filter(|b| matches!(b, Body::Login { token, .. } if token == "spare"));
         assert_eq!(logins.count(), 1);
+        let told = |b: &Body| matches!(b, Body::Failure { what } if what.contains("; left-out (1 time)"));
+        assert_eq!(day.station.bodies().iter().any(told), left_out);
         // The mark and its checkpoints stay with the one token; what it signs besides is less than the whole batch.
         let signed = calls(&day.station).iter().filter(|call| *call == "C_SignInit").count() as u64;
         assert!(signed < BATCH, "{signed}");

@@ -1,7 +1,7 @@
 //! Recovery, call by call: what is asked again, of whom, how often, and when nobody is asked any more.
 
 use super::harness::faulty::calls;
-use super::{Base, Day};
+use super::{Base, Body, Day};
 
 /// Signatures that a run asks for when nothing goes wrong.
 fn usual_signatures() -> usize {
@@ -32,6 +32,29 @@ fn p03_what_was_signed_before_a_failure_is_not_asked_for_again() {
         assert_eq!(day.count("C_SignInit"), usual + more, "{script}");
         day.ended();
     }
+}
+
+/// A worker that was replaced stands in the log, for those who were not there to read the terminal.
+#[test]
+fn p03_trouble_that_was_met_is_on_record() {
+    let failures = |day: &Day| -> Vec<String> {
+        let of = |body| match body {
+            Body::Failure { what } => Some(what),
+            _ => None,
+        };
+        day.station.bodies().into_iter().filter_map(of).collect()
+    };
+    for (script, action) in [("once C_SignInit:4=0x30", "reopened"), ("once C_SignInit:4=0x6", "asked-again")] {
+        let day = Day::of(script);
+        day.sign().ok();
+        let told = failures(&day);
+        let [what] = told.as_slice() else { panic!("{script}: {told:?}") };
+        assert!(what.starts_with("token `main`: ") && what.ends_with(&format!("; {action} (1 time)")), "{what}");
+        day.ended();
+    }
+    let day = Day::of("");
+    day.sign().ok();
+    assert_eq!(failures(&day), Vec::<String>::new());
 }
 
 /// Opening a token asks for no PIN, so it is tried again at any time.

@@ -177,6 +177,10 @@ impl Run<'_> {
         let result =
             issue::carry_out(plan, recorded, &mut issuers, log, &clock, &mut signer, |done| bar.set_position(done));
         bar.finish_and_clear();
+        // Met or not, trouble with a token is on record; a gate that has gone has told its own.
+        for trouble in self.gate.troubles().unwrap_or_default() {
+            self.station.record_failure(log, &trouble.to_string());
+        }
         if let Err(e) = &result {
             self.station.record_failure(log, &format!("plan {}: {e}", plan.digest()));
         }

@@ -16,6 +16,7 @@ use crate::token::ask::TokenFacts;
 use crate::token::inventory::Page;
 use crate::token::probe::{Probed, Step};
 use crate::wire;
+use crate::workers::Trouble;
 
 use super::message::{Outcome, Proven, Reply, Request};
 
@@ -218,6 +219,11 @@ impl Gate {
     pub fn probe(&mut self, token: &str, step: &Step) -> Result<Probed, Error> {
         let request = Request::Probe { token: token.into(), step: step.clone() };
         reply!(self.ask(&request)?, Reply::Probed(probed) => probed)
+    }
+
+    /// Trouble with tokens that did not stop the run, since this was last asked.
+    pub fn troubles(&mut self) -> Result<Vec<Trouble>, Error> {
+        reply!(self.ask(&Request::Troubles)?, Reply::Troubles(troubles) => troubles)
     }
 
     /// Logs out and waits for the process to end.

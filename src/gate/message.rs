@@ -14,6 +14,7 @@ use crate::refusal::Refusal;
 use crate::token::ask::{KeyFacts, TokenFacts};
 use crate::token::inventory::Page;
 use crate::token::probe::{Probed, Step};
+use crate::workers::Trouble;
 use crate::workers::keys::KeyDone;
 
 /// A request of the parent. One request, one reply, in order.
@@ -58,6 +59,8 @@ pub enum Request {
     /// Takes one step of a probe on a token that is logged in. The step is handed to the worker as it is: it reaches only
     /// what it makes itself, and signs only its own text (`token::probe`), so there is nothing in it to judge.
     Probe { token: String, step: Step },
+    /// What went wrong with tokens, and was met, since this was last asked.
+    Troubles,
     /// Logs out and ends.
     Bye,
 }
@@ -105,6 +108,7 @@ pub enum Reply {
     Started,
     Done(Vec<Outcome>),
     Ended,
+    Troubles(Vec<Trouble>),
     Bye,
     /// Nothing was done. `halted`: state is kept and the run can be resumed; otherwise the request itself is at fault.
     Refused {

@@ -139,6 +139,7 @@ impl Gate {
                 self.need_login(&token)?;
                 Ok(Reply::Probed(self.workers.probe(&self.token(&token)?, &step)?))
             }
+            Request::Troubles => Ok(Reply::Troubles(self.workers.troubles())),
             Request::Bye => {
                 self.workers.close();
                 Ok(Reply::Bye)

@@ -198,11 +198,7 @@ impl Workers {
             slot.left_out = true;
         }
         if !told {
-            eprintln!(
-                "coldroot: token `{}` is left out from here on, the others go on: {why}",
-                crate::text::escape(token)
-            );
-            self.diary.note(token, why, "left-out");
+            self.diary.left_out(token, why);
         }
     }
 

@@ -104,8 +104,7 @@ fn attempt(slot: &mut Slot, job: &Job, part: &[usize]) -> (Vec<Signature>, Optio
 fn leave(slot: &mut Slot, board: &Board, diary: &Diary, refusal: Refusal) {
     let what = refusal.what.clone();
     if board.leave(refusal) {
-        eprintln!("coldroot: token `{}` is left out from here on, the others go on: {what}", slot.token.id);
-        diary.note(&slot.token.id, &what, "left-out");
+        diary.left_out(&slot.token.id, &what);
         slot.left_out = true;
     }
 }

@@ -1,5 +1,6 @@
 //! Trouble with a token: how it is met, how often, and what of it is told.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -152,6 +153,14 @@ pub struct Trouble {
     pub times: u64,
 }
 
+/// For the log: ``token `main`: signing: CKR_DEVICE_ERROR …; reopened (2 times)``.
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Trouble { token, what, action, times } = self;
+        write!(f, "token `{token}`: {what}; {action} ({times} {})", if *times == 1 { "time" } else { "times" })
+    }
+}
+
 /// What happened since it was last read.
 #[derive(Clone, Default)]
 pub(super) struct Diary(Arc<Mutex<Vec<Trouble>>>);
@@ -167,6 +176,12 @@ impl Diary {
             None if full => notes.last_mut().into_iter().for_each(|last| last.times += 1),
             None => notes.push(Trouble { token: token.into(), what, action: action.into(), times: 1 }),
         }
+    }
+
+    /// Tells and notes that the run goes on without this token.
+    pub(super) fn left_out(&self, token: &str, why: &str) {
+        eprintln!("coldroot: token `{token}` is left out from here on, the others go on: {why}");
+        self.note(token, why, "left-out");
     }
 
     pub(super) fn take(&self) -> Vec<Trouble> {
