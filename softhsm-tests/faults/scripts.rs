@@ -133,8 +133,8 @@ pub const SCRIPTS: &[Script] = &[
     script("it prints escapes", "C_SignInit:50=print:\\e[2J\\e]0;title\\x07\\n", Ends),
     script("it prints escapes and dies", "C_SignInit:50=print:\\e[31mred\\x9b2J\\n\nonce signature:60=crash", Ends),
     script("it prints more than a pipe holds", "C_SignInit:50=flood:300000", Ends),
-    script("it forks", "C_SignInit:50=fork:3", Ends),
-    script("it forks and dies", "once C_SignInit:50=fork:3\nonce signature:60=crash", Ends),
+    script("it forks", "C_SignInit:50=fork", Ends),
+    script("it forks and dies", "once C_SignInit:50=fork\nonce signature:60=crash", Ends),
     script("it closes descriptors", "once C_SignInit:100=close-fds", Ends),
     script("it is slow", "signature:every:5=sleep:10", Ends),
     // Its end

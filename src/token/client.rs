@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::ask::{Answer, Ask};
 use crate::secret::Secret;
@@ -154,7 +154,8 @@ impl Worker {
 
     /// Waits up to `limit` for the process to end by itself, as it does after [`Ask::Close`]; its exit code.
     pub fn wait(&mut self, limit: Duration) -> Option<i32> {
-        ended(self.child.as_mut()?, limit)?.code()
+        let child = self.child.take_if(|child| has_ended(child, limit))?;
+        end(child)?.code()
     }
 
     fn exchange(&mut self, ask: &Ask, pins: &[&Secret], limit: Duration) -> Result<Answer, Error> {
@@ -187,17 +188,7 @@ impl Worker {
     /// Ends the process. SIGKILL reaches it at once, unless a call of its driver cannot be interrupted, or something traces
     /// it: then a thread of its own waits for it, and nobody else does.
     fn kill(&mut self) {
-        let Some(mut child) = self.child.take() else { return };
-        if let Ok(None) = child.try_wait() {
-            // The worker leads a process group once it has settled; what the module started goes with it. The child is
-            // not reaped yet, so its number cannot belong to anyone else.
-            let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
-            let _ = child.kill();
-        }
-        if ended(&mut child, GRACE).is_none() {
-            eprintln!("coldroot: a worker (process {}) was killed and has not gone; it is left behind", child.id());
-            std::thread::spawn(move || child.wait());
-        }
+        self.child.take().and_then(end);
     }
 }
 
@@ -207,14 +198,30 @@ impl Drop for Worker {
     }
 }
 
-/// Waits up to `limit` for the process to end.
-fn ended(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+/// Ends the process and all of its group, and reaps it: the worker leads a group once it has settled, and what a module has
+/// started goes with it, also when the worker itself has gone in order. Nobody has reaped it yet, so its number cannot belong
+/// to anyone else. `None`: it did not go; a thread of its own waits for it.
+fn end(mut child: Child) -> Option<ExitStatus> {
+    let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+    let _ = child.kill();
+    if has_ended(&child, GRACE) {
+        return child.wait().ok();
+    }
+    eprintln!("coldroot: a worker (process {}) was killed and has not gone; it is left behind", child.id());
+    std::thread::spawn(move || child.wait());
+    None
+}
+
+/// Waits up to `limit` for the process to end, and does not reap it.
+fn has_ended(child: &Child, limit: Duration) -> bool {
+    let looking = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     let until = Instant::now() + limit;
     loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return Some(status),
+        match waitid(WaitId::Pid(Pid::from_child(child)), looking) {
             Ok(None) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
-            _ => return None,
+            Ok(None) => return false,
+            // Ended; or there is no such child, and nothing to wait for.
+            _ => return true,
         }
     }
 }
