@@ -4,6 +4,8 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 
 use super::*;
+use crate::config::{PinEntry, Token};
+use crate::token::ask::TokenFacts;
 
 fn hierarchy(environment: &str) -> Hierarchy {
     let text = include_str!("../../ceremony-scripts/hierarchy.example.toml");
