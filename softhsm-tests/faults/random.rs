@@ -1,5 +1,6 @@
 //! Random scripts: `softhsm-tests/fault-sweep --seed S --runs N`. The same seed gives the same scripts.
 
+use super::harness::draw::Draw;
 use super::scripts::Then;
 use super::{Case, in_lanes, play_one};
 
@@ -46,23 +47,6 @@ const SIGNATURES: [&str; 6] = ["flip:77", "garble", "swap", "zero", "nothing", "
 const ATTRIBUTES: [&str; 5] =
     ["shorten:0x181:9", "unavailable:0x102", "unavailable:0x162", "attribute:0x103:00", "shorten:0x11:12"];
 const OBJECTS: [&str; 4] = ["double", "stranger", "no-objects", "count:99"];
-
-/// Numbers by SplitMix64.
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, most: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((word ^ (word >> 31)) % u64::try_from(most).unwrap()).unwrap()
-    }
-
-    fn of<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[self.below(from.len())]
-    }
-}
 
 /// One to four rules. A PIN that the token refuses is not among them: scripts say so themselves.
 fn script(seed: u64) -> String {

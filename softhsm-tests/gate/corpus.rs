@@ -15,7 +15,7 @@ use coldroot::plan::Kind;
 use coldroot::token::ask::Ask;
 use coldroot::{cbor, wire};
 
-use super::harness;
+use super::harness::{self, draw::Draw};
 use super::station::{EXE, world};
 
 #[path = "../../fuzz/scene.rs"]
@@ -73,32 +73,20 @@ fn p01_no_input_that_the_fuzzer_has_kept_gains_anything() {
     }
 }
 
-/// SplitMix64: the same turned bits in each run, as far as the station's own keys and digests allow.
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, most: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((word ^ (word >> 31)) % u64::try_from(most).unwrap()).unwrap()
-    }
-
-    /// One to three bits turned, an octet less, or an octet more.
-    fn changed(&mut self, frame: &[u8]) -> Vec<u8> {
-        let mut octets = frame.to_vec();
-        match self.below(8) {
-            0 => drop(octets.remove(self.below(frame.len()))),
-            1 => octets.insert(self.below(frame.len()), u8::try_from(self.below(256)).unwrap()),
-            _ => {
-                for _ in 0..=self.below(3) {
-                    octets[self.below(frame.len())] ^= 1 << self.below(8);
-                }
+/// One to three bits turned, an octet less, or an octet more: the same in each run, as far as the station's own keys and
+/// digests allow.
+fn turned(draw: &mut Draw, frame: &[u8]) -> Vec<u8> {
+    let mut octets = frame.to_vec();
+    match draw.below(8) {
+        0 => drop(octets.remove(draw.below(frame.len()))),
+        1 => octets.insert(draw.below(frame.len()), u8::try_from(draw.below(256)).unwrap()),
+        _ => {
+            for _ in 0..=draw.below(3) {
+                octets[draw.below(frame.len())] ^= 1 << draw.below(8);
             }
         }
-        octets
     }
+    octets
 }
 
 /// A gate process that has logged in to both tokens, reached by frames.
@@ -161,10 +149,10 @@ fn p01_a_lawful_request_with_anything_changed_signs_nothing() {
     let (mut draw, mut gate, mut ends) = (Draw(1), Raw::start(&world.station), 0);
     for round in 0..600 {
         let frame = &lawful[draw.below(lawful.len())];
-        let mut changed = draw.changed(frame);
+        let mut changed = turned(&mut draw, frame);
         // What cannot be read ends the gate, and a new one takes its time: a few of those.
         while round % 50 != 0 && cbor::from_slice::<Request>(&changed).is_err() {
-            changed = draw.changed(frame);
+            changed = turned(&mut draw, frame);
         }
         if lawful.contains(&changed) || matches!(cbor::from_slice(&changed), Ok(Request::Bye)) {
             continue;

@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod bundles;
+pub mod draw;
 pub mod faulty;
 pub mod fido;
 pub mod forged;
