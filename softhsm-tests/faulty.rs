@@ -191,7 +191,12 @@ fn p03_an_error_of_the_device_costs_a_worker_and_the_run_goes_on() {
         assert!(run.err.contains(&format!("signing: {name}")), "{run:?}");
         run.ok();
         // The new worker logs in with the PIN that was right a moment ago; nobody is asked again.
-        assert_eq!((day.count("C_Initialize"), day.count("C_Login")), (2, 2), "{name}");
+        let workers = day.count("C_Initialize");
+        assert_eq!(workers, day.count("C_Login"), "{name}");
+        // What may go over in a moment is asked of the same worker, and the session that failed has an operation open: where
+        // it comes to sign again before the other one does, that costs a worker too.
+        let fewest = if name == "CKR_FUNCTION_FAILED" { 1 } else { 2 };
+        assert!((fewest..=2).contains(&workers), "{name}: {workers}");
         day.ended();
     }
 }
@@ -242,8 +247,8 @@ fn a_token_that_fails_again_and_again_halts_the_run() {
         ("crash", "the worker has gone"),
     ];
     for (fault, why) in cases {
-        // A new worker signs the items first, so its first call; the checkpoints are signed by the first worker.
-        let day = Day::of(&format!("once C_Sign:4={fault}\nlater C_Sign:1={fault}"));
+        // A new worker signs the items first, on either session; the checkpoints are signed by the first worker.
+        let day = Day::of(&format!("once C_Sign:4={fault}\nlater C_Sign={fault}"));
         let json = day.sign().fails(3, "token `main` failed 3 times in a row: ");
         assert!(json["error"].as_str().unwrap().contains(why), "{json}");
         assert!(json["hint"].as_str().unwrap().contains("run the same command again"), "{json}");

@@ -67,7 +67,9 @@ impl Faulty {
             *calls.entry(name).or_default() += 1;
         }
         if let Some(log) = &self.log {
-            let _ = writeln!(log.lock().unwrap_or_else(PoisonError::into_inner), "{}", call.name);
+            // In one write: another thread may crash the process in the middle of two.
+            let line = format!("{}\n", call.name);
+            let _ = log.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
         }
         let due =
             |(number, rule): &(usize, &Rule)| rule.applies(call, &calls, self.process) && self.fires(*number, rule);

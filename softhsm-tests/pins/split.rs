@@ -338,6 +338,13 @@ fn lines_of(share: &str) -> Vec<String> {
     words.chunks(6).map(|line| line.join(" ")).collect()
 }
 
+/// The second line of a share with another ninth word.
+fn with_ninth(line: &str, word: &str) -> String {
+    let mut words: Vec<&str> = line.split(' ').collect();
+    words[2] = word;
+    words.join(" ")
+}
+
 fn type_share(terminal: &mut OnTerminal, share: &str) {
     for line in lines_of(share) {
         terminal.expect(": ");
@@ -380,11 +387,11 @@ fn p08_custodians_see_their_shares_one_by_one_and_type_them_at_the_terminal() {
             terminal.expect("words 1 to 6: ");
             terminal.line(&lines[0]);
             terminal.expect("words 7 to 12: ");
-            terminal.line(&lines[1].replace(lines[1].split(' ').nth(2).unwrap(), "nineth"));
+            terminal.line(&with_ninth(&lines[1], "nineth"));
             terminal.expect("word 9 is not in the list");
             terminal.expect("words 7 to 12: ");
             let ninth = lines[1].split(' ').nth(2).unwrap();
-            terminal.line(&lines[1].replace(ninth, next_word(8, ninth)));
+            terminal.line(&with_ninth(&lines[1], next_word(8, ninth)));
             for line in &lines[2..] {
                 terminal.expect(": ");
                 terminal.line(line);
