@@ -201,6 +201,9 @@ def exactly(wanted):
 
 
 APPROVED = record(person=text, fingerprint=text, signature=digest)
+DECISION = record(
+    reason=text, approvals=list_of(APPROVED), operator=text, witness=text, witness_time=optional(i64)
+)
 BUNDLE = record(desk=text, sequence=u64, digest=digest)
 COUNT = record(act=text, ca=text, detail=text, count=u64)
 SHARE = record(custodian=optional(text), digest=digest)
@@ -324,6 +327,34 @@ BODIES = {
     ),
     "end": record(plan=digest, release=u64, done=u64, refused=u64, manifest=digest),
     "release-written": record(release=u64, manifest=digest, checkpoint=digest, target=text),
+    "hierarchy-adopted": record(before=digest, hierarchy=digest, decision=DECISION),
+    "crl-adopted": record(
+        ca=text, number=u64, this_update=i64, next_update=i64, crl=digest, decision=DECISION
+    ),
+    "log-adopted": record(
+        mark_size=u64,
+        mark_root=digest,
+        mark_release=u64,
+        mark_plan=optional(digest),
+        size=u64,
+        root=digest,
+        decision=DECISION,
+    ),
+    "handed-over": exactly({"token": text, "from": text, "to": text, "decision": DECISION}),
+    "clock-corrected": exactly({"from": i64, "to": i64, "decision": DECISION}),
+    "medium-read": record(name=text, digest=digest, octets=u64),
+    "copy-written": record(target=text, size=u64, root=digest),
+    "indexed": record(size=u64, digest=digest),
+    "step": record(script=digest, number=u64, persons=list_of(text)),
+    "deviation": record(what=text, persons=list_of(text)),
+    "evidence": record(
+        kind=one_of("hsm-log", "minutes", "photo", "other"),
+        what=text,
+        artefact=digest,
+        withheld=boolean,
+        octets=u64,
+        person=text,
+    ),
     "failure": record(what=text),
 }
 
@@ -919,7 +950,7 @@ class Artefacts:
     """Files named by their SHA-256."""
 
     # What a station must hold itself; in a published copy everything may be absent.
-    KEPT = {"hierarchy", "requesters", "approval", "plan", "crl", "checkpoint", "proof", "inventory", "backup"}
+    KEPT = {"hierarchy", "requesters", "approval", "plan", "crl", "checkpoint", "proof", "inventory", "backup", "script", "evidence"}
 
     def __init__(self, directory, station):
         self.directory = directory
@@ -933,6 +964,19 @@ class Artefacts:
         if kind in ("genesis", "start", "void"):
             for approval in body["approvals"]:
                 yield "approval", approval["signature"]
+        for approval in body.get("decision", {}).get("approvals", []):
+            yield "approval", approval["signature"]
+        if kind == "hierarchy-adopted":
+            yield "hierarchy", body["before"]
+            yield "hierarchy", body["hierarchy"]
+        if kind == "crl-adopted":
+            yield "crl", body["crl"]
+        if kind == "step":
+            yield "script", body["script"]
+        if kind == "evidence":
+            yield "evidence", body["artefact"]
+        if kind == "medium-read":
+            yield "medium", body["digest"]
         if kind == "genesis":
             yield "hierarchy", body["hierarchy"]
             yield "requesters", body["requesters"]

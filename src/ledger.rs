@@ -283,6 +283,17 @@ impl Ledger {
             | Body::PinTry { .. }
             | Body::Login { .. }
             | Body::Inventory { .. }
+            | Body::HierarchyAdopted(_)
+            | Body::CrlAdopted(_)
+            | Body::LogAdopted(_)
+            | Body::HandedOver(_)
+            | Body::ClockCorrected(_)
+            | Body::MediumRead { .. }
+            | Body::CopyWritten { .. }
+            | Body::Indexed { .. }
+            | Body::Step { .. }
+            | Body::Deviation { .. }
+            | Body::Evidence(_)
             | Body::Failure { .. } => {}
         }
         Ok(())

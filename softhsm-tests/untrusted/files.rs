@@ -7,7 +7,8 @@ use std::path::Path;
 use coldroot::algorithm::KeyAlgorithm;
 use coldroot::audit::Log;
 use coldroot::audit::entry::{
-    Approved, Body, CertificateIssued, CrlIssued, Entry, Genesis, KeyGenerated, Revoked, Start, Void,
+    Approved, Body, CertificateIssued, CrlIssued, Decision, Entry, Evidence, Genesis, HandedOver, KeyGenerated,
+    Revoked, Start, Void,
 };
 use coldroot::bundle::{About, Answers, BodyWriter, Item as Asked, Request, write_container};
 use coldroot::cbor::{self, Bytes};
@@ -204,7 +205,7 @@ pub fn log(dir: &Path, sample: &Sample) -> Args {
         log.append(&Entry::new(NOW, body)).unwrap();
     }
     log.sync().unwrap();
-    Some(vec!["show", "log"])
+    Some(vec!["show", "log", "--all"])
 }
 
 fn bodies(text: &str, origin: &str) -> Vec<Body> {
@@ -277,8 +278,19 @@ fn bodies(text: &str, origin: &str) -> Vec<Body> {
             witness_time: None,
         }),
         Body::ReleaseWritten { release: 1, manifest: digest(), checkpoint: digest(), target: t() },
+        Body::HandedOver(HandedOver { token: t(), from: t(), to: t(), decision: decision(text) }),
+        Body::MediumRead { name: t(), digest: digest(), octets: 1 },
+        Body::CopyWritten { target: t(), size: 1, root: digest() },
+        Body::Step { script: digest(), number: 1, persons: vec![t(), t()] },
+        Body::Deviation { what: t(), persons: vec![t()] },
+        Body::Evidence(Evidence { kind: t(), what: t(), artefact: digest(), withheld: true, octets: 1, person: t() }),
         Body::Failure { what: t() },
     ]
+}
+
+fn decision(text: &str) -> Decision {
+    let (operator, witness) = (text.into(), text.into());
+    Decision { reason: text.into(), approvals: vec![approved(text)], operator, witness, witness_time: None }
 }
 
 fn about(desk: &str, hierarchy: &str, origin: &str) -> About {

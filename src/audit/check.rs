@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
-use super::entry::Body;
+use super::entry::{Body, ClockCorrected, CrlAdopted, HandedOver, HierarchyAdopted, LogAdopted};
 use super::merkle::{Frontier, leaf_hash};
 use super::note::{self, VerifierKey};
 use super::order::{Broken, Order, serial_mark};
@@ -152,6 +152,17 @@ pub fn kind(body: &Body) -> &'static str {
         Body::ReleaseWritten { .. } => "release-written",
         Body::Probe { .. } => "probe",
         Body::Inventory { .. } => "inventory",
+        Body::HierarchyAdopted(_) => "hierarchy-adopted",
+        Body::CrlAdopted(_) => "crl-adopted",
+        Body::LogAdopted(_) => "log-adopted",
+        Body::HandedOver(_) => "handed-over",
+        Body::ClockCorrected(_) => "clock-corrected",
+        Body::MediumRead { .. } => "medium-read",
+        Body::CopyWritten { .. } => "copy-written",
+        Body::Indexed { .. } => "indexed",
+        Body::Step { .. } => "step",
+        Body::Deviation { .. } => "deviation",
+        Body::Evidence(_) => "evidence",
         Body::Failure { .. } => "failure",
     }
 }
@@ -258,6 +269,22 @@ fn named(body: &Body) -> Vec<(Digest, Held)> {
         Body::End(end) => vec![(end.manifest, Held::Anywhere)],
         Body::Probe { report, .. } | Body::Inventory { report, .. } => vec![(*report, Held::AtStation)],
         Body::ReleaseWritten { checkpoint, .. } => vec![(*checkpoint, Held::AtStation)],
+        Body::HierarchyAdopted(HierarchyAdopted { before, hierarchy, decision }) => {
+            let mut all: Vec<_> = approvals(&decision.approvals);
+            all.extend([(*before, Held::AtStation), (*hierarchy, Held::AtStation)]);
+            all
+        }
+        Body::CrlAdopted(CrlAdopted { crl, decision, .. }) => {
+            let mut all: Vec<_> = approvals(&decision.approvals);
+            all.push((*crl, Held::AtStation));
+            all
+        }
+        Body::LogAdopted(LogAdopted { decision, .. })
+        | Body::HandedOver(HandedOver { decision, .. })
+        | Body::ClockCorrected(ClockCorrected { decision, .. }) => approvals(&decision.approvals),
+        Body::Step { script, .. } => vec![(*script, Held::AtStation)],
+        Body::Evidence(evidence) => vec![(evidence.artefact, Held::AtStation)],
+        Body::MediumRead { digest, .. } => vec![(*digest, Held::Anywhere)],
         _ => Vec::new(),
     }
 }

@@ -3,12 +3,16 @@
 //! An entry is one deterministic CBOR map `{"v": 0, "time": seconds, "body": {kind: {…}}}` of at most [`MAX_ENTRY`]
 //! octets. Persons appear as roster ids; personal data never stands in an entry.
 
+mod changes;
+
 use serde::{Deserialize, Serialize};
 
 use crate::algorithm::KeyAlgorithm;
 use crate::cbor::{self, Bytes};
 use crate::digest::Digest;
 use crate::plan::{BundleRef, Count, Kind};
+
+pub use changes::{ClockCorrected, CrlAdopted, Decision, Evidence, HandedOver, HierarchyAdopted, LogAdopted};
 
 /// The largest encoded entry: what two octets of length before it in a tile can say (C2SP tlog-tiles).
 pub const MAX_ENTRY: usize = 65_535;
@@ -100,6 +104,28 @@ pub enum Body {
     Probe { token: String, serial: String, report: Digest, able: bool, protected: Option<bool> },
     /// The objects of a token were compared with hierarchy and log. `report` is an artefact; the counts are of what it names.
     Inventory { token: String, serial: String, report: Digest, right: u64, missing: u64, wrong: u64, unexpected: u64 },
+    /// Another hierarchy is in force.
+    HierarchyAdopted(HierarchyAdopted),
+    /// A CRL that was signed elsewhere counts.
+    CrlAdopted(CrlAdopted),
+    /// A log that is not the one that the mark knew goes on.
+    LogAdopted(LogAdopted),
+    /// Another token has the mark.
+    HandedOver(HandedOver),
+    /// The clock was set back.
+    ClockCorrected(ClockCorrected),
+    /// A file was copied in from a medium, before anything in it was judged. `name` as it stood there.
+    MediumRead { name: String, digest: Digest, octets: u64 },
+    /// The log's copy on a second medium was brought to this size.
+    CopyWritten { target: String, size: u64, root: Digest },
+    /// The ledger's index over the first `size` entries.
+    Indexed { size: u64, digest: Digest },
+    /// A step of a printed script was done, `number` from 1. `script` is the ceremony file: an artefact.
+    Step { script: Digest, number: u64, persons: Vec<String> },
+    /// Something was done otherwise than script or rules say: what, why, and what was done about it.
+    Deviation { what: String, persons: Vec<String> },
+    /// People put a file on record.
+    Evidence(Evidence),
     /// Something failed and state was kept.
     Failure { what: String },
 }

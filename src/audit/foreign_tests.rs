@@ -4,7 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use super::entry::{Approved, Body, Entry, PinSplit, ShareOf, Start};
+use super::entry::{
+    Approved, Body, ClockCorrected, CrlAdopted, Decision, Entry, Evidence, HandedOver, HierarchyAdopted, LogAdopted,
+    PinSplit, ShareOf, Start,
+};
 use super::order::tests::{end, planned, refused, start};
 use super::station::{HIERARCHY, Signer, entry, genesis, scratch};
 use super::{Log, Sealer};
@@ -62,6 +65,53 @@ fn station(dir: &Path, signer: &mut Signer) -> Log {
     put(Entry::new(70_000, end(plan, 0, 1)));
     let (manifest, target) = (Digest([8; 32]), "/media/x".into());
     put(Entry::new(70_000, Body::ReleaseWritten { release: 1, manifest, checkpoint, target }));
+    let decision = || Decision {
+        reason: "why".into(),
+        approvals: vec![Approved { person: "anna".into(), fingerprint: "SHA256:x".into(), signature }],
+        operator: "op".into(),
+        witness: "wit".into(),
+        witness_time: Some(70_000),
+    };
+    let hierarchy = Digest::of(HIERARCHY);
+    let (root, persons) = (Digest([9; 32]), vec![String::from("anna"), String::from("bob")]);
+    let evidence = Evidence {
+        kind: "hsm-log".into(),
+        what: "the HSM's log".into(),
+        artefact: report,
+        withheld: true,
+        octets: 10,
+        person: "anna".into(),
+    };
+    for body in [
+        Body::HierarchyAdopted(HierarchyAdopted { before: hierarchy, hierarchy, decision: decision() }),
+        Body::CrlAdopted(CrlAdopted {
+            ca: "ca".into(),
+            number: 7,
+            this_update: 1,
+            next_update: 2,
+            crl: report,
+            decision: decision(),
+        }),
+        Body::LogAdopted(LogAdopted {
+            mark_size: 30,
+            mark_root: root,
+            mark_release: 2,
+            mark_plan: None,
+            size: 20,
+            root,
+            decision: decision(),
+        }),
+        Body::HandedOver(HandedOver { token: "audit".into(), from: "1".into(), to: "2".into(), decision: decision() }),
+        Body::ClockCorrected(ClockCorrected { from: 70_000, to: 60_000, decision: decision() }),
+        Body::MediumRead { name: "b.bundle".into(), digest: report, octets: 10 },
+        Body::CopyWritten { target: "/media/copy".into(), size: 20, root },
+        Body::Indexed { size: 20, digest: root },
+        Body::Step { script: report, number: 1, persons: persons.clone() },
+        Body::Deviation { what: "the lamp failed".into(), persons },
+        Body::Evidence(evidence),
+    ] {
+        log.append(&Entry::new(70_000, body)).unwrap();
+    }
     for index in log.size()..300 {
         log.append(&entry(index)).unwrap();
     }

@@ -90,6 +90,33 @@ fn body_words(body: &Body) -> (&'static str, String) {
             };
             ("probe", format!("{}: {able}, {protected}", escape(token)))
         }
+        Body::HierarchyAdopted(h) => {
+            ("new hierarchy", format!("{} for {}", &h.hierarchy.hex()[..8], &h.before.hex()[..8]))
+        }
+        Body::CrlAdopted(c) => ("CRL adopted", format!("{} number {}", escape(&c.ca), c.number)),
+        Body::LogAdopted(l) => ("LOG ADOPTED", format!("{} entries, the mark knew {}", l.size, l.mark_size)),
+        Body::HandedOver(h) => {
+            ("handed over", format!("{} from {} to {}", escape(&h.token), escape(&h.from), escape(&h.to)))
+        }
+        Body::ClockCorrected(c) => ("CLOCK SET BACK", format!("from {} to {}", utc(c.from), utc(c.to))),
+        Body::MediumRead { name, digest, octets } => {
+            ("read in", format!("{} ({} octets, {})", escape(name), human_count(*octets), &digest.hex()[..8]))
+        }
+        Body::CopyWritten { target, size, .. } => ("copied", format!("{size} entries to {}", escape(target))),
+        Body::Indexed { size, digest } => ("index", format!("{} over {size} entries", &digest.hex()[..8])),
+        Body::Step { script, number, persons } => {
+            ("step", format!("{number} of {} by {}", &script.hex()[..8], people(persons)))
+        }
+        Body::Deviation { what, persons } => ("DEVIATION", format!("{} ({})", escape(what), people(persons))),
+        Body::Evidence(e) => {
+            let withheld = if e.withheld { ", withheld" } else { "" };
+            let of = format!("{} ({}, {} octets{withheld})", escape(&e.what), escape(&e.kind), human_count(e.octets));
+            ("evidence", of)
+        }
         Body::Failure { what } => ("failure", escape(what)),
     }
+}
+
+fn people(persons: &[String]) -> String {
+    persons.iter().map(|person| escape(person)).collect::<Vec<_>>().join(", ")
 }

@@ -1,0 +1,97 @@
+//! Changes of the station's state that sign nothing, and what people put on record themselves.
+
+use serde::{Deserialize, Serialize};
+
+use super::Approved;
+use crate::digest::Digest;
+
+/// Who decided a change: a quorum that signed its statement, the operator, and the witness with another clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Decision {
+    /// Why, one line; it stands in the statement.
+    pub reason: String,
+    pub approvals: Vec<Approved>,
+    pub operator: String,
+    pub witness: String,
+    /// What the witness read from another clock, seconds since the epoch; `None` in rehearsals that did not ask.
+    pub witness_time: Option<i64>,
+}
+
+/// From here on another hierarchy is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct HierarchyAdopted {
+    /// The file in force before, and the one in force from here on: both artefacts.
+    pub before: Digest,
+    pub hierarchy: Digest,
+    pub decision: Decision,
+}
+
+/// A CRL of one of the station's CAs that was signed elsewhere. The numbers and the entries of the next ones go on behind it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CrlAdopted {
+    pub ca: String,
+    pub number: u64,
+    pub this_update: i64,
+    pub next_update: i64,
+    /// The DER of the whole CRL: an artefact.
+    pub crl: Digest,
+    pub decision: Decision,
+}
+
+/// A log that is older than the token's mark, or another one, goes on in its place: what the mark knew is lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LogAdopted {
+    /// What the mark said: the log's size and root, its last release, and the plan that was open.
+    pub mark_size: u64,
+    pub mark_root: Digest,
+    pub mark_release: u64,
+    pub mark_plan: Option<Digest>,
+    /// The log that goes on: its entries up to this one, and their root.
+    pub size: u64,
+    pub root: Digest,
+    pub decision: Decision,
+}
+
+/// The mark is another token's from here on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct HandedOver {
+    /// The audit key's token, by the hierarchy's id.
+    pub token: String,
+    /// Serial numbers of the tokens that had the mark and that have it now.
+    pub from: String,
+    pub to: String,
+    pub decision: Decision,
+}
+
+/// The clock may stand before the log's last entry: it had run ahead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ClockCorrected {
+    /// The time of the newest entry before, seconds since the epoch.
+    pub from: i64,
+    /// What the clock says now.
+    pub to: i64,
+    pub decision: Decision,
+}
+
+/// A file that people put on record: an HSM's own log, minutes, a photograph.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Evidence {
+    /// `hsm-log`, `minutes`, `photo`, `other`.
+    pub kind: String,
+    /// One line, without personal data: public copies have it.
+    pub what: String,
+    /// The file: an artefact. A withheld one begins with a salt ([`crate::audit::artefact`]), so that nobody can guess it by
+    /// its digest, and public copies leave it out.
+    pub artefact: Digest,
+    pub withheld: bool,
+    pub octets: u64,
+    /// Who put it on record.
+    pub person: String,
+}
