@@ -125,7 +125,14 @@ fn p03_a_killed_parent_and_a_killed_gate_cost_no_certificate() {
     assert_ends(worker);
     assert!((first..MANY).contains(&(batch.issued().len() as u64)));
 
-    assert_eq!(batch.sign().ok()["release"], 3);
+    // The next run says what it has found and what it does about it.
+    let recorded = batch.issued().len();
+    let last = batch.sign();
+    assert!(last.err.contains("coldroot: an earlier run was stopped; this one goes on with it"), "{last:?}");
+    assert!(last.err.contains(&format!("on record  {recorded} of ")), "{last:?}");
+    assert!(last.err.contains(&format!("goes on with item {} of ", recorded + 1)), "{last:?}");
+    let said = last.ok();
+    assert_eq!((&said["release"], &said["resumed"]["done"]), (&3.into(), &recorded.into()));
     batch.assert_exactly_once();
     let plan = batch.station.planned(&second);
     batch.station.sign(&plan, &batch.station.approve(&plan)).ok();

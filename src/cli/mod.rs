@@ -9,6 +9,8 @@ mod carry;
 #[cfg(feature = "station")]
 mod demo;
 mod failure;
+#[cfg(feature = "station")]
+mod found;
 mod inbox;
 #[cfg(feature = "station")]
 mod init;

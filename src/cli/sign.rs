@@ -30,6 +30,7 @@ use crate::report::terminal::{human_count, pairs, progress, rate};
 use crate::workers::keys::KeyDone;
 
 use super::approvals::{approvals_on, read_signatures};
+use super::found::Found;
 use super::people::{self, People};
 use super::station::{Station, seal};
 use super::{Answer, Failure, Globals, failure::Code};
@@ -74,6 +75,9 @@ pub fn sign(globals: &Globals, args: SignArgs) -> Result<Answer, Failure> {
     if let Some(medium) = &args.media {
         super::release::judge_medium(medium, end.unwrap_or(ledger.release + 1))?;
     }
+    let found = Found::new(&log, &plan, &state);
+    found.tell()?;
+    let resumed = found.json();
     // Approvals come from media: they are read inside.
     let gate = station.start_gate()?;
     let inputs: Vec<&Path> = args.approval.iter().chain([&args.plan]).map(PathBuf::as_path).collect();
@@ -108,7 +112,9 @@ pub fn sign(globals: &Globals, args: SignArgs) -> Result<Answer, Failure> {
         Some(medium) => Some(super::release::to_medium(&station, &mut log, &ledger, release, medium)?),
         None => None,
     };
-    Ok(summary(&station, &plan, &log, release, &target, on_medium.as_deref(), started))
+    let mut answer = summary(&station, &plan, &log, release, &target, on_medium.as_deref(), started);
+    answer.json["resumed"] = resumed;
+    Ok(answer)
 }
 
 /// A plan being ended, one way or the other.

@@ -21,6 +21,7 @@ use crate::report::terminal::{human_count, pairs};
 use crate::text::{escape, hex};
 
 use super::approvals::read_signatures;
+use super::found::Found;
 use super::people::{self, People};
 use super::sign::{Run, log_entry, recorded_signatures};
 use super::station::Station;
@@ -62,6 +63,9 @@ pub fn void(globals: &Globals, args: VoidArgs) -> Result<Answer, Failure> {
     let statement = plan::void_statement(plan.head(), &plan.digest(), done, &reason);
     if state.void.is_none() && args.approval.is_empty() {
         return write_statement(&station, &plan, &statement, &args);
+    }
+    if state.void.is_some() {
+        Found::new(&log, &plan, &state).tell()?;
     }
     // Approvals come from media: they are read inside.
     let gate = station.start_gate()?;
