@@ -44,7 +44,14 @@ fn p03_trouble_that_was_met_is_on_record() {
         };
         day.station.bodies().into_iter().filter_map(of).collect()
     };
-    for (script, action) in [("once C_SignInit:4=0x30", "reopened"), ("once C_SignInit:4=0x6", "asked-again")] {
+    for (script, action) in [
+        ("once C_SignInit:4=0x30", "reopened"),
+        ("once C_SignInit:4=0x6", "asked-again"),
+        // While the token was opened for the login; at the first checkpoint; at the last one.
+        ("once C_OpenSession=0x30", "reopened"),
+        ("once C_SignInit:1=0x30", "reopened"),
+        ("once C_SignInit:7=0x30", "reopened"),
+    ] {
         let day = Day::of(script);
         day.sign().ok();
         let told = failures(&day);

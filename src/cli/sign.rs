@@ -103,6 +103,7 @@ pub fn sign(globals: &Globals, args: SignArgs) -> Result<Answer, Failure> {
         run.refusals(&mut log, &mut plan, state.answered)?;
     }
     let release = run.end(&mut log, &mut ledger, &mut plan, &args.plan, mark.release)?;
+    station.record_troubles(&mut log, &mut run.gate);
     run.gate.close()?;
     if let Some(backups) = super::backup::write(&station, &log, plan.digest(), release, args.media.as_deref())? {
         eprintln!("coldroot: the backups lie in {}", crate::text::path(station.out_dir()?.join(backups)));
@@ -183,10 +184,8 @@ impl Run<'_> {
         let result =
             issue::carry_out(plan, recorded, &mut issuers, log, &clock, &mut signer, |done| bar.set_position(done));
         bar.finish_and_clear();
-        // Met or not, trouble with a token is on record; a gate that has gone has told its own.
-        for trouble in self.gate.troubles().unwrap_or_default() {
-            self.station.record_failure(log, &trouble.to_string());
-        }
+        // Met or not, trouble with a token is on record.
+        self.station.record_troubles(log, &mut self.gate);
         if let Err(e) = &result {
             self.station.record_failure(log, &format!("plan {}: {e}", plan.digest()));
         }

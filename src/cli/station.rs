@@ -241,6 +241,7 @@ impl Station {
         for token in &tokens {
             self.settle_split(log, gate, token)?;
         }
+        self.record_troubles(log, gate);
         seal(log, gate)?;
         Ok(mark)
     }
@@ -250,6 +251,13 @@ impl Station {
         let what: String = what.chars().take(MAX_FAILURE).collect();
         if log.append(&Entry::new(self.now(), Body::Failure { what })).is_ok() {
             let _ = log.sync();
+        }
+    }
+
+    /// Writes down what went wrong with tokens and was met since this was last done. A gate that has gone has told its own.
+    pub fn record_troubles(&self, log: &mut Log, gate: &mut Gate) {
+        for trouble in gate.troubles().unwrap_or_default() {
+            self.record_failure(log, &trouble.to_string());
         }
     }
 
