@@ -172,10 +172,10 @@ fn p03_a_long_batch_goes_on_through_any_number_of_single_failures() {
 /// Deadlines are one for each kind: the rest keeps its own.
 #[test]
 fn a_hang_costs_the_deadline_of_its_kind() {
-    let base = Base::new("retries = 2\ndeadlines = { sign = 1, sign-each-ms = 0, data = 3 }", 3);
+    let base = Base::new("retries = 2\ndeadlines = { sign = 2, sign-each-ms = 0, data = 4 }", 3);
     let day = Day::on(base, "once C_SignInit:3=hang\nonce C_FindObjectsInit:1=hang");
     let run = day.sign();
-    for said in ["did not answer within 1 s", "did not answer within 3 s"] {
+    for said in ["did not answer within 2 s", "did not answer within 4 s"] {
         assert!(run.err.contains(said), "{run:?}");
     }
     run.ok();
