@@ -252,12 +252,31 @@ fn part<T: serde::Serialize + serde::de::DeserializeOwned>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::algorithm::KeyAlgorithm;
     use crate::cbor::Bytes;
     use crate::config::{Backup, Environment};
     use crate::plan::GenerateKey;
+
+    pub(in crate::plan) fn head() -> Head {
+        Head {
+            kind: Kind::Keys,
+            name: "Test".into(),
+            origin: "example.org/test".into(),
+            environment: Environment::Rehearsal,
+            hierarchy: Digest::of(b"h"),
+            release_before: 0,
+            sign_from: 0,
+            sign_until: 10,
+            bundle: None,
+            dry_run: None,
+            nonce: Bytes::from(vec![1; 16]),
+            items: 0,
+            refused: 0,
+            counts: vec![],
+        }
+    }
 
     fn sample() -> Vec<u8> {
         let mut writer = PlanWriter::new(Kind::Keys, &std::env::temp_dir()).unwrap();
@@ -274,24 +293,8 @@ mod tests {
         }
         let refusal = Refusal { request: "r1".into(), check: "key-size".into(), reason: "too small".into() };
         writer.refusal(&refusal).unwrap();
-        let head = Head {
-            kind: Kind::Keys,
-            name: "Test".into(),
-            origin: "example.org/test".into(),
-            environment: Environment::Rehearsal,
-            hierarchy: Digest::of(b"h"),
-            release_before: 0,
-            sign_from: 0,
-            sign_until: 10,
-            bundle: None,
-            dry_run: None,
-            nonce: Bytes::from(vec![1; 16]),
-            items: 0,
-            refused: 0,
-            counts: vec![],
-        };
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        writer.finish(head, file.as_file_mut()).unwrap();
+        writer.finish(head(), file.as_file_mut()).unwrap();
         std::fs::read(file.path()).unwrap()
     }
 

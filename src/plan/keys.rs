@@ -139,27 +139,8 @@ pub fn proof_text(head: &Head, key: &KeyRef, act: &str) -> String {
 mod tests {
     use super::*;
     use crate::algorithm::KeyAlgorithm;
-    use crate::config::Environment;
+    use crate::plan::file::tests::head;
     use crate::plan::{Error, Kind, Plan, PlanWriter};
-
-    fn head() -> Head {
-        Head {
-            kind: Kind::Keys,
-            name: "Test".into(),
-            origin: "example.org/test".into(),
-            environment: Environment::Rehearsal,
-            hierarchy: Digest::of(b"h"),
-            release_before: 0,
-            sign_from: 0,
-            sign_until: 10,
-            bundle: None,
-            dry_run: None,
-            nonce: Bytes::from(vec![1; 16]),
-            items: 0,
-            refused: 0,
-            counts: vec![],
-        }
-    }
 
     fn key(spki: &[u8]) -> KeyRef {
         KeyRef {
