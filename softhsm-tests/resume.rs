@@ -289,7 +289,10 @@ fn p05_a_bundle_whose_planning_was_stopped_is_planned_again() {
     for (calls, samples) in [("fdatasync", 3), (RENAMES, 3), ("write", 3)] {
         stopped(&station, &args, calls, samples, |station, point| {
             let bundle: &Path = &bundle;
-            let plan = station.planned(bundle);
+            let before = station.bodies().into_iter().any(|body| matches!(body, Body::BundleReceived { .. }));
+            let run = station.plan(bundle);
+            assert_eq!(run.err.contains("coldroot: this bundle was planned before: plan "), before, "{point}: {run:?}");
+            let plan = PathBuf::from(run.ok()["plan"].as_str().unwrap());
             assert_eq!(station.sign(&plan, &station.approve(&plan)).ok()["done"], 4, "{point}");
             let received = station.bodies().into_iter().filter(|b| matches!(b, Body::BundleReceived { .. })).count();
             assert_eq!(received, 1, "{point}");

@@ -47,6 +47,10 @@ pub(super) fn from_bundle(
     let reference = BundleRef { desk: head.desk.clone(), sequence: head.sequence, digest: bundle.digest() };
     judge_answer(log, ledger, &head)?;
     let new = judge_order(ledger, &reference)?;
+    if let Some((digest, before)) = ledger.unanswered().and_then(|(_, plan)| Some((plan?, ledger.plans.get(&plan?)?))) {
+        let (plan, time) = (&digest.hex()[..8], crate::text::utc(log.entry(before.planned_at)?.time));
+        eprintln!("coldroot: this bundle was planned before: plan {plan} of {time}, not signed; sign one of the two");
+    }
     judge_limits(station, ledger, &head, new)?;
     let compromised = match head.revocations {
         0 => Vec::new(),
