@@ -151,6 +151,10 @@ class Cbor:
 # --- what entries look like ---------------------------------------------------------------------------------------------
 
 
+def u8(value):
+    return type(value) is int and 0 <= value < 256
+
+
 def u64(value):
     return type(value) is int and 0 <= value < 1 << 64
 
@@ -193,11 +197,16 @@ def record(**fields):
 
 def exactly(wanted):
     """A map with these keys and no others."""
-    return lambda value: (
-        isinstance(value, dict)
-        and value.keys() == wanted.keys()
-        and all(check(value[name]) for name, check in wanted.items())
-    )
+
+    def fits(value):
+        return (
+            isinstance(value, dict)
+            and value.keys() == wanted.keys()
+            and all(check(value[name]) for name, check in wanted.items())
+        )
+
+    fits.fields = tuple(wanted)
+    return fits
 
 
 APPROVED = record(person=text, fingerprint=text, signature=digest)
@@ -216,7 +225,7 @@ BODIES = {
     "genesis": record(
         origin=text,
         name=text,
-        environment=text,
+        environment=one_of("real", "rehearsal"),
         hierarchy=digest,
         verifier_key=text,
         approvals=list_of(APPROVED),
@@ -230,7 +239,7 @@ BODIES = {
     "inventory": record(
         token=text, serial=text, report=digest, right=u64, missing=u64, wrong=u64, unexpected=u64
     ),
-    "pin-split": record(token=text, set=octets, threshold=u64, shares=list_of(SHARE)),
+    "pin-split": record(token=text, set=octets, threshold=u8, shares=list_of(SHARE)),
     "pin-split-done": record(token=text, set=octets, new_pin=boolean),
     "bundle-received": record(bundle=BUNDLE, count=u64, revocations=u64),
     "planned": record(
@@ -311,7 +320,7 @@ BODIES = {
         requester=optional(digest),
         der=octets,
     ),
-    "revoked": record(plan=digest, item=u64, ca=text, serial=octets, reason=optional(u64), date=i64),
+    "revoked": record(plan=digest, item=u64, ca=text, serial=octets, reason=optional(u8), date=i64),
     "crl": record(
         plan=digest, item=u64, ca=text, number=u64, this_update=i64, next_update=i64, crl=digest
     ),

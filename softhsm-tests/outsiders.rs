@@ -1,10 +1,12 @@
-//! What programs that nobody of this project wrote say about what coldroot leaves: the log code of Go's checksum database, and
-//! the XMPP server Prosody with OpenSSL's client.
+//! What programs that nobody of this project wrote say about what coldroot leaves: the log code of Go's checksum database, a
+//! validator of CDDL, and the XMPP server Prosody with OpenSSL's client.
 
 mod harness;
 
 #[path = "outsiders/prosody.rs"]
 mod prosody;
+#[path = "outsiders/schema.rs"]
+mod schema;
 #[path = "outsiders/sumdb.rs"]
 mod sumdb;
 

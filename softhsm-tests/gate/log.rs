@@ -7,7 +7,7 @@ use coldroot::approval;
 use coldroot::audit::entry::{Body, Entry, Genesis};
 use coldroot::audit::mark::Mark;
 use coldroot::audit::{Log, Sealer, merkle, note};
-use coldroot::config::Hierarchy;
+use coldroot::config::{Environment, Hierarchy};
 use coldroot::digest::Digest;
 use coldroot::gate::{Gate, Reply, Request, recorded};
 use coldroot::plan::{self, Kind};
@@ -178,7 +178,7 @@ fn p01_a_log_of_the_attackers_own_gets_no_key_of_the_true_token() {
     let genesis = Genesis {
         origin: hierarchy.origin.clone(),
         name: hierarchy.name.clone(),
-        environment: "rehearsal".into(),
+        environment: Environment::Rehearsal,
         hierarchy: hierarchy.digest,
         verifier_key,
         approvals: vec![],

@@ -7,8 +7,8 @@ use std::path::Path;
 use coldroot::algorithm::KeyAlgorithm;
 use coldroot::audit::Log;
 use coldroot::audit::entry::{
-    Approved, Body, CertificateIssued, CrlIssued, Decision, Entry, Evidence, Genesis, HandedOver, KeyGenerated,
-    Revoked, Start, Void,
+    Approved, Body, CertificateIssued, CrlIssued, Decision, Entry, Evidence, EvidenceKind, Genesis, HandedOver,
+    KeyGenerated, Revoked, Start, Void,
 };
 use coldroot::bundle::{About, Answers, BodyWriter, Item as Asked, Request, write_container};
 use coldroot::cbor::{self, Bytes};
@@ -215,7 +215,7 @@ fn bodies(text: &str, origin: &str) -> Vec<Body> {
         Body::Genesis(Genesis {
             origin: origin.into(),
             name: t(),
-            environment: t(),
+            environment: Environment::Rehearsal,
             hierarchy: digest(),
             verifier_key: t(),
             approvals: Vec::new(),
@@ -283,7 +283,14 @@ fn bodies(text: &str, origin: &str) -> Vec<Body> {
         Body::CopyWritten { target: t(), size: 1, root: digest() },
         Body::Step { script: digest(), number: 1, persons: vec![t(), t()] },
         Body::Deviation { what: t(), persons: vec![t()] },
-        Body::Evidence(Evidence { kind: t(), what: t(), artefact: digest(), withheld: true, octets: 1, person: t() }),
+        Body::Evidence(Evidence {
+            kind: EvidenceKind::Other,
+            what: t(),
+            artefact: digest(),
+            withheld: true,
+            octets: 1,
+            person: t(),
+        }),
         Body::Failure { what: t() },
     ]
 }

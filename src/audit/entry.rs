@@ -9,10 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::algorithm::KeyAlgorithm;
 use crate::cbor::{self, Bytes};
+use crate::config::Environment;
 use crate::digest::Digest;
 use crate::plan::{BundleRef, Count, Kind};
 
-pub use changes::{ClockCorrected, CrlAdopted, Decision, Evidence, HandedOver, HierarchyAdopted, LogAdopted};
+pub use changes::{
+    ClockCorrected, CrlAdopted, Decision, Evidence, EvidenceKind, HandedOver, HierarchyAdopted, LogAdopted,
+};
 
 /// The largest encoded entry: what two octets of length before it in a tile can say (C2SP tlog-tiles).
 pub const MAX_ENTRY: usize = 65_535;
@@ -136,7 +139,7 @@ pub enum Body {
 pub struct Genesis {
     pub origin: String,
     pub name: String,
-    pub environment: String,
+    pub environment: Environment,
     /// The hierarchy file: an artefact.
     pub hierarchy: Digest,
     /// The log's verifier key (C2SP signed-note): `name+hash+base64`.

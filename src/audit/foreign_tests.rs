@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use super::entry::{
-    Approved, Body, ClockCorrected, CrlAdopted, Decision, Entry, Evidence, HandedOver, HierarchyAdopted, LogAdopted,
-    PinSplit, ShareOf, Start,
+    Approved, Body, ClockCorrected, CrlAdopted, Decision, Entry, Evidence, EvidenceKind, HandedOver, HierarchyAdopted,
+    LogAdopted, PinSplit, ShareOf, Start,
 };
 use super::order::tests::{end, planned, refused, start};
 use super::station::{HIERARCHY, Signer, entry, genesis, scratch};
@@ -75,7 +75,7 @@ fn station(dir: &Path, signer: &mut Signer) -> Log {
     let hierarchy = Digest::of(HIERARCHY);
     let (root, persons) = (Digest([9; 32]), vec![String::from("anna"), String::from("bob")]);
     let evidence = Evidence {
-        kind: "hsm-log".into(),
+        kind: EvidenceKind::HsmLog,
         what: "the HSM's log".into(),
         artefact: report,
         withheld: true,

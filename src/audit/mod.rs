@@ -24,6 +24,8 @@ mod foreign_tests;
 #[cfg(test)]
 mod recovery_tests;
 #[cfg(test)]
+mod schema_tests;
+#[cfg(test)]
 mod station;
 
 pub use error::Error;

@@ -73,7 +73,7 @@ pub(super) fn genesis(signer: &Signer) -> Entry {
     let genesis = Genesis {
         origin: signer.origin().to_string(),
         name: "Example".into(),
-        environment: "rehearsal".into(),
+        environment: crate::config::Environment::Rehearsal,
         hierarchy: Digest::of(HIERARCHY),
         verifier_key: signer.key().to_string(),
         approvals: vec![],

@@ -80,7 +80,7 @@ pub fn init(globals: &Globals, args: InitArgs) -> Result<Answer, Failure> {
         let genesis = Genesis {
             origin: hierarchy.origin.clone(),
             name: hierarchy.name.clone(),
-            environment: hierarchy.environment.to_string(),
+            environment: hierarchy.environment,
             hierarchy: hierarchy.digest,
             verifier_key: verifier_key.clone(),
             approvals: recorded(&approved),

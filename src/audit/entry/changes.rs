@@ -83,8 +83,7 @@ pub struct ClockCorrected {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Evidence {
-    /// `hsm-log`, `minutes`, `photo`, `other`.
-    pub kind: String,
+    pub kind: EvidenceKind,
     /// One line, without personal data: public copies have it.
     pub what: String,
     /// The file: an artefact. A withheld one begins with a salt ([`crate::audit::artefact`]), so that nobody can guess it by
@@ -94,4 +93,27 @@ pub struct Evidence {
     pub octets: u64,
     /// Who put it on record.
     pub person: String,
+}
+
+/// What a file on record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EvidenceKind {
+    /// The log of an HSM, as its maker's tools write it out.
+    HsmLog,
+    Minutes,
+    Photo,
+    Other,
+}
+
+impl EvidenceKind {
+    /// As it stands in the entry.
+    pub fn name(self) -> &'static str {
+        match self {
+            EvidenceKind::HsmLog => "hsm-log",
+            EvidenceKind::Minutes => "minutes",
+            EvidenceKind::Photo => "photo",
+            EvidenceKind::Other => "other",
+        }
+    }
 }

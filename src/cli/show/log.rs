@@ -110,7 +110,7 @@ fn body_words(body: &Body) -> (&'static str, String) {
         Body::Deviation { what, persons } => ("DEVIATION", format!("{} ({})", escape(what), people(persons))),
         Body::Evidence(e) => {
             let withheld = if e.withheld { ", withheld" } else { "" };
-            let of = format!("{} ({}, {} octets{withheld})", escape(&e.what), escape(&e.kind), human_count(e.octets));
+            let of = format!("{} ({}, {} octets{withheld})", escape(&e.what), e.kind.name(), human_count(e.octets));
             ("evidence", of)
         }
         Body::Failure { what } => ("failure", escape(what)),
