@@ -127,6 +127,13 @@ impl Station {
         station
     }
 
+    /// The same station under another hierarchy, made from [`HIERARCHY`] like its own.
+    pub fn with(self, hierarchy: String) -> Station {
+        let station = Station { hierarchy, ..self };
+        station.write_hierarchy("");
+        station
+    }
+
     fn make_new(&self) {
         for dir in [self.dir(), self.desk(""), self.path("token"), self.path("officers")] {
             fs::create_dir_all(dir).unwrap();

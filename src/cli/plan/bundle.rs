@@ -9,8 +9,9 @@ use cap_std::fs::Dir;
 use crate::audit::note::{self, VerifierKey};
 use crate::audit::{self, Log};
 use crate::bundle;
+use crate::config::Environment;
 use crate::digest::Digest;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, PlanState};
 use crate::plan::BundleRef;
 use crate::prepare::{self, Draw};
 use crate::report::terminal::progress;
@@ -51,6 +52,7 @@ pub(super) fn from_bundle(
         let (plan, time) = (&digest.hex()[..8], crate::text::utc(log.entry(before.planned_at)?.time));
         eprintln!("coldroot: this bundle was planned before: plan {plan} of {time}, not signed; sign one of the two");
     }
+    judge_silence(station, ledger, &head)?;
     judge_limits(station, ledger, &head, new)?;
     let compromised = match head.revocations {
         0 => Vec::new(),
@@ -127,6 +129,27 @@ fn judge_answer(log: &Log, ledger: &Ledger, head: &bundle::Head) -> Result<(), F
     }
 }
 
+/// A desk that has had an answer of this station says what it has: a whole machine that was put back to an earlier state, token
+/// and all, is found out by nothing else.
+fn judge_silence(station: &Station, ledger: &Ledger, head: &bundle::Head) -> Result<(), Failure> {
+    let answered = |state: &PlanState| state.released && state.bundle.as_ref().is_some_and(|b| b.desk == head.desk);
+    if head.answers.checkpoint.is_some() || !ledger.plans.values().any(answered) {
+        return Ok(());
+    }
+    let what =
+        format!("the bundle does not say which release desk `{}` has, so it cannot show an old directory", head.desk);
+    match station.hierarchy.environment {
+        Environment::Real => Err(Failure::refused(
+            what,
+            "have the desk pack it again: --answers RELEASE --release N, the last one it has",
+        )),
+        Environment::Rehearsal => {
+            eprintln!("coldroot: WARNING: {what}; a real hierarchy would refuse it");
+            Ok(())
+        }
+    }
+}
+
 /// What the desk may bring at once, and in 24 hours.
 fn judge_limits(station: &Station, ledger: &Ledger, head: &bundle::Head, new: bool) -> Result<(), Failure> {
     let Some(desk) = station.hierarchy.desk(&head.desk) else { return Ok(()) };
@@ -186,7 +209,10 @@ fn judge_order(ledger: &Ledger, bundle: &BundleRef) -> Result<bool, Failure> {
                         "bundle {} of desk `{}` is out of order: number {expected} is expected",
                         bundle.sequence, bundle.desk
                     ),
-                    format!("bring bundle {expected} first, or have the desk pack this one with that number"),
+                    format!(
+                        "bring bundle {expected} first, or have the desk pack this one with that number; has the desk the answer \
+                         to {expected}, this directory is old: restore the newest copy"
+                    ),
                 )),
             }
         }
