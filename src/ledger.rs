@@ -1,8 +1,18 @@
-//! What the log says was made, issued, revoked, numbered and received: folded from its entries, never stored by itself.
+//! What the log says was made, issued, revoked, numbered and received: folded from its entries.
+//!
+//! The fold has two parts. [`State`] is small: keys, CAs, CRLs, plans, bundles. Of what grows with every certificate (serial
+//! numbers, keys, names, requests) only the places are kept, which entry tells of it; what an answer says is read from
+//! the log's own entry ([`answers`]).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+pub mod answers;
+mod places;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Deref, DerefMut};
+
+use serde::{Deserialize, Serialize};
+
+use crate::audit;
 use crate::audit::entry::{
     Body, CertificateIssued, CrlIssued, End, Entry, Genesis, KeyBackedUp, KeyGenerated, PinSplit, Revoked, Start, Void,
     WrappingKeyGenerated,
@@ -11,18 +21,45 @@ use crate::cbor::Bytes;
 use crate::digest::Digest;
 use crate::plan::{BundleRef, Kind};
 use crate::x509;
-use crate::x509::fields::{self, CertFields, names_digest};
+use crate::x509::fields;
+
+pub use answers::{Entries, Issued, KeyHolder, NameHolder};
+use places::{Key, Places, Thing};
 
 /// reasonCode keyCompromise (RFC 5280 §5.3.1).
 pub const KEY_COMPROMISE: u8 = 1;
 /// reasonCode cACompromise.
 pub const CA_COMPROMISE: u8 = 2;
+const TWICE: &str = "its serial number stands twice in the log";
 /// What counts against a desk's limits of a day.
 const DAY: i64 = 86_400;
 
 /// The fold. Starts empty; [`Ledger::add`] takes the entries in order.
 #[derive(Default)]
 pub struct Ledger {
+    state: State,
+    places: Places,
+}
+
+/// The small rest is read as if it were the ledger itself.
+impl Deref for Ledger {
+    type Target = State;
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Ledger {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+/// What does not grow with the number of certificates, those on the next CRLs apart (a CRL is bounded). Stored in the index,
+/// which is made anew when it cannot be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct State {
     pub genesis: Option<Genesis>,
     /// The number of the last release; 0 before the first.
     pub release: u64,
@@ -47,15 +84,13 @@ pub struct Ledger {
     /// The last bundle of each desk.
     pub bundles: BTreeMap<String, BundleRef>,
     pub plans: BTreeMap<Digest, PlanState>,
-    /// Every certificate issued, by its serial number.
-    issued: HashMap<Vec<u8>, Issued>,
+    /// How many certificates that are not revoked end when (notAfter), by the CA that issued them; its own are not counted.
+    /// Certificates of one plan and profile end together, so there are about as many times as plans.
+    ends: BTreeMap<String, BTreeMap<i64, u64>>,
     /// The entries of each CA's CRL, in the order of their revocation.
     revoked: BTreeMap<String, Vec<OnCrl>>,
     /// CAs with revocations on record that no CRL tells of yet: their plan was stopped, or voided, in between.
     unlisted: BTreeSet<String>,
-    subject_keys: HashMap<Digest, KeyHolder>,
-    /// The certificates that hold a name, all of them its last requester's.
-    names: HashMap<String, Vec<NameHolder>>,
     /// The shares of each token's PIN: the set that counts, then one of which nobody knows whether it does.
     pub pin_sets: BTreeMap<String, Vec<PinSet>>,
     /// What desks brought: time, desk, items, revocations among them.
@@ -63,7 +98,8 @@ pub struct Ledger {
 }
 
 /// How far a plan got.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PlanState {
     pub kind: Kind,
     pub items: u64,
@@ -86,62 +122,20 @@ pub struct PlanState {
 }
 
 /// A token's PIN in shares.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PinSet {
     pub split: PinSplit,
     /// The token has taken it.
     pub confirmed: bool,
 }
 
-/// What the log knows of a certificate.
-#[derive(Clone, Debug)]
-pub struct Issued {
-    pub ca: Arc<str>,
-    pub profile: Arc<str>,
-    /// The desk whose bundle asked for it; `None` for CAs.
-    pub desk: Option<Arc<str>>,
-    /// Seconds since the epoch.
-    pub not_before: i64,
-    pub not_after: i64,
-    /// True for a CA's certificate.
-    pub of_ca: bool,
-    /// Date and reason.
-    pub revoked: Option<(i64, Option<u8>)>,
-    /// SHA-256 of its SubjectPublicKeyInfo.
-    pub spki: Digest,
-}
-
 /// One entry of a CRL, and until when it must stand there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct OnCrl {
     pub entry: fields::Revoked,
     pub not_after: i64,
-}
-
-/// Whose certificates hold a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyHolder {
-    /// A CA by its bare id, as `policy` compares it; a request (`request ID`) never looks like one.
-    pub whose: String,
-    /// The tag of who asked; `None` for CAs.
-    pub requester: Option<Digest>,
-    /// Digest of the names in its newest certificate.
-    pub names: Digest,
-    /// A certificate for it was revoked because the key is compromised.
-    pub compromised: bool,
-    /// The serial numbers of all of them.
-    pub serials: Vec<Vec<u8>>,
-}
-
-/// Who holds a certificate with a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NameHolder {
-    pub request: String,
-    pub requester: Option<Digest>,
-    /// notBefore and notAfter of the certificate.
-    pub since: i64,
-    pub not_after: i64,
-    serial: Vec<u8>,
 }
 
 /// Why a log does not fold.
@@ -149,18 +143,25 @@ pub struct NameHolder {
 pub enum Error {
     #[error("log entry {index}: {what}")]
     Entry { index: u64, what: String },
+    #[error("audit log: {0}")]
+    Log(#[from] audit::Error),
 }
 
 impl Error {
     /// What a person should do about it.
     pub fn hint(&self) -> Option<String> {
-        Some("stop, and compare the audit directory with its copies: `coldroot check DIR`".into())
+        match self {
+            Error::Log(e) => e.hint(),
+            Error::Entry { .. } => {
+                Some("stop, and compare the audit directory with its copies: `coldroot check DIR`".into())
+            }
+        }
     }
 }
 
 impl Ledger {
-    /// Takes the next entry.
-    pub fn add(&mut self, index: u64, entry: &Entry) -> Result<(), Error> {
+    /// Takes the next entry of `log`, in which the entries before it stand.
+    pub fn add(&mut self, log: &dyn Entries, index: u64, entry: &Entry) -> Result<(), Error> {
         let wrong = |what: &str| Error::Entry { index, what: what.into() };
         match &entry.body {
             Body::Genesis(genesis) => self.genesis = Some(genesis.clone()),
@@ -228,7 +229,7 @@ impl Ledger {
             }
             Body::Revoked(revoked) => {
                 self.item(&revoked.plan, revoked.item, index)?;
-                self.revoke(index, revoked)?;
+                self.revoke(log, index, revoked)?;
             }
             Body::Crl(crl) => {
                 self.item(&crl.plan, crl.item, index)?;
@@ -240,12 +241,13 @@ impl Ledger {
                 self.unlisted.remove(&crl.ca);
                 self.crls.insert(crl.ca.clone(), crl.clone());
             }
-            Body::Refused { plan, .. } => {
+            Body::Refused { plan, request, .. } => {
                 let state = self.running(plan, index)?;
                 if state.done < state.items && state.void.is_none() {
                     return Err(wrong("a refusal stands before the items of its plan are done"));
                 }
                 state.answered += 1;
+                self.places.insert(Key::of(Thing::Request, request.as_bytes()), index);
             }
             Body::Void(void) => {
                 let state = self.plans.get_mut(&void.plan).filter(|state| state.end.is_none());
@@ -326,22 +328,23 @@ impl Ledger {
     fn certificate(&mut self, index: u64, issued: &CertificateIssued) -> Result<(), Error> {
         let fields = x509::read_certificate(&issued.der)
             .map_err(|e| Error::Entry { index, what: format!("its certificate does not parse: {e}") })?;
-        let desk = self.plans.get(&issued.plan).and_then(|state| state.bundle.as_ref()).map(|b| b.desk.as_str().into());
-        let spki = Digest::of(&fields.spki);
-        let known = Issued {
-            ca: issued.ca.as_str().into(),
-            profile: issued.profile.as_str().into(),
-            desk,
-            not_before: fields.not_before,
-            not_after: fields.not_after,
-            of_ca: issued.subject_ca.is_some(),
-            revoked: None,
-            spki,
-        };
-        if self.issued.insert(fields.serial.to_vec(), known).is_some() {
-            return Err(Error::Entry { index, what: "its serial number stands twice in the log".into() });
+        let serial = Key::of(Thing::Serial, &fields.serial);
+        if self.places.is_recent(&serial) {
+            return Err(Error::Entry { index, what: TWICE.into() });
         }
-        self.subject(issued, &fields, spki);
+        self.places.insert(serial, index);
+        self.places.insert(Key::of(Thing::Key, &Digest::of(&fields.spki).0), index);
+        if let Some(request) = &issued.request {
+            self.places.insert(Key::of(Thing::Request, request.as_bytes()), index);
+        }
+        if issued.subject_ca.is_none() {
+            for name in x509::holder_names(&fields.subject, &fields.san) {
+                self.places.insert(Key::of(Thing::Name, name.to_ascii_lowercase().as_bytes()), index);
+            }
+        }
+        if issued.subject_ca.as_ref() != Some(&issued.ca) {
+            *self.ends.entry(issued.ca.clone()).or_default().entry(fields.not_after).or_default() += 1;
+        }
         if let Some(ca) = &issued.subject_ca {
             self.issuers.insert(ca.clone(), issued.ca.clone());
             self.cas.insert(ca.clone(), (index, issued.der.clone()));
@@ -349,51 +352,24 @@ impl Ledger {
         Ok(())
     }
 
-    /// Remembers whose the key and the names are.
-    fn subject(&mut self, issued: &CertificateIssued, fields: &CertFields, spki: Digest) {
-        let request = issued.request.clone().unwrap_or_default();
-        let whose = issued.subject_ca.clone().unwrap_or_else(|| format!("request {request}"));
-        let before = self.subject_keys.remove(&spki);
-        let compromised = before.as_ref().is_some_and(|holder| holder.compromised);
-        let mut serials = before.map_or_else(Vec::new, |holder| holder.serials);
-        serials.push(fields.serial.to_vec());
-        let holder = KeyHolder {
-            whose,
-            requester: issued.requester,
-            names: names_digest(&fields.subject, &fields.san),
-            compromised,
-            serials,
-        };
-        self.subject_keys.insert(spki, holder);
-        if issued.subject_ca.is_some() {
-            return;
-        }
-        for name in x509::holder_names(&fields.subject, &fields.san) {
-            let holder = NameHolder {
-                request: request.clone(),
-                requester: issued.requester,
-                since: fields.not_before,
-                not_after: fields.not_after,
-                serial: fields.serial.to_vec(),
-            };
-            // A name that has changed hands is no longer the earlier holder's, whose certificates may go on for a while.
-            let holders = self.names.entry(name.to_ascii_lowercase()).or_default();
-            holders.retain(|old| old.requester == holder.requester && old.not_after >= holder.since);
-            holders.push(holder);
-        }
-    }
-
-    fn revoke(&mut self, index: u64, revoked: &Revoked) -> Result<(), Error> {
+    fn revoke(&mut self, log: &dyn Entries, index: u64, revoked: &Revoked) -> Result<(), Error> {
         let wrong = |what: &str| Error::Entry { index, what: what.into() };
-        let issued = self.issued.get_mut(revoked.serial.as_slice()).filter(|i| *i.ca == *revoked.ca);
-        let issued = issued.ok_or_else(|| wrong("revokes a certificate that is not on record"))?;
-        if issued.revoked.replace((revoked.date, revoked.reason)).is_some() {
+        let found = self.issued(log, &revoked.serial)?.filter(|issued| issued.ca == revoked.ca);
+        let issued = found.ok_or_else(|| wrong("revokes a certificate that is not on record"))?;
+        if issued.revoked.is_some() {
             return Err(wrong("revokes a certificate that is revoked"));
         }
-        if matches!(revoked.reason, Some(KEY_COMPROMISE | CA_COMPROMISE))
-            && let Some(holder) = self.subject_keys.get_mut(&issued.spki)
+        self.places.insert(Key::of(Thing::Revoked, &revoked.serial), index);
+        if matches!(revoked.reason, Some(KEY_COMPROMISE | CA_COMPROMISE)) {
+            self.places.insert(Key::of(Thing::Compromised, &issued.spki.0), index);
+        }
+        if let Some(ends) = self.ends.get_mut(&revoked.ca)
+            && let Some(count) = ends.get_mut(&issued.not_after).filter(|_| !issued.own)
         {
-            holder.compromised = true;
+            *count -= 1;
+            if *count == 0 {
+                ends.remove(&issued.not_after);
+            }
         }
         let entry = fields::Revoked { serial: revoked.serial.clone(), date: revoked.date, reason: revoked.reason };
         let on = OnCrl { entry, not_after: issued.not_after };
@@ -401,7 +377,9 @@ impl Ledger {
         self.unlisted.insert(revoked.ca.clone());
         Ok(())
     }
+}
 
+impl State {
     /// The plan that was started (or voided) and whose release is not written yet. Until it is, nothing else begins: made
     /// again after a later plan, the release would hold that plan's CAs and CRLs.
     pub fn open_plan(&self) -> Option<(&Digest, &PlanState)> {
@@ -419,33 +397,9 @@ impl Ledger {
         Some((bundle, newest.map(|(digest, _)| *digest)))
     }
 
-    /// The certificates that a CA has issued to others than its own key, which are valid at `now` and not revoked.
-    pub fn in_force(&self, ca: &str, own: &Digest, now: i64) -> u64 {
-        let counts = |i: &&Issued| *i.ca == *ca && i.spki != *own && i.revoked.is_none() && i.not_after >= now;
-        self.issued.values().filter(counts).count() as u64
-    }
-
-    /// Whose certificates hold this key (SHA-256 of its SubjectPublicKeyInfo).
-    pub fn key_holder(&self, spki: &Digest) -> Option<&KeyHolder> {
-        self.subject_keys.get(spki)
-    }
-
-    /// Who holds a certificate with this name (lower-case) that is valid at `now` and not revoked: the newest of them, since
-    /// an older one stays good when a newer one is revoked or ends.
-    pub fn name_holder(&self, name: &str, now: i64) -> Option<&NameHolder> {
-        let revoked = |serial: &Vec<u8>| self.issued.get(serial).is_some_and(|issued| issued.revoked.is_some());
-        self.names.get(name)?.iter().rev().find(|holder| holder.not_after >= now && !revoked(&holder.serial))
-    }
-
-    /// The serial numbers of all certificates with the key of this one, itself among them.
-    pub fn same_key(&self, serial: &[u8]) -> &[Vec<u8>] {
-        let holder = self.issued.get(serial).and_then(|issued| self.subject_keys.get(&issued.spki));
-        holder.map_or(&[], |holder| &holder.serials)
-    }
-
-    /// The certificate with this serial number (content octets).
-    pub fn issued(&self, serial: &[u8]) -> Option<&Issued> {
-        self.issued.get(serial)
+    /// The certificates that a CA has issued, its own apart, which are valid at `now` and not revoked.
+    pub fn in_force(&self, ca: &str, now: i64) -> u64 {
+        self.ends.get(ca).map_or(0, |ends| ends.range(now..).map(|(_, count)| count).sum())
     }
 
     /// What the next CRL of a CA holds, new revocations apart.

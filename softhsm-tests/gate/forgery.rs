@@ -252,7 +252,7 @@ fn fold(log: &Log) -> Ledger {
     let mut ledger = Ledger::default();
     for entry in log.entries(0..log.size()) {
         let (index, entry, _) = entry.unwrap();
-        ledger.add(index, &entry).unwrap();
+        ledger.add(log, index, &entry).unwrap();
     }
     ledger
 }

@@ -125,7 +125,7 @@ impl World {
         let mut ledger = Ledger::default();
         for entry in log.entries(0..log.size()) {
             let (index, entry, _) = entry.unwrap();
-            ledger.add(index, &entry).unwrap();
+            ledger.add(&log, index, &entry).unwrap();
         }
         let key = |id: &str| {
             let k = &ledger.keys[id];

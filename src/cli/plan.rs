@@ -71,7 +71,7 @@ pub fn plan(globals: &Globals, args: PlanArgs) -> Result<Answer, Failure> {
     let station = Station::load(globals)?;
     let source = Source::of(&args)?;
     let (mut log, ledger) = station.open_log()?;
-    let ceremony = source.ceremony(&station, &ledger)?;
+    let ceremony = source.ceremony(&station, &log, &ledger)?;
     if let Some((open, state)) = ledger.open_plan() {
         return Err(Failure::refused(
             format!("plan {open} was started and its release is not written"),
@@ -188,7 +188,7 @@ fn waiting(bundle: &BundleRef, plan: Option<Digest>) -> Failure {
 
 fn context<'a>(
     station: &'a Station,
-    ledger: &'a Ledger,
+    (log, ledger): (&'a Log, &'a Ledger),
     draw: Draw,
     tagger: &'a Tagger,
     progress: &'a mut dyn FnMut(u64),
@@ -196,6 +196,7 @@ fn context<'a>(
     Context {
         hierarchy: &station.hierarchy,
         ledger,
+        log,
         now: station.now(),
         draw,
         tagger,
@@ -232,7 +233,7 @@ fn from_ceremony(
     out: &mut File,
 ) -> Result<Head, Failure> {
     let (tagger, mut silent) = (station.tagger(log)?, |_| {});
-    let mut context = context(station, ledger, draw, &tagger, &mut silent);
+    let mut context = context(station, (log, ledger), draw, &tagger, &mut silent);
     Ok(prepare::ceremony(&mut context, ceremony, out)?)
 }
 

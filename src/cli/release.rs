@@ -221,7 +221,7 @@ fn fold_to(log: &View, size: u64) -> Result<Ledger, Failure> {
     let mut ledger = Ledger::default();
     for entry in log.entries(0..size) {
         let (index, entry, _) = entry?;
-        ledger.add(index, &entry)?;
+        ledger.add(log, index, &entry)?;
     }
     Ok(ledger)
 }

@@ -153,7 +153,7 @@ impl Run<'_> {
                 let entry = Entry::new(self.station.now(), Body::Start(start));
                 let index = log.append(&entry)?;
                 seal(log, &mut self.gate)?;
-                ledger.add(index, &entry)?;
+                ledger.add(log, index, &entry)?;
                 (index, entry)
             }
         };
@@ -239,7 +239,7 @@ impl Run<'_> {
                 let entry = Entry::new(self.station.now(), end);
                 let index = log.append(&entry)?;
                 seal(log, &mut self.gate)?;
-                ledger.add(index, &entry)?;
+                ledger.add(log, index, &entry)?;
                 (index, entry)
             }
         };

@@ -344,7 +344,7 @@ pub fn fold(log: &Log) -> Result<Ledger, Failure> {
     let mut ledger = Ledger::default();
     for entry in log.entries(0..log.size()) {
         let (index, entry, _) = entry?;
-        ledger.add(index, &entry)?;
+        ledger.add(log, index, &entry)?;
     }
     Ok(ledger)
 }

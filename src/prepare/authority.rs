@@ -24,9 +24,9 @@ pub(super) fn certificates(
     out: &mut File,
 ) -> Result<Head, Error> {
     let mut writer = PlanWriter::new(Kind::Certificates, context.scratch)?;
-    let known = KnownInLedger(context.ledger, context.now);
+    let known = KnownInLedger::new(context.ledger, context.log, context.now);
     let mut seen = Seen::new(&known, ca_keys(context.hierarchy, &keys));
-    let mut issuers = Issuers::new(context.ledger, keys.clone());
+    let mut issuers = Issuers::new(context, keys.clone())?;
     let mut revocations = Revocations::default();
     let mut with_crl: Vec<String> = Vec::new();
     let mut profiles: Vec<&Profile> = Vec::new();
@@ -48,7 +48,7 @@ pub(super) fn certificates(
                 }
             }
             Act::Revoke { ca, serial, reason } => {
-                let taken = revocations.take(context, Asker::Station, Some(ca), serial, *reason);
+                let taken = revocations.take(context, Asker::Station, Some(ca), serial, *reason)?;
                 taken.map_err(|r| refused(ca, r))?;
                 if !ceremony.acts.contains(&Act::Crl { ca: ca.clone() }) && !with_crl.contains(ca) {
                     with_crl.push(ca.clone());
@@ -73,6 +73,7 @@ pub(super) fn certificates(
     if writer.item_count() == 0 {
         return Err(Error::Nothing("every key of this ceremony is made, and it has no act that signs"));
     }
+    known.failed()?;
     finish(context, writer, Kind::Certificates, None, dry_run, window(profiles.into_iter()), out)
 }
 

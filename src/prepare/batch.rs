@@ -5,7 +5,7 @@ use std::fs::File;
 use crate::cbor::Bytes;
 use crate::config::{Desk, Profile};
 use crate::digest::Digest;
-use crate::ledger::{KEY_COMPROMISE, Ledger};
+use crate::ledger::{Entries, KEY_COMPROMISE, Ledger};
 use crate::plan::{BundleRef, Certificate, Head, Item, Kind, PlanWriter};
 use crate::policy::{self, Asker, LeafContext, RequestRow, Seen, Vouched};
 use crate::{bundle, text};
@@ -18,16 +18,18 @@ use super::{Context, Error, certificate_bytes, finish, validated, window};
 /// The keys that a bundle calls compromised: its revocations may stand behind the requests that ask for the same keys again.
 pub fn compromised(
     ledger: &Ledger,
+    log: &dyn Entries,
     items: impl Iterator<Item = Result<bundle::Item, bundle::Error>>,
-) -> Result<Vec<Digest>, bundle::Error> {
-    let key = |item| match item {
-        Ok(bundle::Item::Revoke(asked)) if asked.reason == Some(KEY_COMPROMISE) => {
-            ledger.issued(&asked.serial).map(|issued| Ok(issued.spki))
+) -> Result<Vec<Digest>, Error> {
+    let mut keys = Vec::new();
+    for item in items {
+        if let bundle::Item::Revoke(asked) = item?
+            && asked.reason == Some(KEY_COMPROMISE)
+        {
+            keys.extend(ledger.issued(log, &asked.serial)?.map(|issued| issued.spki));
         }
-        Ok(_) => None,
-        Err(e) => Some(Err(e)),
-    };
-    items.filter_map(key).collect()
+    }
+    Ok(keys)
 }
 
 /// Plans the answer to a bundle: one verdict for each request, certificates for the accepted ones. `compromised`: what the
@@ -41,13 +43,13 @@ pub fn bundle(
 ) -> Result<Head, Error> {
     let mut writer = PlanWriter::new(Kind::Certificates, context.scratch)?;
     let keys = recorded_keys(context.ledger);
-    let known = KnownInLedger(context.ledger, context.now);
+    let known = KnownInLedger::new(context.ledger, context.log, context.now);
     let desk = context.hierarchy.desk(&reference.desk);
     let desk = desk.ok_or_else(|| bundle::Error::UnknownDesk { desk: reference.desk.clone() })?;
     let mut asks = Asks { desk, vouched: Vouched::default() };
     let mut revocations = Revocations::default();
     let mut seen = Seen::new(&known, ca_keys(context.hierarchy, &keys)).compromised(compromised);
-    let mut issuers = Issuers::new(context.ledger, keys.clone());
+    let mut issuers = Issuers::new(context, keys.clone())?;
     let mut profiles: Vec<&Profile> = Vec::new();
     let mut with_crl: Vec<String> = Vec::new();
     for (n, item) in items.enumerate() {
@@ -64,14 +66,16 @@ pub fn bundle(
             }
             bundle::Item::Revoke(asked) => {
                 let asker = Asker::Desk(&reference.desk);
-                if let Err(refused) = revocations.take(context, asker, None, &asked.serial, asked.reason) {
+                if let Err(refused) = revocations.take(context, asker, None, &asked.serial, asked.reason)? {
                     writer.refusal(&refused.for_request(&item.id()))?;
                 }
                 (context.progress)(number + 1);
                 continue;
             }
         };
-        match leaf(context, &asks, request, &mut issuers, &mut seen)? {
+        let judged = leaf(context, &asks, request, &mut issuers, &mut seen)?;
+        known.failed()?;
+        match judged {
             Ok((certificate, profile)) => {
                 if !profiles.iter().any(|p| p.id == profile.id) {
                     profiles.push(profile);
@@ -130,7 +134,7 @@ fn leaf<'a>(
     let serial = context.draw.serial();
     let leaf_context = LeafContext { profile, issuer: &facts, sign_from: context.now };
     let requester = context.tagger.tag(request.requester.raw());
-    let ceded = ceded(context, &asks.vouched, profile, request, requester);
+    let ceded = ceded(context, &asks.vouched, profile, request, requester)?;
     let row = RequestRow {
         id: &request.request,
         csr: &request.csr,
@@ -166,11 +170,13 @@ fn ceded(
     profile: &Profile,
     request: &bundle::Request,
     requester: Digest,
-) -> Vec<String> {
-    let names = request.names.iter().map(|name| name.to_ascii_lowercase());
-    let comes_over = |name: &String| {
-        let holder = context.ledger.name_holder(name, context.now);
-        holder.is_some_and(|holder| vouched.takes_over(name, requester, profile, context.now, holder.since))
-    };
-    names.filter(comes_over).collect()
+) -> Result<Vec<String>, Error> {
+    let mut ceded = Vec::new();
+    for name in request.names.iter().map(|name| name.to_ascii_lowercase()) {
+        let holder = context.ledger.name_holder(context.log, &name, context.now)?;
+        if holder.is_some_and(|holder| vouched.takes_over(&name, requester, profile, context.now, holder.since)) {
+            ceded.push(name);
+        }
+    }
+    Ok(ceded)
 }

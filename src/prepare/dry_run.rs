@@ -36,6 +36,7 @@ pub fn certificates(context: &mut Context, ceremony: &Ceremony) -> Result<Option
     let mut dry = Context {
         hierarchy: context.hierarchy,
         ledger: &blank,
+        log: &(),
         now: context.now,
         draw: Draw::new(&context.draw.next(), b"dry run"),
         tagger: context.tagger,

@@ -61,15 +61,18 @@ pub(super) struct Issuers {
 }
 
 impl Issuers {
-    pub(super) fn new(ledger: &Ledger, keys: BTreeMap<String, KeyRef>) -> Issuers {
-        let recorded: BTreeMap<String, Bytes> =
-            ledger.cas.iter().map(|(ca, (_, der))| (ca.clone(), der.clone())).collect();
-        let is_revoked = |der: &Bytes| {
-            let serial = x509::read_certificate(der).map(|fields| fields.serial);
-            serial.is_ok_and(|serial| ledger.issued(&serial).is_some_and(|issued| issued.revoked.is_some()))
-        };
-        let revoked = recorded.iter().filter(|(_, der)| is_revoked(der)).map(|(ca, _)| ca.clone()).collect();
-        Issuers { keys, recorded, revoked, facts: BTreeMap::new() }
+    pub(super) fn new(context: &Context, keys: BTreeMap<String, KeyRef>) -> Result<Issuers, Error> {
+        let cas = context.ledger.cas.iter();
+        let recorded: BTreeMap<String, Bytes> = cas.map(|(ca, (_, der))| (ca.clone(), der.clone())).collect();
+        let mut revoked = BTreeSet::new();
+        for (ca, der) in &recorded {
+            let Ok(fields) = x509::read_certificate(der) else { continue };
+            let issued = context.ledger.issued(context.log, &fields.serial)?;
+            if issued.is_some_and(|issued| issued.revoked.is_some()) {
+                revoked.insert(ca.clone());
+            }
+        }
+        Ok(Issuers { keys, recorded, revoked, facts: BTreeMap::new() })
     }
 
     pub(super) fn key(&self, ca: &Ca) -> Result<KeyRef, Error> {

@@ -5,7 +5,6 @@ use std::fs::File;
 
 use crate::cbor::Bytes;
 use crate::config::{self, Act, Ceremony};
-use crate::digest::Digest;
 use crate::plan::{Deed, Head, Item, KeyAct, KeyRef, Kind, PlanWriter, WrappingRef, proof_text};
 
 use super::issuers::key_ref;
@@ -74,9 +73,8 @@ fn wrapping(context: &Context, id: &str) -> Result<WrappingRef, Error> {
 /// Without a reason a key is destroyed only when nothing depends on it any more: a CA without its key can neither revoke what
 /// it has issued nor say that it is still good.
 fn destroy(context: &Context, key: &KeyRef, even_though: Option<String>) -> Result<Deed, Error> {
-    let own = Digest::of(&key.spki);
     let cas = context.hierarchy.cas.iter().filter(|ca| ca.key == key.key);
-    let in_force = cas.map(|ca| context.ledger.in_force(&ca.id, &own, context.now)).sum();
+    let in_force = cas.map(|ca| context.ledger.in_force(&ca.id, context.now)).sum();
     match (in_force, &even_though) {
         (1.., None) => Err(Error::KeyInUse { key: key.key.clone(), in_force }),
         (0, _) => Ok(Deed::Destroy { in_force, reason: None }),

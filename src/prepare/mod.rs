@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::cbor::Bytes;
 use crate::config::{Act, Ceremony, Hierarchy, Profile};
 use crate::digest::{Digest, Tagger};
-use crate::ledger::Ledger;
+use crate::ledger::{self, Entries, Ledger};
 use crate::plan::{self, BundleRef, GenerateKey, GenerateWrappingKey, Head, Item, Kind, PlanWriter};
 use crate::{bundle, policy, tbs, text, x509};
 
@@ -35,6 +35,8 @@ pub enum Error {
     Plan(#[from] plan::Error),
     #[error(transparent)]
     Bundle(#[from] bundle::Error),
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
     #[error("item {number} of the bundle, a list of validations, {cause}")]
     List { number: u64, cause: ListError },
     #[error("CA `{ca}`: check `{check}` failed: {reason}")]
@@ -65,6 +67,7 @@ impl Error {
         match self {
             Error::Plan(e) => e.hint(),
             Error::Bundle(e) => e.hint(),
+            Error::Ledger(e) => e.hint(),
             Error::Refused { check, .. } => Some(format!("{}; no key was used", check.mend())),
             Error::List { cause, .. } => cause.hint(),
             Error::Ca { .. } => {
@@ -93,6 +96,8 @@ impl Error {
 pub struct Context<'a> {
     pub hierarchy: &'a Hierarchy,
     pub ledger: &'a Ledger,
+    /// The log of which it is the fold; `()` where there is none.
+    pub log: &'a dyn Entries,
     pub now: i64,
     pub draw: Draw,
     /// Makes the tags by which plan and log know requesters.

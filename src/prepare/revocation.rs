@@ -31,9 +31,10 @@ impl Revocations {
         ca: Option<&str>,
         serial: &[u8],
         reason: Option<u8>,
-    ) -> Result<(), policy::Refused> {
-        let on_record = context.ledger.issued(serial).filter(|issued| ca.is_none_or(|ca| *ca == *issued.ca));
-        let facts = on_record.map(|issued| IssuedFacts {
+    ) -> Result<Result<(), policy::Refused>, Error> {
+        let issued = context.ledger.issued(context.log, serial)?;
+        let on_record = issued.filter(|issued| ca.is_none_or(|ca| ca == issued.ca));
+        let facts = on_record.as_ref().map(|issued| IssuedFacts {
             ca: &issued.ca,
             desk: issued.desk.as_deref(),
             not_after: issued.not_after,
@@ -42,25 +43,28 @@ impl Revocations {
         });
         let serial = Bytes::from(serial.to_vec());
         let twice = self.asked.contains(&serial);
-        policy::judge_revocation(asker, reason, facts.as_ref(), twice, context.now)?;
+        if let Err(refused) = policy::judge_revocation(asker, reason, facts.as_ref(), twice, context.now) {
+            return Ok(Err(refused));
+        }
         self.asked.insert(serial.clone());
-        self.plan(context, &serial, reason);
+        self.plan(context, &serial, reason)?;
         if matches!(reason, Some(KEY_COMPROMISE | CA_COMPROMISE)) {
             // What makes one certificate of a key worthless makes all of them so.
-            for other in context.ledger.same_key(&serial) {
-                self.plan(context, &Bytes::from(other.clone()), reason);
+            for other in context.ledger.same_key(context.log, &serial)? {
+                self.plan(context, &Bytes::from(other), reason)?;
             }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Plans one that is on record and good, once.
-    fn plan(&mut self, context: &Context, serial: &Bytes, reason: Option<u8>) {
-        let good = context.ledger.issued(serial).filter(|i| i.revoked.is_none() && i.not_after >= context.now);
+    fn plan(&mut self, context: &Context, serial: &Bytes, reason: Option<u8>) -> Result<(), Error> {
+        let issued = context.ledger.issued(context.log, serial)?;
+        let good = issued.filter(|i| i.revoked.is_none() && i.not_after >= context.now);
         if let Some(issued) = good.filter(|_| self.serials.insert(serial.clone())) {
-            let (ca, serial) = (issued.ca.to_string(), serial.clone());
-            self.planned.push(Revoke { ca, serial, reason, date: context.now });
+            self.planned.push(Revoke { ca: issued.ca, serial: serial.clone(), reason, date: context.now });
         }
+        Ok(())
     }
 
     pub(super) fn planned(&self) -> &[Revoke] {

@@ -25,7 +25,7 @@ pub fn check(log: &View) -> Result<Ledger, Error> {
                 return Err(failed(what));
             }
         }
-        ledger.add(index, &entry).map_err(|e| failed(e.to_string()))?;
+        ledger.add(log, index, &entry).map_err(|e| failed(e.to_string()))?;
     }
     Ok(ledger)
 }

@@ -56,13 +56,13 @@ pub(super) fn from_bundle(
     judge_limits(station, ledger, &head, new)?;
     let compromised = match head.revocations {
         0 => Vec::new(),
-        _ => prepare::compromised(ledger, bundle.items()?)?,
+        _ => prepare::compromised(ledger, log, bundle.items()?)?,
     };
     let tagger = station.tagger(log)?;
     let bar = progress("judging", head.count, plain);
     let planned = {
         let mut report = |n| bar.set_position(n);
-        let mut context = context(station, ledger, draw, &tagger, &mut report);
+        let mut context = context(station, (log, ledger), draw, &tagger, &mut report);
         prepare::bundle(&mut context, reference.clone(), compromised, bundle.items()?, &mut *out)
     };
     bar.finish_and_clear();

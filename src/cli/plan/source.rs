@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::config::{Act, Ceremony};
-use crate::ledger::Ledger;
+use crate::ledger::{Entries, Ledger};
 use crate::x509::fields::reason_code;
 
 use super::super::Failure;
@@ -41,7 +41,12 @@ impl<'a> Source<'a> {
     }
 
     /// The ceremony of this source; a bundle has none.
-    pub(super) fn ceremony(self, station: &Station, ledger: &Ledger) -> Result<Option<Ceremony>, Failure> {
+    pub(super) fn ceremony(
+        self,
+        station: &Station,
+        log: &dyn Entries,
+        ledger: &Ledger,
+    ) -> Result<Option<Ceremony>, Failure> {
         match self {
             Source::Bundle(_) => Ok(None),
             Source::Ceremony(path) => {
@@ -51,7 +56,7 @@ impl<'a> Source<'a> {
             Source::Lists { revoke, reason, crl } => {
                 let mut acts = Vec::new();
                 for text in revoke {
-                    acts.push(revocation(ledger, text, reason.unwrap_or_default())?);
+                    acts.push(revocation(log, ledger, text, reason.unwrap_or_default())?);
                 }
                 for ca in crl {
                     if station.hierarchy.ca(ca).is_none() {
@@ -68,7 +73,7 @@ impl<'a> Source<'a> {
 }
 
 /// The act that revokes the certificate with this serial number, whose issuer the ledger knows.
-fn revocation(ledger: &Ledger, text: &str, reason: &str) -> Result<Act, Failure> {
+fn revocation(log: &dyn Entries, ledger: &Ledger, text: &str, reason: &str) -> Result<Act, Failure> {
     let shown = crate::text::escape(text);
     let serial = crate::config::revoked_serial(text).ok_or_else(|| {
         Failure::usage(
@@ -80,9 +85,9 @@ fn revocation(ledger: &Ledger, text: &str, reason: &str) -> Result<Act, Failure>
         let what = format!("`{}` is no reason to revoke a certificate", crate::text::escape(reason));
         Failure::usage(what, "coldroot plan --help lists the reasons")
     })?;
-    let issued = ledger.issued(&serial).ok_or_else(|| {
+    let issued = ledger.issued(log, &serial)?.ok_or_else(|| {
         let what = format!("this station has issued no certificate with the serial number {shown}");
         Failure::refused(what, "compare it with the certificate: `coldroot show CERTIFICATE`")
     })?;
-    Ok(Act::Revoke { ca: issued.ca.to_string(), serial, reason })
+    Ok(Act::Revoke { ca: issued.ca, serial, reason })
 }
