@@ -4,6 +4,7 @@
 //! `artefact/ab/<sha256>`. The format is described byte by byte in `audit-logs/FORMAT.md`, where a verifier that shares
 //! no code with this room also lives.
 
+pub mod about;
 pub mod artefact;
 pub mod check;
 mod durable;

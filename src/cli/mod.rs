@@ -8,6 +8,7 @@ mod backup;
 mod carry;
 #[cfg(feature = "station")]
 mod demo;
+mod entries;
 mod failure;
 #[cfg(feature = "station")]
 mod found;
@@ -28,6 +29,7 @@ mod show;
 mod sign;
 #[cfg(feature = "station")]
 mod station;
+mod stream;
 #[cfg(feature = "station")]
 mod token;
 #[cfg(feature = "station")]
@@ -123,12 +125,19 @@ pub struct Answer {
     pub json: serde_json::Value,
     /// Done, and what was found is not good.
     pub code: Option<Code>,
+    /// The verb has written it out itself, as it found it.
+    pub printed: bool,
 }
 
 impl Answer {
     pub fn new(text: impl Into<String>, json: impl serde::Serialize) -> Answer {
         // A report type of our own always has a JSON form; `null` would only hide the text's twin, not the result.
-        Answer { text: text.into(), json: serde_json::to_value(json).unwrap_or_default(), code: None }
+        Answer { text: text.into(), json: serde_json::to_value(json).unwrap_or_default(), code: None, printed: false }
+    }
+
+    /// A result too long to be held, which the verb has written out.
+    pub fn printed() -> Answer {
+        Answer { printed: true, ..Answer::new("", serde_json::Value::Null) }
     }
 
     /// The same result, and the exit code that tells scripts of it.
@@ -157,13 +166,14 @@ pub fn run() -> ExitCode {
         Verb::Void(args) => void::void(&cli.globals, args),
         #[cfg(feature = "station")]
         Verb::Release(args) => release::release(&cli.globals, args),
-        Verb::Show(args) => show::show(args),
+        Verb::Show(args) => show::show(&cli.globals, args),
         Verb::Check(args) => offline::check(&cli.globals, args),
         Verb::Approve(args) => offline::approve(args),
         Verb::Pack(args) => offline::pack(args),
         Verb::Unpack(args) => offline::unpack(&cli.globals, args),
     };
     match result {
+        Ok(answer) if answer.printed => answer.code.map_or(ExitCode::SUCCESS, |code| ExitCode::from(code as u8)),
         Ok(answer) => {
             let text = match json {
                 true => crate::text::ascii_json(&format!("{:#}\n", answer.json)),

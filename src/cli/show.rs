@@ -14,8 +14,9 @@ use crate::text::{escape, hex, hex_groups, line, page, shell, utc};
 use crate::x509::fields::reason_name;
 use crate::{bundle, config, release, x509};
 
+use super::entries::Filter;
 use super::recognise::{Kind, recognise};
-use super::{Answer, Failure};
+use super::{Answer, Failure, Globals};
 use certificate::{certificate_json, certificate_text, crl_text, request};
 use log::log;
 
@@ -23,7 +24,10 @@ use log::log;
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  coldroot show out/plan-3f2a9c01.plan\n  coldroot show out/plan-3f2a9c01.plan --item 0\n  \
-    coldroot show audit\n  coldroot show certs/chat.pem"
+    coldroot show audit\n  coldroot show certs/chat.pem\n  \
+    coldroot show audit --kind refused --since 2026-11-01\n  \
+    coldroot show log --serial 4F:3A:90:17:AA --json\n  \
+    coldroot show audit --person alice --all"
 )]
 pub struct ShowArgs {
     /// Plan, bundle, release, log, statement, hierarchy, ceremony, certificate, CRL or request
@@ -32,21 +36,29 @@ pub struct ShowArgs {
     #[arg(long, value_name = "N")]
     item: Option<u64>,
     /// All rows of long tables
-    #[arg(long)]
+    #[arg(long, conflicts_with = "rows")]
     all: bool,
+    /// At most so many rows of a long table; of a log, the last ones
+    #[arg(long, value_name = "N", default_value_t = ROWS)]
+    rows: usize,
+    #[command(flatten)]
+    filter: Filter,
 }
 
-/// Rows of a table without `--all`.
+/// Rows of a table where nobody has said how many.
 const ROWS: usize = 20;
 
-pub fn show(args: ShowArgs) -> Result<Answer, Failure> {
-    let rows = if args.all { usize::MAX } else { ROWS };
+pub fn show(globals: &Globals, args: ShowArgs) -> Result<Answer, Failure> {
+    let rows = if args.all { usize::MAX } else { args.rows };
     match (recognise(&args.path)?, args.item) {
+        (kind, _) if args.filter.given() && !matches!(kind, Kind::Log) => {
+            Err(Failure::usage("--since, --kind and what belongs to them choose entries of a log", "leave them out"))
+        }
         (Kind::Plan, item) => plan(&args.path, item, rows),
         (_, Some(_)) => Err(Failure::usage("--item belongs to plans", "leave it out")),
         (Kind::Bundle, _) => show_bundle(&args.path, rows),
         (Kind::Release, _) => show_release(&args.path, rows),
-        (Kind::Log, _) => log(&args.path, rows),
+        (Kind::Log, _) => log(&args.path, &args.filter, rows, globals.json),
         (Kind::Statement(text), _) => Ok(Answer::new(page(&text), json!({ "statement": text }))),
         (Kind::Certificate(der), _) => {
             let fields = x509::read_certificate(&der).map_err(|e| Failure::refused(e.to_string(), ""))?;

@@ -1,41 +1,123 @@
 //! The entries of a log, one a row.
 
+use std::collections::VecDeque;
 use std::path::Path;
 
 use serde_json::json;
 
-use crate::audit::entry::Body;
+use crate::audit::entry::{Body, Entry};
+use crate::audit::{View, about};
+use crate::cli::entries::Filter;
+use crate::cli::stream::Stream;
 use crate::cli::{Answer, Failure, offline};
-use crate::report::terminal::{Table, human_count};
+use crate::report::terminal::{WIDTH, cut, human_count};
 use crate::text::{escape, hex, utc};
 use crate::x509::fields::reason_name;
 
-pub(super) fn log(path: &Path, rows: usize) -> Result<Answer, Failure> {
+/// The width of a column that holds any of [`body_words`]'s first words.
+const WHAT: usize = 14;
+
+/// Shows the last `rows` of the entries meant; with more rows than any log has, each as it is found.
+pub(super) fn log(path: &Path, filter: &Filter, rows: usize, json: bool) -> Result<Answer, Failure> {
     let log = offline::read_log(path)?;
-    let mut table = Table::new(&["entry", "time", "what", "of"]);
-    let first = log.size().saturating_sub(rows as u64);
-    let mut json = Vec::new();
-    for entry in log.entries(first..log.size()) {
-        let (index, entry, _) = entry?;
-        let (what, of) = body_words(&entry.body);
-        json.push(json!({ "index": index, "time": utc(entry.time), "what": what, "of": of }));
-        table.row([index.to_string(), utc(entry.time), what.into(), of]);
+    let mut page = Page::begin(&log, json)?;
+    let (mut found, mut kept) = (0, VecDeque::new());
+    // Without filters the last entries are known without reading the others.
+    let first = if filter.given() { 0 } else { log.size().saturating_sub(rows as u64) };
+    filter.each(&log, first, |index, entry| -> Result<bool, Failure> {
+        found += 1;
+        if rows == usize::MAX {
+            return page.entry(index, &entry);
+        }
+        kept.push_back((index, entry));
+        if kept.len() > rows {
+            kept.pop_front();
+        }
+        Ok(true)
+    })?;
+    let earlier = first + found - if rows == usize::MAX { found } else { kept.len() as u64 };
+    for (index, entry) in kept {
+        page.entry(index, &entry)?;
     }
-    let more = if first > 0 { format!("({first} earlier entries; --all shows them)\n") } else { String::new() };
-    let unsealed = log.size() - log.sealed_size();
-    let text = format!(
-        "Log {}: {} entries, {unsealed} of them not sealed yet\n\n{more}{}",
-        escape(log.origin()),
-        human_count(log.size()),
-        table.render()
-    );
-    Ok(Answer::new(
-        text,
-        json!({ "origin": log.origin(), "size": log.size(), "sealed": log.sealed_size(), "entries": json }),
-    ))
+    page.end(first + found, earlier, filter.given())?;
+    Ok(Answer::printed())
 }
 
-fn body_words(body: &Body) -> (&'static str, String) {
+/// The result on its way out, as a table or as JSON.
+struct Page<'a> {
+    out: Stream,
+    log: &'a View,
+    json: bool,
+    rows: u64,
+}
+
+impl<'a> Page<'a> {
+    fn begin(log: &'a View, json: bool) -> Result<Page<'a>, Failure> {
+        let mut out = Stream::new();
+        let (size, unsealed) = (log.size(), log.size() - log.sealed_size());
+        match json {
+            true => out.json("{\n  \"entries\": ["),
+            false => out.text(&format!(
+                "Log {}: {} entries, {unsealed} of them not sealed yet\n\n",
+                escape(log.origin()),
+                human_count(size),
+            )),
+        }?;
+        Ok(Page { out, log, json, rows: 0 })
+    }
+
+    fn entry(&mut self, index: u64, entry: &Entry) -> Result<bool, Failure> {
+        let (what, of) = body_words(&entry.body);
+        self.rows += 1;
+        if self.json {
+            let mut json = about::to_json(index, entry).map_err(|e| Failure::refused(e.to_string(), ""))?;
+            if let Some(map) = json.as_object_mut() {
+                map.insert("sealed".into(), (index < self.log.sealed_size()).into());
+                map.insert("what".into(), what.into());
+                map.insert("of".into(), of.into());
+            }
+            let lines = format!("{json:#}").replace('\n', "\n    ");
+            return self.out.json(&format!("{}\n    {lines}", if self.rows > 1 { "," } else { "" }));
+        }
+        let number = self.log.size().to_string().len().max("entry".len());
+        if self.rows == 1 {
+            self.out.text(&format!("{:>number$}  {:20}  {:WHAT$}  of\n", "entry", "time", "what"))?;
+        }
+        let room = WIDTH.saturating_sub(number + 20 + WHAT + 6);
+        self.out.text(&format!("{index:>number$}  {}  {what:WHAT$}  {}\n", utc(entry.time), cut(&of, room)))
+    }
+
+    fn end(mut self, found: u64, earlier: u64, filtered: bool) -> Result<(), Failure> {
+        if self.json {
+            // What follows the entries is known behind them; the names stand in order, as in every other result.
+            let rest = json!({
+                "found": found, "left-out": earlier, "origin": self.log.origin(), "sealed": self.log.sealed_size(),
+                "size": self.log.size(),
+            });
+            let rest = format!("{rest:#}\n");
+            let end = if self.rows > 0 { "\n  ]," } else { "]," };
+            self.out.json(&format!("{end}{}", rest.trim_start_matches('{')))?;
+            return self.out.finish();
+        }
+        let size = human_count(self.log.size());
+        match (found, filtered) {
+            (0, true) => self.out.text(&format!("None of the {size} entries match.\n"))?,
+            (_, true) => self.out.text(&format!("\n{} of {size} entries match", human_count(found)))?,
+            (_, false) => true,
+        };
+        match (earlier, filtered) {
+            (0, true) if found > 0 => self.out.text(".\n")?,
+            (0, _) => true,
+            (n, true) => {
+                self.out.text(&format!("; {} earlier ones are not shown (--all shows them).\n", human_count(n)))?
+            }
+            (n, false) => self.out.text(&format!("\n({} earlier entries; --all shows them)\n", human_count(n)))?,
+        };
+        self.out.finish()
+    }
+}
+
+pub(in crate::cli) fn body_words(body: &Body) -> (&'static str, String) {
     match body {
         Body::Genesis(g) => ("genesis", escape(&g.name)),
         Body::Open { mark_size, .. } => ("opened", format!("mark at {mark_size}")),
