@@ -955,6 +955,10 @@ class Rules:
 # --- the whole ----------------------------------------------------------------------------------------------------------
 
 
+# What a withheld artefact begins with: a CBOR text, before 32 random octets and the content.
+WITHHELD = b"\x74coldroot-withheld-v0"
+
+
 class Artefacts:
     """Files named by their SHA-256."""
 
@@ -1033,6 +1037,19 @@ class Artefacts:
             raise Refused("the artefact %s does not hash to its name" % name.hex())
         return True
 
+    def evidence(self, body):
+        """A file that is here is as long as its entry says, and salted where it is withheld."""
+        try:
+            with open(self.path(body["artefact"]), "rb") as file:
+                head = file.read(len(WITHHELD) + 32) if body["withheld"] else b""
+                length = os.fstat(file.fileno()).st_size
+        except FileNotFoundError:
+            return
+        if body["withheld"] and (len(head) != len(WITHHELD) + 32 or not head.startswith(WITHHELD)):
+            raise Refused("the withheld artefact has no salt before it")
+        if length - len(head) != body["octets"]:
+            raise Refused("the evidence has not the length that its entry gives")
+
     def load(self, name):
         with open(self.path(name), "rb") as file:
             data = file.read()
@@ -1094,6 +1111,8 @@ def verify(path, key, roots=None):
             kind, body = parse_entry(data)
             rules.entry(index, kind, body)
             artefacts.entry(kind, body)
+            if kind == "evidence":
+                artefacts.evidence(body)
             if kind == "certificate":
                 authorities.certificate(body)
             if kind == "crl":

@@ -1,15 +1,17 @@
 //! The whole check of a log: everything that the verifier key, the tiles and the rules allow to be checked.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 
-use super::entry::{Body, ClockCorrected, CrlAdopted, HandedOver, HierarchyAdopted, LogAdopted};
+use super::entry::{Body, ClockCorrected, CrlAdopted, Evidence, HandedOver, HierarchyAdopted, LogAdopted};
 use super::merkle::{Frontier, leaf_hash};
 use super::note::{self, VerifierKey};
 use super::order::{Broken, Order, serial_mark};
 use super::serial::issuer_and_serial;
 use super::tiles::{self, WIDTH, full_tile_root};
-use super::{Error, View};
+use super::{Error, View, artefact, withheld};
 use crate::digest::Digest;
 
 /// What a checked log holds.
@@ -56,6 +58,8 @@ pub enum Cause {
     Order(#[from] Broken),
     #[error("issuer and serial number are those of entry {0}")]
     SerialTwice(u64),
+    #[error("{0}")]
+    Evidence(&'static str),
 }
 
 impl Finding {
@@ -70,7 +74,7 @@ impl Finding {
             Cause::Torn(_) => {
                 Some("if a run was stopped just now, run `coldroot sign` again, which cuts and records it; otherwise the disk has damaged the tail".into())
             }
-            Cause::Root | Cause::Order(_) | Cause::SerialTwice(_) => {
+            Cause::Root | Cause::Order(_) | Cause::SerialTwice(_) | Cause::Evidence(_) => {
                 Some("the log was made or changed by something else than this program: keep a copy as evidence and ask who had the directory".into())
             }
         }
@@ -105,6 +109,9 @@ pub fn check(dir: &Path, key: &VerifierKey) -> Result<Report, Finding> {
         }
         order.take(&entry).map_err(finding(Some(index)))?;
         artefacts.take(&view, &entry.body).map_err(finding(Some(index)))?;
+        if let Body::Evidence(evidence) = &entry.body {
+            fits(&view, evidence).map_err(finding(Some(index)))?;
+        }
         *counts.entry(kind(&entry.body)).or_insert(0) += 1;
     }
     rebuilt.finish(&view).map_err(finding(None))?;
@@ -245,6 +252,29 @@ impl Artefacts {
             }
         }
         Ok(())
+    }
+}
+
+/// A file that people put on record is as long as its entry says, and salted where it is withheld. One that is absent is
+/// counted as that elsewhere.
+fn fits(view: &View, evidence: &Evidence) -> Result<(), Cause> {
+    let path = view.dir().join(artefact::path(&evidence.artefact));
+    let failed = |e| Cause::Log(Error::io(&path)(e));
+    let mut file = match File::open(&path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        file => file.map_err(failed)?,
+    };
+    let length = file.metadata().map_err(failed)?.len();
+    let before = match evidence.withheld {
+        true if !withheld::open(&mut file).map_err(failed)? => {
+            return Err(Cause::Evidence("the withheld artefact has no salt before it"));
+        }
+        true => withheld::head_length(),
+        false => 0,
+    };
+    match length - before == evidence.octets {
+        true => Ok(()),
+        false => Err(Cause::Evidence("the evidence has not the length that its entry gives")),
     }
 }
 

@@ -19,6 +19,7 @@ mod serial;
 mod tail;
 pub mod tiles;
 pub mod view;
+pub mod withheld;
 
 #[cfg(test)]
 mod foreign_tests;

@@ -11,6 +11,9 @@ use super::Failure;
 pub const MAX_BUNDLE: u64 = 8 << 30;
 /// The largest plan that an officer's machine copies in.
 pub const MAX_PLAN: u64 = 16 << 30;
+/// The largest file that people put on record; a film stays on its medium, and a list of digests is the evidence.
+#[cfg(feature = "station")]
+pub const MAX_EVIDENCE: u64 = 1 << 30;
 
 /// A private copy of a file of a medium, called by its SHA-256; gone when this is dropped. A copy that a cut left behind is
 /// replaced by itself.

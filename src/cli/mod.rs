@@ -23,6 +23,8 @@ mod people;
 mod plan;
 mod recognise;
 #[cfg(feature = "station")]
+mod record;
+#[cfg(feature = "station")]
 mod release;
 mod show;
 #[cfg(feature = "station")]
@@ -104,6 +106,10 @@ enum Verb {
     /// End a plan without carrying the rest of it out: every item gets an answer
     #[cfg(feature = "station")]
     Void(void::VoidArgs),
+    /// Put on record what people did: evidence, a deviation, a step of a script
+    #[cfg(feature = "station")]
+    #[command(subcommand)]
+    Record(record::RecordVerb),
     /// Write a release again, byte for byte, from the audit directory
     #[cfg(feature = "station")]
     Release(release::ReleaseArgs),
@@ -164,6 +170,8 @@ pub fn run() -> ExitCode {
         Verb::Sign(args) => sign::sign(&cli.globals, args),
         #[cfg(feature = "station")]
         Verb::Void(args) => void::void(&cli.globals, args),
+        #[cfg(feature = "station")]
+        Verb::Record(verb) => record::record(&cli.globals, verb),
         #[cfg(feature = "station")]
         Verb::Release(args) => release::release(&cli.globals, args),
         Verb::Show(args) => show::show(&cli.globals, args),

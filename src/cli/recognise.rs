@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, open};
 
+use crate::audit::withheld;
 use crate::{bundle, cbor, plan, x509};
 
 use super::Failure;
@@ -24,6 +25,8 @@ pub enum Kind {
     Hierarchy(String),
     Ceremony(String),
     Statement(String),
+    /// A withheld artefact.
+    Withheld,
     /// DER.
     Certificate(Vec<u8>),
     Crl(Vec<u8>),
@@ -35,7 +38,7 @@ pub fn recognise(path: &Path) -> Result<Kind, Failure> {
     let unknown = || {
         Failure::refused(
             format!("{} is nothing that coldroot knows", crate::text::path(path)),
-            "known are: plan, bundle, release, log, statement, hierarchy, ceremony, certificate, CRL, certificate request",
+            "known are: plan, bundle, release, log, statement, hierarchy, ceremony, certificate, CRL, certificate request, withheld artefact",
         )
     };
     let meta = fs::metadata(path).map_err(|e| Failure::io(path, e))?;
@@ -49,7 +52,8 @@ pub fn recognise(path: &Path) -> Result<Kind, Failure> {
     let file = open_regular(path)?;
     let mut start = Vec::new();
     (&file).take(64).read_to_end(&mut start).map_err(|e| Failure::io(path, e))?;
-    for (magic, kind) in [(plan::MAGIC, Kind::Plan), (bundle::MAGIC, Kind::Bundle)] {
+    let known = [(plan::MAGIC, Kind::Plan), (bundle::MAGIC, Kind::Bundle), (withheld::MAGIC, Kind::Withheld)];
+    for (magic, kind) in known {
         if start.starts_with(&cbor::magic(magic)) {
             return Ok(kind);
         }

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod log;
+mod withheld;
 
 use std::path::{Path, PathBuf};
 
@@ -30,11 +31,14 @@ use log::log;
     coldroot show audit --person alice --all"
 )]
 pub struct ShowArgs {
-    /// Plan, bundle, release, log, statement, hierarchy, ceremony, certificate, CRL or request
+    /// Plan, bundle, release, log, statement, hierarchy, ceremony, certificate, CRL, request or withheld artefact
     path: PathBuf,
     /// One item of a plan, from 0: every field of what would be signed
     #[arg(long, value_name = "N")]
     item: Option<u64>,
+    /// Write the content of a withheld artefact to this new file
+    #[arg(long, value_name = "FILE")]
+    content: Option<PathBuf>,
     /// All rows of long tables
     #[arg(long, conflicts_with = "rows")]
     all: bool,
@@ -56,6 +60,9 @@ pub fn show(globals: &Globals, args: ShowArgs) -> Result<Answer, Failure> {
         }
         (Kind::Plan, item) => plan(&args.path, item, rows),
         (_, Some(_)) => Err(Failure::usage("--item belongs to plans", "leave it out")),
+        (kind, None) if args.content.is_some() && !matches!(kind, Kind::Withheld) => {
+            Err(Failure::usage("--content belongs to withheld artefacts", "leave it out"))
+        }
         (Kind::Bundle, _) => show_bundle(&args.path, rows),
         (Kind::Release, _) => show_release(&args.path, rows),
         (Kind::Log, _) => log(&args.path, &args.filter, rows, globals.json),
@@ -71,6 +78,7 @@ pub fn show(globals: &Globals, args: ShowArgs) -> Result<Answer, Failure> {
                 json!({ "number": fields.number, "entries": fields.revoked.len(), "this-update": utc(fields.this_update), "next-update": utc(fields.next_update), "signature": fields.signature.name() }),
             ))
         }
+        (Kind::Withheld, _) => withheld::withheld(&args.path, args.content.as_deref()),
         (Kind::Request(der), _) => request(&der),
         (Kind::Hierarchy(text), _) => hierarchy(&text),
         (Kind::Ceremony(text), _) => Ok(Answer::new(page(&text), json!({ "ceremony": text }))),

@@ -318,12 +318,25 @@ fn known(set: &PinSet) -> KnownSet {
     }
 }
 
-/// How many entries the directory holds without the PIN tries and failures behind its checkpoint: those of this run, and of earlier runs
-/// on the same old copy, are no part of the log that the token knows.
+/// What is written while nobody is logged in. Behind an old copy's checkpoint such entries, of this run and of earlier ones, are
+/// no part of the log that the token knows.
+fn without_login(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::PinTry { .. }
+            | Body::Failure { .. }
+            | Body::MediumRead { .. }
+            | Body::Evidence(_)
+            | Body::Deviation { .. }
+            | Body::Step { .. }
+    )
+}
+
+/// How many entries the directory holds without those.
 fn held(log: &Log) -> Result<u64, Failure> {
     let mut held = log.sealed_size();
     for entry in log.entries(held..log.size()) {
-        held += u64::from(!matches!(entry?.1.body, Body::PinTry { .. } | Body::Failure { .. }));
+        held += u64::from(!without_login(&entry?.1.body));
     }
     Ok(held)
 }

@@ -29,7 +29,7 @@ pub(super) fn ascii_line(at: &str, text: &str, max: usize) -> Result<(), Error> 
 }
 
 /// A line of any script for people: what is seen is all there is.
-pub(super) fn plain_line(at: &str, text: &str, max: usize) -> Result<(), Error> {
+pub(crate) fn plain_line(at: &str, text: &str, max: usize) -> Result<(), Error> {
     let length = text.chars().count();
     if length == 0 || length > max || text.trim() != text {
         return Err(field(at, format!("must have 1 to {max} characters and no spaces around them")));

@@ -86,10 +86,11 @@ pub struct Evidence {
     pub kind: EvidenceKind,
     /// One line, without personal data: public copies have it.
     pub what: String,
-    /// The file: an artefact. A withheld one begins with a salt ([`crate::audit::artefact`]), so that nobody can guess it by
+    /// The file: an artefact. A withheld one begins with a salt ([`crate::audit::withheld`]), so that nobody can guess it by
     /// its digest, and public copies leave it out.
     pub artefact: Digest,
     pub withheld: bool,
+    /// Those of the file itself.
     pub octets: u64,
     /// Who put it on record.
     pub person: String,
