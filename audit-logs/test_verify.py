@@ -406,7 +406,7 @@ class Made(unittest.TestCase):
         ):
             with self.assertRaises(verify.Refused):
                 verify.parse_entry(entry(kind, **fields))
-        self.assertEqual(verify.parse_entry(good), ("open", {"mark-size": 1, "cut": 0}))
+        self.assertEqual(verify.parse_entry(good)[1:], ("open", {"mark-size": 1, "cut": 0}))
 
     def test_the_command_says_so(self):
         self.whole()

@@ -211,7 +211,7 @@ def exactly(wanted):
 
 APPROVED = record(person=text, fingerprint=text, signature=digest)
 DECISION = record(
-    reason=text, approvals=list_of(APPROVED), operator=text, witness=text, witness_time=optional(i64)
+    reason=text, release=u64, change=u64, approvals=list_of(APPROVED), operator=text, witness=text, witness_time=optional(i64)
 )
 BUNDLE = record(desk=text, sequence=u64, digest=digest)
 COUNT = record(act=text, ca=text, detail=text, count=u64)
@@ -380,7 +380,7 @@ KEY_KINDS = (
 
 
 def parse_entry(data):
-    """The kind and body of an entry."""
+    """The time, kind and body of an entry."""
     if not 0 < len(data) <= MAX_ENTRY:
         raise Refused("its length is not that of an entry")
     value = Cbor.loads(data)
@@ -396,7 +396,7 @@ def parse_entry(data):
         raise Refused("its kind is unknown: %s" % shown(kind))
     if not BODIES[kind](body):
         raise Refused("a field of this `%s` entry is missing, unknown or of the wrong type" % kind)
-    return kind, body
+    return value["time"], kind, body
 
 
 # --- signed notes -------------------------------------------------------------------------------------------------------
@@ -882,6 +882,52 @@ def load_roots(paths):
 # --- the order of entries -----------------------------------------------------------------------------------------------
 
 
+class Changed:
+    """What the changes of state have come to: FORMAT.md section 7, rule 11. That their quorums approved them is not checked
+    here: `coldroot check` does, which reads hierarchies and makes their statements again."""
+
+    AFTER_A_LOSS = ("log-adopted", "handed-over")
+
+    def __init__(self):
+        self.number = 0
+        self.release = 0
+        self.floor = 0
+        self.hierarchy = None
+
+    def entry(self, time, kind, body, open_plan):
+        if kind == "genesis":
+            self.hierarchy = body["hierarchy"]
+        if kind == "end":
+            self.release = body["release"]
+        decision = body.get("decision")
+        if decision is not None:
+            self.change(time, kind, body, decision, open_plan)
+        read = body.get("witness-time") if decision is None else decision["witness-time"]
+        if read is not None:
+            self.floor = max(self.floor, min(read, time))
+
+    def change(self, time, kind, body, decision, open_plan):
+        loss = kind in self.AFTER_A_LOSS
+        number, release = decision["change"], decision["release"]
+        if number < self.number + 1 or (number > self.number + 1 and not loss):
+            raise Refused("change %d follows change %d" % (number, self.number))
+        if release < self.release or (release > self.release and not loss):
+            raise Refused("a change that was decided after release %d stands behind release %d" % (release, self.release))
+        if open_plan is not None and not loss:
+            raise Refused("the station's state is changed while a plan is open")
+        if time < self.floor:
+            raise Refused("a change is dated before what a witness has read from another clock")
+        if kind == "hierarchy-adopted":
+            if body["before"] != self.hierarchy:
+                raise Refused("the hierarchy that is replaced was not in force")
+            if body["hierarchy"] == body["before"]:
+                raise Refused("the hierarchy that is adopted was in force")
+            self.hierarchy = body["hierarchy"]
+        if kind == "clock-corrected" and not (self.floor <= body["to"] < body["from"] and body["to"] <= time):
+            raise Refused("the clock is not set back, or behind what a witness has read from another one")
+        self.number = number
+
+
 class Rules:
     """What FORMAT.md section 7 demands of the sequence of entries."""
 
@@ -890,12 +936,14 @@ class Rules:
         self.plans = {}
         self.keys = {}
         self.open = None
+        self.changed = Changed()
 
-    def entry(self, index, kind, body):
+    def entry(self, index, time, kind, body):
         if (kind == "genesis") != (index == 0):
             raise Refused("the genesis entry is not the first and only one")
         if kind == "genesis" and (body["origin"], body["verifier-key"]) != (self.key.name, self.key.line):
             raise Refused("the genesis entry is of another log or key")
+        self.changed.entry(time, kind, body, self.open)
         if kind == "planned":
             if body["plan"] in self.plans:
                 raise Refused("the plan was planned before")
@@ -1108,8 +1156,8 @@ def verify(path, key, roots=None):
                 raise Refused("the entries give another root than the checkpoint")
             continue
         try:
-            kind, body = parse_entry(data)
-            rules.entry(index, kind, body)
+            time, kind, body = parse_entry(data)
+            rules.entry(index, time, kind, body)
             artefacts.entry(kind, body)
             if kind == "evidence":
                 artefacts.evidence(body)

@@ -26,9 +26,10 @@ use coldroot::audit::entry::{Body, Entry, Start};
 use coldroot::audit::mark::Mark;
 use coldroot::audit::{Log, Sealer, note};
 use coldroot::cbor::Bytes;
+use coldroot::change::recorded;
 use coldroot::config::Hierarchy;
 use coldroot::digest::Digest;
-use coldroot::gate::{Gate, recorded};
+use coldroot::gate::Gate;
 use coldroot::plan::{self, Plan};
 use coldroot::secret::Secret;
 use coldroot::token::InProcess;
@@ -150,7 +151,7 @@ fn start_entry(station: &Path, plan: &Path, approvals: &[PathBuf]) -> Entry {
     let quorate =
         approval::quorate(&statement, &approvals, &hierarchy, hierarchy.quorum(head.kind), head.sign_from).unwrap();
     let (operator, witness) = ("carol".into(), "dave".into());
-    let start = Start { plan: digest, approvals: recorded(&quorate), operator, witness, witness_time: None };
+    let start = Start { plan: digest, approvals: recorded(quorate.approvals()), operator, witness, witness_time: None };
     Entry::new(head.sign_from, Body::Start(start))
 }
 

@@ -105,6 +105,8 @@ impl Scene {
             hierarchy: hierarchy.digest,
             release: RELEASE,
             open_plan: None,
+            changes: 0,
+            floor: 0,
         };
         let verifier_key = note::VerifierKey::new(ORIGIN, [7; 32]).unwrap().to_string();
         let mut scene = Scene { dir: dir.into(), workers, hierarchy, mark, verifier_key, begun, plans: Vec::new() };

@@ -13,6 +13,7 @@ use std::ops::{Deref, DerefMut};
 use serde::{Deserialize, Serialize};
 
 use crate::audit;
+use crate::audit::changed::Changed;
 use crate::audit::entry::{
     Body, CertificateIssued, CrlIssued, End, Entry, Genesis, KeyBackedUp, KeyGenerated, PinSplit, Revoked, Start, Void,
     WrappingKeyGenerated,
@@ -61,6 +62,8 @@ impl DerefMut for Ledger {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct State {
     pub genesis: Option<Genesis>,
+    /// The hierarchy in force, and what else changes of state have come to.
+    pub changed: Changed,
     /// The number of the last release; 0 before the first.
     pub release: u64,
     /// Key pairs made, by the hierarchy's key id.
@@ -163,6 +166,7 @@ impl Ledger {
     /// Takes the next entry of `log`, in which the entries before it stand.
     pub fn add(&mut self, log: &dyn Entries, index: u64, entry: &Entry) -> Result<(), Error> {
         let wrong = |what: &str| Error::Entry { index, what: what.into() };
+        self.changed.take(index, entry).map_err(|e| wrong(&e.to_string()))?;
         match &entry.body {
             Body::Genesis(genesis) => self.genesis = Some(genesis.clone()),
             Body::BundleReceived { bundle, count, revocations } => {

@@ -10,6 +10,7 @@ pub mod approval;
 pub mod audit;
 pub mod bundle;
 pub mod cbor;
+pub mod change;
 pub mod cli;
 pub mod config;
 pub mod digest;

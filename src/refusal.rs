@@ -48,3 +48,9 @@ impl From<crate::cbor::Error> for Refusal {
         Refusal::halt(e.to_string())
     }
 }
+
+impl From<crate::change::Error> for Refusal {
+    fn from(e: crate::change::Error) -> Refusal {
+        Refusal { what: format!("the change is not made: {e}"), hint: e.hint(), halted: false }
+    }
+}

@@ -141,7 +141,7 @@ impl Approved {
         let approved = approval::quorate(&statement, &self.signatures, &hierarchy, quorum, at).unwrap();
         self.signatures.iter().for_each(|s| assert!(log.put_artefact(s.as_bytes()).is_ok()));
         let (operator, witness) = ("carol".into(), "dave".into());
-        let approvals = gate::recorded(&approved);
+        let approvals = coldroot::change::recorded(approved.approvals());
         let start = Start { plan: plan.digest(), approvals, operator, witness, witness_time: None };
         let now = at;
         let index = log.append(&Entry::new(now, Body::Start(start.clone()))).unwrap();

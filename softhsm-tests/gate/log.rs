@@ -7,9 +7,10 @@ use coldroot::approval;
 use coldroot::audit::entry::{Body, Entry, Genesis};
 use coldroot::audit::mark::Mark;
 use coldroot::audit::{Log, Sealer, merkle, note};
+use coldroot::change::recorded;
 use coldroot::config::{Environment, Hierarchy};
 use coldroot::digest::Digest;
-use coldroot::gate::{Gate, Reply, Request, recorded};
+use coldroot::gate::{Gate, Reply, Request};
 use coldroot::plan::{self, Kind};
 
 use super::station::{Parent, World, gate_at, nonsense, refused, world};
@@ -197,7 +198,7 @@ fn p01_a_log_of_the_attackers_own_gets_no_key_of_the_true_token() {
         let quorate =
             approval::quorate(&plan.statement, &approvals, &hierarchy, &hierarchy.quorum_certificates, 0).unwrap();
         let (operator, witness) = ("carol".into(), "dave".into());
-        let approved = recorded(&quorate);
+        let approved = recorded(quorate.approvals());
         let start = coldroot::audit::entry::Start {
             plan: plan.digest,
             approvals: approved,

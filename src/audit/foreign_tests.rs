@@ -65,8 +65,14 @@ fn station(dir: &Path, signer: &mut Signer) -> Log {
     put(Entry::new(70_000, end(plan, 0, 1)));
     let (manifest, target) = (Digest([8; 32]), "/media/x".into());
     put(Entry::new(70_000, Body::ReleaseWritten { release: 1, manifest, checkpoint, target }));
-    let decision = || Decision {
+    let mut changes = 0;
+    let mut decision = || Decision {
         reason: "why".into(),
+        release: 1,
+        change: {
+            changes += 1;
+            changes
+        },
         approvals: vec![Approved { person: "anna".into(), fingerprint: "SHA256:x".into(), signature }],
         operator: "op".into(),
         witness: "wit".into(),
@@ -83,7 +89,7 @@ fn station(dir: &Path, signer: &mut Signer) -> Log {
         person: "anna".into(),
     };
     for body in [
-        Body::HierarchyAdopted(HierarchyAdopted { before: hierarchy, hierarchy, decision: decision() }),
+        Body::HierarchyAdopted(HierarchyAdopted { before: hierarchy, hierarchy: report, decision: decision() }),
         Body::CrlAdopted(CrlAdopted {
             ca: "ca".into(),
             number: 7,
@@ -102,7 +108,7 @@ fn station(dir: &Path, signer: &mut Signer) -> Log {
             decision: decision(),
         }),
         Body::HandedOver(HandedOver { token: "audit".into(), from: "1".into(), to: "2".into(), decision: decision() }),
-        Body::ClockCorrected(ClockCorrected { from: 70_000, to: 60_000, decision: decision() }),
+        Body::ClockCorrected(ClockCorrected { from: 80_000, to: 70_000, decision: decision() }),
         Body::MediumRead { name: "b.bundle".into(), digest: report, octets: 10 },
         Body::CopyWritten { target: "/media/copy".into(), size: 20, root },
         Body::Indexed { size: 20, digest: root },

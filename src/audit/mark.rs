@@ -26,6 +26,10 @@ pub struct Mark {
     pub release: u64,
     /// The plan that was started and has not ended.
     pub open_plan: Option<Digest>,
+    /// The number of the last change of state.
+    pub changes: u64,
+    /// The latest time that a witness has read from another clock, seconds since the epoch.
+    pub floor: i64,
 }
 
 /// The mark as it is stored: deterministic CBOR.
@@ -39,6 +43,8 @@ struct Stored {
     hierarchy: Digest,
     release: u64,
     open_plan: Option<Digest>,
+    changes: u64,
+    floor: i64,
 }
 
 /// How a log stands to the mark.
@@ -55,6 +61,12 @@ pub enum Standing {
 }
 
 impl Mark {
+    /// The mark of a log that has not begun.
+    pub fn first(origin: &str, hierarchy: Digest) -> Mark {
+        let (size, root) = (0, super::merkle::empty_root());
+        Mark { origin: origin.into(), size, root, hierarchy, release: 0, open_plan: None, changes: 0, floor: 0 }
+    }
+
     pub fn encode(&self) -> Result<Vec<u8>, cbor::Error> {
         let mark = self.clone();
         let bytes = cbor::to_vec(&Stored {
@@ -65,6 +77,8 @@ impl Mark {
             hierarchy: mark.hierarchy,
             release: mark.release,
             open_plan: mark.open_plan,
+            changes: mark.changes,
+            floor: mark.floor,
         })?;
         bounded(&bytes)?;
         Ok(bytes)
@@ -72,9 +86,10 @@ impl Mark {
 
     pub fn decode(bytes: &[u8]) -> Result<Mark, cbor::Error> {
         bounded(bytes)?;
-        let Stored { magic, origin, size, root, hierarchy, release, open_plan } = cbor::from_slice(bytes)?;
+        let Stored { magic, origin, size, root, hierarchy, release, open_plan, changes, floor } =
+            cbor::from_slice(bytes)?;
         match magic == MAGIC {
-            true => Ok(Mark { origin, size, root, hierarchy, release, open_plan }),
+            true => Ok(Mark { origin, size, root, hierarchy, release, open_plan, changes, floor }),
             false => Err(cbor::Error::Decode(format!("not a `{MAGIC}`"))),
         }
     }
@@ -114,18 +129,18 @@ mod tests {
     fn mark(log: &View, size: u64) -> Mark {
         let root = log.root_at(size).unwrap();
         let hierarchy = Digest([3; 32]);
-        Mark { origin: log.origin().into(), size, root, hierarchy, release: 4, open_plan: None }
+        Mark { size, root, release: 4, ..Mark::first(log.origin(), hierarchy) }
     }
 
     #[test]
     fn a_mark_is_stored_deterministically_and_read_strictly() {
-        let origin = "example.org/r".to_string();
         let open_plan = Some(Digest([9; 32]));
-        let mark = Mark { origin, size: 5, root: Digest([1; 32]), hierarchy: Digest([2; 32]), release: 1, open_plan };
+        let begun = Mark::first("example.org/r", Digest([2; 32]));
+        let mark = Mark { size: 5, root: Digest([1; 32]), release: 1, open_plan, changes: 2, floor: 70_000, ..begun };
         let bytes = mark.encode().unwrap();
         assert_eq!(Mark::decode(&bytes).unwrap(), mark);
         // Golden: what a token holds must stay readable.
-        assert_eq!(Digest::of(&bytes).hex(), "51f014751dce296ae3afa18100d15cfb8427a75fdb19c8ebec66e0da67f247a1");
+        assert_eq!(Digest::of(&bytes).hex(), "541c32d54a0807b3a5ebaf097e93f18de44fb38970aebb206ad29ead97f268ec");
         let other = String::from_utf8_lossy(&bytes).contains(MAGIC);
         assert!(other);
         let mut changed = bytes.clone();

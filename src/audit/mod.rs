@@ -6,6 +6,7 @@
 
 pub mod about;
 pub mod artefact;
+pub mod changed;
 pub mod check;
 mod durable;
 pub mod entry;

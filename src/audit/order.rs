@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::changed::{Changed, Unlawful};
 use super::entry::{Body, Entry, VERSION};
 use super::serial::issuer_and_serial;
 use crate::digest::{Digest, Hasher};
@@ -38,6 +39,8 @@ pub enum Broken {
     Counts { counted: u64, recorded: u64 },
     #[error("the certificate's issuer and serial number cannot be read")]
     Certificate,
+    #[error("{0}")]
+    Change(#[from] Unlawful),
 }
 
 struct Plan {
@@ -59,6 +62,7 @@ pub(super) struct Order {
     plans: HashMap<Digest, Plan>,
     open: Option<Digest>,
     serials: Vec<u64>,
+    changed: Changed,
 }
 
 impl Order {
@@ -75,6 +79,7 @@ impl Order {
         if entry.v != VERSION {
             return Err(Broken::Version(entry.v));
         }
+        self.changed.take(self.entries, entry)?;
         let first = self.entries == 0;
         self.entries += 1;
         match &entry.body {

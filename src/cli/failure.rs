@@ -3,7 +3,7 @@
 #[cfg(feature = "station")]
 use crate::issue;
 use crate::text::{ascii_json, line, lines, path as shown};
-use crate::{approval, audit, bundle, config, ledger, media, plan, prepare, release};
+use crate::{approval, audit, bundle, change, config, ledger, media, plan, prepare, release};
 
 /// The exit codes of design: refused, wrong usage, halted, a check failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +92,12 @@ impl From<config::Error> for Failure {
 impl From<approval::Error> for Failure {
     fn from(e: approval::Error) -> Failure {
         Failure { code: Code::Refused, hint: e.hint(), what: format!("not approved: {e}") }
+    }
+}
+
+impl From<change::Error> for Failure {
+    fn from(e: change::Error) -> Failure {
+        Failure { code: Code::Refused, hint: e.hint(), what: e.to_string() }
     }
 }
 

@@ -11,7 +11,8 @@ use crate::approval::quorate;
 use crate::audit::Log;
 use crate::audit::entry::{Body, Entry, Genesis};
 use crate::audit::mark::{Mark, Standing};
-use crate::gate::{Gate, recorded};
+use crate::change::recorded;
+use crate::gate::Gate;
 use crate::plan::init_statement;
 use crate::report::terminal::pairs;
 
@@ -83,7 +84,7 @@ pub fn init(globals: &Globals, args: InitArgs) -> Result<Answer, Failure> {
             environment: hierarchy.environment,
             hierarchy: hierarchy.digest,
             verifier_key: verifier_key.clone(),
-            approvals: recorded(&approved),
+            approvals: recorded(approved.approvals()),
             requesters,
             program: env!("CARGO_PKG_VERSION").into(),
         };

@@ -7,6 +7,10 @@ mod backup;
 #[cfg(feature = "station")]
 mod carry;
 #[cfg(feature = "station")]
+mod change;
+#[cfg(feature = "station")]
+mod clock;
+#[cfg(feature = "station")]
 mod demo;
 mod entries;
 mod failure;
@@ -110,6 +114,9 @@ enum Verb {
     #[cfg(feature = "station")]
     #[command(subcommand)]
     Record(record::RecordVerb),
+    /// After a clock that ran ahead: let the log go on from the right time, by a quorum
+    #[cfg(feature = "station")]
+    CorrectClock(clock::ClockArgs),
     /// Write a release again, byte for byte, from the audit directory
     #[cfg(feature = "station")]
     Release(release::ReleaseArgs),
@@ -172,6 +179,7 @@ pub fn run() -> ExitCode {
         Verb::Void(args) => void::void(&cli.globals, args),
         #[cfg(feature = "station")]
         Verb::Record(verb) => record::record(&cli.globals, verb),
+        Verb::CorrectClock(args) => clock::correct_clock(&cli.globals, args),
         #[cfg(feature = "station")]
         Verb::Release(args) => release::release(&cli.globals, args),
         Verb::Show(args) => show::show(&cli.globals, args),

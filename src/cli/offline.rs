@@ -116,12 +116,18 @@ fn statement_of(path: &Path) -> Result<String, Failure> {
             "take the statement that the station has written",
         )),
         // The other statements say what their plan or hierarchy says, which is what officers read.
-        Kind::Statement(text) if text.lines().any(|line| line.starts_with("plan         void sha256 ")) => Ok(text),
+        Kind::Statement(text) if text.lines().any(stands_alone) => Ok(text),
         _ => Err(Failure::refused(
-            "only a plan, a void, or a hierarchy before `init` is approved",
+            "only a plan, a void, a change of state, or a hierarchy before `init` is approved",
             "coldroot show FILE says what it is",
         )),
     }
+}
+
+/// The line of a statement that says all there is: of a void, or of a change of state.
+fn stands_alone(line: &str) -> bool {
+    let act = line.strip_prefix("plan         ").and_then(|rest| rest.split_once(" sha256 ")).map(|(act, _)| act);
+    matches!(act, Some("void" | "adopt-hierarchy" | "adopt-crl" | "adopt-log" | "hand-over" | "correct-clock"))
 }
 
 /// A copy that nobody else changes, for what is read more than once. The directory goes with the first value.

@@ -33,13 +33,13 @@ pub fn judge(station: &Station, people: &People) -> Result<(), Failure> {
                 .hierarchy
                 .persons
                 .iter()
-                .filter(|p| p.roles.contains(&role) && p.expired(station.now()).is_none())
+                .filter(|p| p.roles.contains(&role) && p.expired(station.clock()).is_none())
                 .map(|p| p.id.as_str())
                 .collect::<Vec<_>>()
                 .join(", ")
         };
         let person = station.hierarchy.person(id).filter(|p| p.roles.contains(&role));
-        let wrong = match person.map(|p| p.expired(station.now())) {
+        let wrong = match person.map(|p| p.expired(station.clock())) {
             None => format!("`{shown}` is not a person with the role {}", role.name()),
             Some(Some(since)) => format!("the roster's person `{shown}` expired at {}", crate::text::utc(since)),
             Some(None) => continue,
@@ -54,11 +54,11 @@ pub fn judge(station: &Station, people: &People) -> Result<(), Failure> {
             "the witness's time is missing",
             "--witness-time 2026-11-22T00:00:00Z, read from another clock",
         )),
-        (Some(time), _) if (time - station.now()).abs() > CLOCK_SLACK => Err(Failure::refused(
+        (Some(time), _) if (time - station.clock()).abs() > CLOCK_SLACK => Err(Failure::refused(
             format!(
                 "the witness reads {}, the station's clock says {}",
                 crate::text::utc(time),
-                crate::text::utc(station.now())
+                crate::text::utc(station.clock())
             ),
             "find out which clock is wrong before anything is dated by it",
         )),

@@ -20,8 +20,9 @@ use crate::approval::{Quorate, quorate};
 use crate::audit::Log;
 use crate::audit::entry::{Approved, Body, End, Entry, Start, Void};
 use crate::cbor::Bytes;
+use crate::change::recorded;
 use crate::digest::Digest;
-use crate::gate::{self, Gate, Proven, recorded};
+use crate::gate::{self, Gate, Proven};
 use crate::issue::{self, KeyMade, Outcome, Signer};
 use crate::ledger::{Ledger, PlanState};
 use crate::plan::{self, Item, Kind, Plan, Refusal};
@@ -145,7 +146,7 @@ impl Run<'_> {
                 }
                 let start = Start {
                     plan: plan.digest(),
-                    approvals: recorded(&self.approved),
+                    approvals: recorded(self.approved.approvals()),
                     operator: args.people.operator.clone(),
                     witness: args.people.witness.clone(),
                     witness_time: args.people.witness_time,

@@ -1,6 +1,6 @@
 //! The station: its hierarchy, its log, and a gate that agrees with both.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,6 +32,10 @@ pub struct Station {
     pins: BTreeMap<String, PinSource>,
     /// What the log said of PINs in shares when it was opened.
     pin_sets: RefCell<BTreeMap<String, Vec<PinSet>>>,
+    /// The log index of the newest change of state.
+    change: Cell<Option<u64>>,
+    /// The time of the log's last entry: none that follows is of an earlier one.
+    latest: Cell<i64>,
     last: bool,
 }
 
@@ -69,12 +73,26 @@ impl Station {
             now: globals.now,
             pins,
             pin_sets: RefCell::default(),
+            change: Cell::default(),
+            latest: Cell::new(i64::MIN),
             last: globals.last,
         })
     }
 
-    pub fn now(&self) -> i64 {
+    /// What the clock says.
+    pub fn clock(&self) -> i64 {
         clock(self.now)
+    }
+
+    /// The present time, by which entries are dated and windows judged: what the clock says, but never before the log's last
+    /// entry. A clock that stands before it when the log is opened is refused ([`Station::judge_clock`]).
+    pub fn now(&self) -> i64 {
+        self.clock().max(self.latest.get())
+    }
+
+    /// Dates what follows by this entry, which has just been written. A clock that was corrected counts again.
+    pub fn follow(&self, entry: &Entry) {
+        self.latest.set(entry.time);
     }
 
     pub fn audit_dir(&self) -> PathBuf {
@@ -95,16 +113,24 @@ impl Station {
 
     /// Opens the log for writing and folds it.
     pub fn open_log(&self) -> Result<(Log, Ledger), Failure> {
+        let (log, ledger) = self.open_log_whatever_the_clock_says()?;
+        self.judge_clock(&ledger)?;
+        Ok((log, ledger))
+    }
+
+    /// The same for what corrects the clock.
+    pub fn open_log_whatever_the_clock_says(&self) -> Result<(Log, Ledger), Failure> {
         if !self.begun() {
             let what = format!("{} holds no audit log yet", crate::text::path(&self.dir));
             return Err(Failure::refused(what, format!("coldroot --station {} init", crate::text::shell(&self.dir))));
         }
         let log = Log::open(&self.audit_dir())?;
         let ledger = fold(&log)?;
-        self.judge_clock(&log)?;
         match &ledger.genesis {
-            Some(genesis) if genesis.hierarchy == self.hierarchy.digest => {
+            Some(_) if ledger.changed.hierarchy == self.hierarchy.digest => {
                 *self.pin_sets.borrow_mut() = ledger.pin_sets.clone();
+                self.change.set(ledger.changed.newest);
+                self.latest.set(log.entry(log.size().saturating_sub(1))?.time);
                 Ok((log, ledger))
             }
             Some(_) => Err(Failure::refused(
@@ -119,9 +145,9 @@ impl Station {
     }
 
     /// The clock may not stand before the log's last entry: what is dated by it would be signed in the past.
-    fn judge_clock(&self, log: &Log) -> Result<(), Failure> {
-        let Some(last) = log.size().checked_sub(1) else { return Ok(()) };
-        let (last, now) = (log.entry(last)?.time, self.now());
+    fn judge_clock(&self, ledger: &Ledger) -> Result<(), Failure> {
+        self.judge_floor(ledger)?;
+        let (last, now) = (self.latest.get(), self.clock());
         match now < last {
             false => Ok(()),
             true => Err(Failure::refused(
@@ -129,6 +155,26 @@ impl Station {
                     "the clock says {}, but the log's last entry is of {}",
                     crate::text::utc(now),
                     crate::text::utc(last)
+                ),
+                format!(
+                    "set the clock, after a look at another one; if it is right, and had run ahead before: coldroot --station {} \
+                     correct-clock --help",
+                    crate::text::shell(&self.dir)
+                ),
+            )),
+        }
+    }
+
+    /// Nor before what a witness has read from another clock: that time has passed, and no quorum takes it back.
+    pub fn judge_floor(&self, ledger: &Ledger) -> Result<(), Failure> {
+        let (floor, now) = (ledger.changed.floor, self.clock());
+        match now < floor {
+            false => Ok(()),
+            true => Err(Failure::refused(
+                format!(
+                    "the clock says {}, but a witness has read {} from another one",
+                    crate::text::utc(now),
+                    crate::text::utc(floor)
                 ),
                 "set the clock, after a look at another one",
             )),
@@ -184,20 +230,7 @@ impl Station {
         tokens.retain(|t| *t != self.hierarchy.audit_token);
         tokens.insert(0, self.hierarchy.audit_token.clone());
         let first = self.try_login(log, gate, &tokens[0])?;
-        let Some(mark) = gate.mark()? else {
-            return Err(Failure::refused(
-                "the token carries no mark of this log",
-                format!(
-                    "insert this station's token, or finish `coldroot --station {} init`",
-                    crate::text::shell(&self.dir)
-                ),
-            ));
-        };
-        let mark = Mark::decode(&mark).map_err(|e| Failure {
-            code: Code::Halted,
-            what: format!("the mark is damaged: {e}"),
-            hint: None,
-        })?;
+        let mark = self.read_mark(gate)?;
         let held = held(log)?;
         match mark.compare(log)? {
             Standing::Equal | Standing::Ahead { .. } => {}
@@ -243,7 +276,27 @@ impl Station {
         }
         self.record_troubles(log, gate);
         seal(log, gate)?;
-        Ok(mark)
+        match super::change::finish(log, gate, &mark, self.change.get())? {
+            true => self.read_mark(gate),
+            false => Ok(mark),
+        }
+    }
+
+    fn read_mark(&self, gate: &mut Gate) -> Result<Mark, Failure> {
+        let Some(mark) = gate.mark()? else {
+            return Err(Failure::refused(
+                "the token carries no mark of this log",
+                format!(
+                    "insert this station's token, or finish `coldroot --station {} init`",
+                    crate::text::shell(&self.dir)
+                ),
+            ));
+        };
+        Mark::decode(&mark).map_err(|e| Failure {
+            code: Code::Halted,
+            what: format!("the mark is damaged: {e}"),
+            hint: None,
+        })
     }
 
     /// Writes a failure down. What went wrong is the failure itself: that it could not be written as well changes nothing.

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::approval::quorate;
 use crate::audit::entry::{Body, Entry, Void};
-use crate::gate::recorded;
+use crate::change::recorded;
 use crate::ledger::{Ledger, PlanState};
 use crate::plan::{self, Item, Plan, Refusal};
 use crate::report::terminal::{human_count, pairs};
@@ -47,9 +47,6 @@ pub struct VoidArgs {
     #[arg(long, value_name = "FILE")]
     pub approval: Vec<PathBuf>,
 }
-
-/// Characters of a reason.
-const MAX_REASON: usize = 200;
 
 pub fn void(globals: &Globals, args: VoidArgs) -> Result<Answer, Failure> {
     let station = Station::load(globals)?;
@@ -95,7 +92,7 @@ pub fn void(globals: &Globals, args: VoidArgs) -> Result<Answer, Failure> {
                 plan: plan.digest(),
                 reason: reason.clone(),
                 done,
-                approvals: recorded(&run.approved),
+                approvals: recorded(run.approved.approvals()),
                 operator: args.people.operator.clone(),
                 witness: args.people.witness.clone(),
                 witness_time: args.people.witness_time,
@@ -136,11 +133,7 @@ pub fn void(globals: &Globals, args: VoidArgs) -> Result<Answer, Failure> {
 }
 
 fn judge(plan: &Plan, ledger: &Ledger, args: &VoidArgs) -> Result<PlanState, Failure> {
-    let reason = &args.reason;
-    if reason.trim().is_empty() || reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
-        let what = format!("the reason must be one line of 1 to {MAX_REASON} characters");
-        return Err(Failure::usage(what, "--reason \"why the plan does not go on\""));
-    }
+    super::change::judge_reason(&args.reason, "why the plan does not go on")?;
     let digest = plan.digest();
     let Some(state) = ledger.plans.get(&digest) else {
         let what = format!("this station has not made the plan with SHA-256 {digest}");

@@ -34,6 +34,10 @@ pub struct Hierarchy {
     pub quorum_init: Quorum,
     pub quorum_keys: Quorum,
     pub quorum_certificates: Quorum,
+    /// Who adopts another hierarchy.
+    pub quorum_hierarchy: Quorum,
+    /// Who decides the other changes of state: the clock, a CRL from elsewhere, what follows a loss.
+    pub quorum_recovery: Quorum,
     pub persons: Vec<Person>,
     pub desks: Vec<Desk>,
     pub validators: Vec<Validator>,

@@ -45,6 +45,7 @@ impl Hierarchy {
         let desks = each("desk", raw.desk, |d, at| desk(d, &at, &mut holders))?;
         let validators = each("validator", raw.validator, |v, at| validator(v, &at, &mut holders))?;
         let default = Quorum::from([(Role::Officer, 2)]);
+        let init = quorum("quorum.init", raw.quorum.init, &default, &persons)?;
         let mut hierarchy = Hierarchy {
             name: raw.name,
             environment,
@@ -54,9 +55,11 @@ impl Hierarchy {
             sandbox: guard("station.sandbox", raw.station.sandbox, environment)?,
             locked_pages: guard("station.locked-pages", raw.station.locked_pages, environment)?,
             age: pin::program("programs.age", raw.programs.age)?,
-            quorum_init: quorum("quorum.init", raw.quorum.init, &default, &persons)?,
             quorum_keys: quorum("quorum.keys", raw.quorum.keys, &default, &persons)?,
             quorum_certificates: quorum("quorum.certificates", raw.quorum.certificates, &default, &persons)?,
+            quorum_hierarchy: quorum("quorum.hierarchy", raw.quorum.hierarchy, &init, &persons)?,
+            quorum_recovery: quorum("quorum.recovery", raw.quorum.recovery, &init, &persons)?,
+            quorum_init: init,
             persons,
             desks,
             validators,

@@ -64,6 +64,8 @@ pub struct Quorums {
     pub init: Option<BTreeMap<String, u32>>,
     pub keys: Option<BTreeMap<String, u32>>,
     pub certificates: Option<BTreeMap<String, u32>>,
+    pub hierarchy: Option<BTreeMap<String, u32>>,
+    pub recovery: Option<BTreeMap<String, u32>>,
 }
 
 #[derive(Deserialize)]

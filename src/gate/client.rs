@@ -210,6 +210,11 @@ impl Gate {
         reply!(self.ask(&request)?, Reply::Ended => ())
     }
 
+    /// Has the mark follow a change of state; one that it has followed already changes nothing.
+    pub fn change(&mut self, entry: Proven, approvals: Vec<String>) -> Result<(), Error> {
+        reply!(self.ask(&Request::Change { entry, approvals })?, Reply::Ended => ())
+    }
+
     /// The objects of a token that is logged in, from this number on.
     pub fn objects(&mut self, token: &str, from: u64) -> Result<Page, Error> {
         reply!(self.ask(&Request::Inventory { token: token.into(), from })?, Reply::Objects(page) => page)

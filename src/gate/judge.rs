@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::algorithm::SignatureAlgorithm;
-use crate::approval::{self, Quorate};
-use crate::audit::entry::{Approved, Body, End, Entry, Start};
-use crate::audit::{mark::Mark, merkle};
+use crate::approval;
+use crate::audit::entry::{Body, End, Entry, Start};
+use crate::audit::{changed::raised, mark::Mark, merkle};
+use crate::change::{self, recorded};
 use crate::config::{Key, Token};
 use crate::digest::Digest;
 use crate::plan::{self, GenerateKey, Item, KeyRef, Plan};
@@ -48,11 +49,14 @@ impl Gate {
         let quorum = self.hierarchy.quorum(head.kind);
         let quorate =
             approval::quorate(&plan::statement(head, &digest), approvals, &self.hierarchy, quorum, head.sign_from)?;
-        match included(&mark, entry, index, inclusion)?.body {
-            Body::Start(Start { plan, approvals, .. }) if plan == digest && approvals == recorded(&quorate) => {}
+        let started = included(&mark, entry, index, inclusion)?.body;
+        match &started {
+            Body::Start(Start { plan, approvals, .. })
+                if *plan == digest && *approvals == recorded(quorate.approvals()) => {}
             _ => return Err(Refusal::bug("the start entry does not name this plan and these approvals")),
         }
-        self.write_mark(Mark { open_plan: Some(digest), ..mark })?;
+        let floor = raised(mark.floor, started.witnessed(), self.now()?);
+        self.write_mark(Mark { open_plan: Some(digest), floor, ..mark })?;
         self.plan = Some(plan);
         Ok(Reply::Started)
     }
@@ -252,7 +256,7 @@ impl Gate {
         // The entry's time, not this process's: a void that was interrupted goes on with the approvals it began with.
         let quorum = self.hierarchy.quorum(head.kind);
         let quorate = approval::quorate(&statement, approvals, &self.hierarchy, quorum, time)?;
-        if body.plan != digest || body.approvals != recorded(&quorate) {
+        if body.plan != digest || body.approvals != recorded(quorate.approvals()) {
             return Err(Refusal::bug("the void entry does not name this plan and these approvals"));
         }
         let next = mark.release + 1;
@@ -264,8 +268,18 @@ impl Gate {
                 ));
             }
         }
-        self.write_mark(Mark { release: next, open_plan: None, ..mark })?;
+        let floor = raised(mark.floor, body.witness_time, self.now()?);
+        self.write_mark(Mark { release: next, open_plan: None, floor, ..mark })?;
         self.plan = None;
+        Ok(Reply::Ended)
+    }
+
+    /// A change of state that signs nothing: the mark follows the log, if the quorum of the hierarchy in force has approved it.
+    pub(super) fn change(&mut self, proven: &Proven, approvals: &[String]) -> Result<Reply, Refusal> {
+        let mark = self.marked()?;
+        let entry = included(&mark, &proven.entry, proven.index, &proven.inclusion)?;
+        let changed = change::judge(&mark, &self.hierarchy, &entry, approvals, self.now()?)?;
+        self.write_mark(changed)?;
         Ok(Reply::Ended)
     }
 }
@@ -300,16 +314,6 @@ pub(super) fn message_for(algorithm: SignatureAlgorithm, tbs: &[u8]) -> Result<V
         A::Ed25519 | A::PostQuantum(_) => return Ok(tbs.to_vec()),
     };
     Ok(digest(hash, tbs).as_ref().to_vec())
-}
-
-/// The approvals as start and genesis entries record them.
-pub fn recorded(quorate: &Quorate) -> Vec<Approved> {
-    let one = |a: &approval::Approval| Approved {
-        person: a.person.clone(),
-        fingerprint: a.fingerprint.clone(),
-        signature: Digest::of(a.armored.as_bytes()),
-    };
-    quorate.approvals().iter().map(one).collect()
 }
 
 #[cfg(test)]

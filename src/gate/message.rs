@@ -54,6 +54,8 @@ pub enum Request {
     End { entry: Bytes, index: u64, inclusion: Vec<Digest> },
     /// Ends a plan without carrying the rest of it out: `void` and `end` are the two entries.
     Void { plan: PathBuf, approvals: Vec<String>, void: Proven, end: Proven },
+    /// Has the mark follow a change of state that signs nothing: its entry, and the approvals that it names.
+    Change { entry: Proven, approvals: Vec<String> },
     /// The objects of a token that is logged in, from this number on: what they say of themselves, nothing that is secret.
     Inventory { token: String, from: u64 },
     /// Takes one step of a probe on a token that is logged in. The step is handed to the worker as it is: it reaches only

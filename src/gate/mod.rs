@@ -16,7 +16,6 @@ mod server;
 mod split;
 
 pub use client::{Error, Gate};
-pub use judge::recorded;
 pub use message::{Outcome, Proven, Reply, Request};
 pub use server::run_gate;
 #[doc(hidden)]

@@ -131,6 +131,7 @@ impl Gate {
             Request::Do { items } => self.carry_out(&items),
             Request::End { entry, index, inclusion } => self.end(&entry, index, &inclusion),
             Request::Void { plan, approvals, void, end } => self.void(&plan, &approvals, void, end),
+            Request::Change { entry, approvals } => self.change(&entry, &approvals),
             Request::Inventory { token, from } => {
                 self.need_login(&token)?;
                 Ok(Reply::Objects(self.workers.objects(&self.token(&token)?, from)?))
@@ -149,7 +150,12 @@ impl Gate {
 
     pub(super) fn now(&self) -> Result<i64, Refusal> {
         let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_secs()).ok());
-        self.now.or(elapsed).ok_or_else(|| Refusal::no("the clock stands before 1970", "set the clock"))
+        let floor = self.mark.as_ref().map_or(0, |mark| mark.floor);
+        let now = self.now.or(elapsed).filter(|now| *now >= floor);
+        now.ok_or_else(|| {
+            let what = format!("the clock stands before {}, which a witness has read", crate::text::utc(floor));
+            Refusal::no(what, "set the clock, after a look at another one")
+        })
     }
 
     pub(super) fn token(&self, id: &str) -> Result<Token, Refusal> {
@@ -362,14 +368,7 @@ impl Gate {
             let hint = "run `coldroot init` first, or insert the right token";
             return Err(Refusal::no("the token carries no mark of this log", hint));
         };
-        let old = self.held_mark()?.unwrap_or_else(|| Mark {
-            origin: self.hierarchy.origin.clone(),
-            size: 0,
-            root: merkle::empty_root(),
-            hierarchy: self.hierarchy.digest,
-            release: 0,
-            open_plan: None,
-        });
+        let old = self.held_mark()?.unwrap_or_else(|| Mark::first(&self.hierarchy.origin, self.hierarchy.digest));
         if size == 0 || !merkle::verify_consistency(old.size, &old.root, size, &root, consistency) {
             let what = format!(
                 "the log of {size} entries does not grow from the {} entries that the token's mark knows",

@@ -14,6 +14,7 @@ pub use backup::{BACKUP_MAGIC, Backup, MAX_BACKUP};
 pub use file::{Plan, PlanWriter};
 pub use item::*;
 pub use keys::{Deed, GenerateWrappingKey, KeyAct, WrappingRef, proof_text, wraps_as_declared};
+pub(crate) use statement::fixed_lines;
 pub use statement::{NAMESPACE, init_statement, statement, void_statement};
 
 use crate::cbor;

@@ -79,7 +79,8 @@ pub fn init_statement(hierarchy: &Hierarchy) -> String {
     lines
 }
 
-fn fixed_lines(values: [&str; 9]) -> String {
+/// The ten lines that every statement begins with.
+pub(crate) fn fixed_lines(values: [&str; 9]) -> String {
     let names = ["hierarchy", "origin", "environment", "rules", "plan", "after", "bundle", "window", "items"];
     let mut lines = String::from("coldroot-statement-v0\n");
     for (name, value) in names.iter().zip(values) {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Approved;
+use super::{Approved, Body};
 use crate::digest::Digest;
 
 /// Who decided a change: a quorum that signed its statement, the operator, and the witness with another clock.
@@ -11,11 +11,50 @@ use crate::digest::Digest;
 pub struct Decision {
     /// Why, one line; it stands in the statement.
     pub reason: String,
+    /// What it was decided after: the last release.
+    pub release: u64,
+    /// The number of this change, from 1 and without a gap: a change that was approved is made once.
+    pub change: u64,
     pub approvals: Vec<Approved>,
     pub operator: String,
     pub witness: String,
     /// What the witness read from another clock, seconds since the epoch; `None` in rehearsals that did not ask.
     pub witness_time: Option<i64>,
+}
+
+impl Body {
+    /// Who decided it, where the entry is a change of state.
+    pub fn decision(&self) -> Option<&Decision> {
+        match self {
+            Body::HierarchyAdopted(HierarchyAdopted { decision, .. })
+            | Body::CrlAdopted(CrlAdopted { decision, .. })
+            | Body::LogAdopted(LogAdopted { decision, .. })
+            | Body::HandedOver(HandedOver { decision, .. })
+            | Body::ClockCorrected(ClockCorrected { decision, .. }) => Some(decision),
+            _ => None,
+        }
+    }
+
+    /// The same, to be filled in.
+    pub fn decision_mut(&mut self) -> Option<&mut Decision> {
+        match self {
+            Body::HierarchyAdopted(HierarchyAdopted { decision, .. })
+            | Body::CrlAdopted(CrlAdopted { decision, .. })
+            | Body::LogAdopted(LogAdopted { decision, .. })
+            | Body::HandedOver(HandedOver { decision, .. })
+            | Body::ClockCorrected(ClockCorrected { decision, .. }) => Some(decision),
+            _ => None,
+        }
+    }
+
+    /// What a witness read from another clock when this was done.
+    pub fn witnessed(&self) -> Option<i64> {
+        match self {
+            Body::Start(start) => start.witness_time,
+            Body::Void(void) => void.witness_time,
+            other => other.decision().and_then(|decision| decision.witness_time),
+        }
+    }
 }
 
 /// From here on another hierarchy is in force.
@@ -74,7 +113,7 @@ pub struct HandedOver {
 pub struct ClockCorrected {
     /// The time of the newest entry before, seconds since the epoch.
     pub from: i64,
-    /// What the clock says now.
+    /// What the clock said when the statement was made: the entry itself is of that time, or later.
     pub to: i64,
     pub decision: Decision,
 }

@@ -1,0 +1,136 @@
+//! The clock: what is believed of it, and how it is set back.
+
+use coldroot::audit::entry::Body;
+use coldroot::text::utc;
+
+use super::harness::batch::killed_at;
+use super::harness::station::{Station, now};
+use super::{approved, mark, refused, stopped_anywhere, with};
+
+const DAY: i64 = 86_400;
+const REASON: &str = "the battery was changed, and the month typed wrong";
+
+/// A station whose log ran ahead: an entry of `ahead` days from now, which no witness has vouched for.
+fn ran_ahead(ahead: i64) -> (Station, i64) {
+    let station = Station::ready();
+    let last = now() + ahead * DAY;
+    station.run(&["plan", "--crl", "root", "--now", &utc(last)]).ok();
+    (station, last)
+}
+
+fn correct<'a>(extra: &[&'a str]) -> Vec<&'a str> {
+    let people = ["--operator", "carol", "--witness", "dave", "--reason", REASON];
+    ["correct-clock"].iter().chain(&people).chain(extra).copied().collect()
+}
+
+#[test]
+fn p10_a_clock_that_ran_ahead_is_set_back_by_a_quorum() {
+    let (station, last) = ran_ahead(20);
+    // Everything is refused, with the way out.
+    let next = station.run(&["plan", "--crl", "root"]).fails(1, "but the log's last entry is of");
+    assert!(next["hint"].as_str().unwrap().contains("correct-clock"), "{next}");
+    let to = utc(now());
+    refused(&station, &correct(&[]), 2, "which the witness reads");
+    let yesterday = utc(now() - DAY);
+    refused(&station, &correct(&["--witness-time", &yesterday]), 1, "the witness reads");
+    let args = correct(&["--to", &to, "--witness-time", &to]);
+    let (statement, approvals) = approved(&station, &args, &["alice", "bob"]);
+    let lines = |wanted: &str| assert!(statement.contains(wanted), "`{wanted}` is missing:\n{statement}");
+    lines(&format!("correct-clock: the log's last entry is of {}\n", utc(last)));
+    lines(&format!("correct-clock: the clock says {to}, and this is right\n"));
+    lines("correct-clock: time goes back by 20 days and 00:00:0");
+    lines("after        release 2, change 0\n");
+    lines(&format!("reason: {REASON}\n"));
+    // One officer is no quorum; nor are approvals of another statement.
+    refused(&station, &with(&args, &approvals[..1]), 1, "2 of role officer must approve");
+    let other = utc(now() - 100);
+    let elsewhere = correct(&["--to", &other, "--witness-time", &to]);
+    refused(&station, &with(&elsewhere, &approvals), 1, "is not over this text");
+
+    station.run(&with(&args, &approvals)).ok();
+    let (entry, mark) = (station.entries().pop().unwrap(), mark(&station));
+    let Body::ClockCorrected(made) = entry.body else { panic!("{entry:?}") };
+    assert_eq!((made.from, utc(made.to)), (last, to.clone()));
+    assert!(entry.time <= now());
+    assert_eq!((mark.changes, utc(mark.floor)), (1, to.clone()));
+    station.check_log();
+    // The station goes on: its next entries are of the corrected time, and the witness's reading is the floor.
+    let plan = station.planned_by(&["--crl", "root"]);
+    station.carried_out(&plan);
+    station.check_log();
+    let floor = station.run(&["plan", "--crl", "root", "--now", &utc(made.to - 10)]);
+    floor.fails(1, "but a witness has read");
+    // Made once: run again, it finds nothing to do.
+    station.run(&with(&args, &approvals)).ok();
+    let made = station.bodies().into_iter().filter(|body| matches!(body, Body::ClockCorrected(_))).count();
+    assert_eq!((made, super::mark(&station).changes), (1, 1));
+    let other = ["correct-clock", "--operator", "carol", "--witness", "dave", "--reason", "another one"];
+    refused(&station, &other, 1, "does not stand before the log's last entry");
+}
+
+#[test]
+fn p10_only_what_a_witness_has_read_raises_the_floor() {
+    let station = Station::ready();
+    assert_eq!(mark(&station).floor, 0, "nobody has read another clock yet");
+    let (at, later) = (now() + DAY, now() + 10 * DAY);
+    let plan = station.planned_by(&["--crl", "root"]);
+    let approvals = station.approve(&plan);
+    let (time, ahead) = (utc(at), utc(at + 200));
+    let mut args = station.sign_args(&plan, &approvals);
+    args.extend(["--now", &time, "--witness-time", &ahead]);
+    station.run(&args).ok();
+    // The earlier of two clocks that agree.
+    assert_eq!(mark(&station).floor, at);
+    station.run(&["plan", "--crl", "root", "--now", &utc(later)]).ok();
+    assert_eq!(mark(&station).floor, at, "an entry of the station's own clock is no witness");
+    let to = utc(at - 100);
+    refused(&station, &correct(&["--witness-time", &to, "--now", &to]), 1, "but a witness has read");
+    let to = utc(at + 100);
+    let args = correct(&["--to", &to, "--witness-time", &to, "--now", &to]);
+    let (_, approvals) = approved(&station, &args, &["alice", "bob"]);
+    station.run(&with(&args, &approvals)).ok();
+    assert_eq!(mark(&station).floor, at + 100);
+    station.check_log();
+}
+
+#[test]
+fn p10_a_correction_stopped_anywhere_is_made_once() {
+    let (station, _) = ran_ahead(2);
+    let to = utc(now());
+    let args = correct(&["--to", &to, "--witness-time", &to]);
+    let (_, approvals) = approved(&station, &args, &["alice", "bob"]);
+    let args = with(&args, &approvals);
+    stopped_anywhere(&station, &args, |copy, point, again| {
+        assert_eq!(again.code, 0, "{point}: {again:?}");
+        let made = copy.bodies().into_iter().filter(|body| matches!(body, Body::ClockCorrected(_))).count();
+        assert_eq!((made, mark(&copy).changes), (1, 1), "{point}");
+        copy.planned_by(&["--crl", "root"]);
+        copy.check_log();
+    });
+}
+
+#[test]
+fn p10_whoever_logs_in_next_finishes_a_correction() {
+    let (station, _) = ran_ahead(2);
+    let to = utc(now());
+    let args = correct(&["--to", &to, "--witness-time", &to]);
+    let (_, approvals) = approved(&station, &args, &["alice", "bob"]);
+    let args = with(&args, &approvals);
+    let on_record = |station: &Station| matches!(station.bodies().last(), Some(Body::ClockCorrected(_)));
+    let mut finished = 0;
+    for when in 1.. {
+        let copy = station.copy();
+        if killed_at(&copy, &args, "fdatasync", when).code == 0 {
+            break;
+        }
+        if !on_record(&copy) {
+            continue;
+        }
+        let plan = copy.planned_by(&["--crl", "root"]);
+        copy.carried_out(&plan);
+        assert_eq!(mark(&copy).changes, 1, "fdatasync {when}");
+        copy.check_log();
+        finished += 1;
+    }
+    assert!(finished > 0, "no run was stopped behind the entry");
+}

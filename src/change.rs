@@ -1,0 +1,165 @@
+//! Changes of the station's state that sign nothing: what a quorum signs of one, whether it has signed, and what becomes of
+//! the token's mark.
+//!
+//! Everything is made anew from the entry on record. Parent, gate and `check` ask here and nowhere else, so what was
+//! approved is what is on record.
+
+use crate::approval::{self, Approval};
+use crate::audit::changed::raised;
+use crate::audit::entry::{Approved, Body, ClockCorrected, Decision, Entry};
+use crate::audit::mark::Mark;
+use crate::config::{Hierarchy, Quorum};
+use crate::digest::Digest;
+use crate::plan::fixed_lines;
+use crate::text::{quoted, utc};
+
+/// Characters of a reason.
+pub const MAX_REASON: usize = 200;
+
+/// Why a change of state is not made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("not approved: {0}")]
+    Approval(#[from] approval::Error),
+    #[error("the approvals on record are not those of the quorum")]
+    Recorded,
+    #[error("the entry is no change of state that is made this way")]
+    Other,
+    #[error("it is change {found}; the token's mark stands at change {marked}")]
+    Number { found: u64, marked: u64 },
+    #[error("it was decided after release {found}; the token's mark stands at release {marked}")]
+    Release { found: u64, marked: u64 },
+    #[error("plan {0} was started and not ended")]
+    Open(Digest),
+    #[error("it is dated {found}, before {floor}, which a witness has read from another clock")]
+    Floor { found: String, floor: String },
+    #[error("the clock is not set back, or it is set back too far")]
+    Clock,
+}
+
+impl Error {
+    /// What a person should do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Error::Approval(e) => return e.hint(),
+            Error::Open(_) => "finish it first: `coldroot sign` with that plan, or `coldroot void`".into(),
+            Error::Number { .. } | Error::Release { .. } => {
+                "something came before it: have the statement written again, and approved".into()
+            }
+            Error::Floor { .. } | Error::Clock => "compare the station's clock with another one".into(),
+            Error::Recorded | Error::Other => {
+                "the log was changed by something else than this program: `coldroot check` on the audit directory"
+                    .into()
+            }
+        })
+    }
+}
+
+/// The name of an act, as the command and its statement have it.
+pub fn act(body: &Body) -> Option<&'static str> {
+    Some(match body {
+        Body::HierarchyAdopted(_) => "adopt-hierarchy",
+        Body::CrlAdopted(_) => "adopt-crl",
+        Body::LogAdopted(_) => "adopt-log",
+        Body::HandedOver(_) => "hand-over",
+        Body::ClockCorrected(_) => "correct-clock",
+        _ => return None,
+    })
+}
+
+/// Who approves a change of this kind, by the hierarchy in force.
+pub fn quorum<'h>(hierarchy: &'h Hierarchy, body: &Body) -> &'h Quorum {
+    match body {
+        Body::HierarchyAdopted(_) => &hierarchy.quorum_hierarchy,
+        _ => &hierarchy.quorum_recovery,
+    }
+}
+
+/// The statement of a change: what it comes to, in plain words. The line `plan` names the act and the SHA-256 of the words.
+pub fn statement(hierarchy: &Hierarchy, body: &Body) -> Result<String, Error> {
+    let (act, decision) = act(body).zip(body.decision()).ok_or(Error::Other)?;
+    let words: String = words(body).iter().map(|words| format!("act          {words}\n")).collect();
+    let words = format!("{words}act          reason: {}\n", quoted(&decision.reason));
+    let lines = fixed_lines([
+        &quoted(&hierarchy.name),
+        &quoted(&hierarchy.origin),
+        &hierarchy.environment.to_string(),
+        &hierarchy.digest.to_string(),
+        &format!("{act} sha256 {}", Digest::of(words.as_bytes())),
+        &format!("release {}, change {}", decision.release, decision.change.saturating_sub(1)),
+        "none",
+        "none",
+        "1 to do, 0 refused",
+    ]);
+    Ok(lines + &words)
+}
+
+fn words(body: &Body) -> Vec<String> {
+    match body {
+        Body::ClockCorrected(ClockCorrected { from, to, .. }) => vec![
+            format!("correct-clock: the log's last entry is of {}", utc(*from)),
+            format!("correct-clock: the clock says {}, and this is right", utc(*to)),
+            format!("correct-clock: time goes back by {}", span(from.saturating_sub(*to))),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+/// A length of time, in seconds, for people.
+fn span(seconds: i64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let clock = format!("{:02}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60);
+    format!("{days} days and {clock} hours ({seconds} seconds)")
+}
+
+/// Verifies the approvals of a change against the rosters that decide it, as they stood when the entry was written; returns
+/// them as the entry records them.
+pub fn approved(hierarchy: &Hierarchy, entry: &Entry, armored: &[String]) -> Result<Vec<Approved>, Error> {
+    let statement = statement(hierarchy, &entry.body)?;
+    let quorum = quorum(hierarchy, &entry.body);
+    let quorate = approval::quorate(&statement, armored, hierarchy, quorum, entry.time)?;
+    Ok(recorded(quorate.approvals()))
+}
+
+/// Approvals as entries record them.
+pub fn recorded(approvals: &[Approval]) -> Vec<Approved> {
+    let one = |a: &Approval| Approved {
+        person: a.person.clone(),
+        fingerprint: a.fingerprint.clone(),
+        signature: Digest::of(a.armored.as_bytes()),
+    };
+    approvals.iter().map(one).collect()
+}
+
+/// What the mark is after a change that stands in the log it knows, or why the change is not made. One that was made already
+/// leaves the mark as it is, so that a run that was stopped behind it goes on.
+pub fn judge(mark: &Mark, hierarchy: &Hierarchy, entry: &Entry, armored: &[String], now: i64) -> Result<Mark, Error> {
+    let Decision { release, change, approvals, witness_time, .. } = entry.body.decision().ok_or(Error::Other)?;
+    if *change == mark.changes {
+        return Ok(mark.clone());
+    }
+    if *change != mark.changes + 1 {
+        return Err(Error::Number { found: *change, marked: mark.changes });
+    }
+    if *release != mark.release {
+        return Err(Error::Release { found: *release, marked: mark.release });
+    }
+    if let Some(open) = mark.open_plan {
+        return Err(Error::Open(open));
+    }
+    if entry.time < mark.floor {
+        return Err(Error::Floor { found: utc(entry.time), floor: utc(mark.floor) });
+    }
+    if approved(hierarchy, entry, armored)? != *approvals {
+        return Err(Error::Recorded);
+    }
+    let floor = raised(mark.floor, *witness_time, now);
+    let changed = Mark { changes: *change, floor, ..mark.clone() };
+    match &entry.body {
+        Body::ClockCorrected(clock) if clock.to < clock.from && (mark.floor..=entry.time).contains(&clock.to) => {
+            Ok(changed)
+        }
+        Body::ClockCorrected(_) => Err(Error::Clock),
+        _ => Err(Error::Other),
+    }
+}
