@@ -12,7 +12,7 @@ use coldroot::audit::mark::Mark;
 use coldroot::cbor::{self, Bytes};
 use coldroot::config::Hierarchy;
 use coldroot::digest::Digest;
-use coldroot::gate::{self, Gate, Outcome};
+use coldroot::gate::{Gate, Outcome};
 use coldroot::ledger::Ledger;
 use coldroot::plan::{self, Certificate, Item, Plan, PlanWriter, Revoke};
 use coldroot::release::{self, Basis, Head, MANIFEST_MAGIC, Manifest, Part, RELEASE_MAGIC, Release};

@@ -297,7 +297,15 @@ fn bodies(text: &str, origin: &str) -> Vec<Body> {
 
 fn decision(text: &str) -> Decision {
     let (operator, witness) = (text.into(), text.into());
-    Decision { reason: text.into(), approvals: vec![approved(text)], operator, witness, witness_time: None }
+    Decision {
+        reason: text.into(),
+        release: 0,
+        change: 1,
+        approvals: vec![approved(text)],
+        operator,
+        witness,
+        witness_time: None,
+    }
 }
 
 fn about(desk: &str, hierarchy: &str, origin: &str) -> About {

@@ -41,7 +41,15 @@ fn approvals() -> Vec<Approved> {
 
 fn decision() -> Decision {
     let (operator, witness) = (text("op"), text("wit"));
-    Decision { reason: text("why"), approvals: approvals(), operator, witness, witness_time: Some(-5) }
+    Decision {
+        reason: text("why"),
+        release: u64::MAX,
+        change: 1,
+        approvals: approvals(),
+        operator,
+        witness,
+        witness_time: Some(-5),
+    }
 }
 
 /// Every kind of entry at least once, and every field that may be null both ways.
