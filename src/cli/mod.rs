@@ -179,6 +179,7 @@ pub fn run() -> ExitCode {
         Verb::Void(args) => void::void(&cli.globals, args),
         #[cfg(feature = "station")]
         Verb::Record(verb) => record::record(&cli.globals, verb),
+        #[cfg(feature = "station")]
         Verb::CorrectClock(args) => clock::correct_clock(&cli.globals, args),
         #[cfg(feature = "station")]
         Verb::Release(args) => release::release(&cli.globals, args),
