@@ -5,10 +5,15 @@
 //! the log's own entry ([`answers`]).
 
 pub mod answers;
+mod index;
 mod places;
+mod run;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +36,7 @@ use places::{Key, Places, Thing};
 pub const KEY_COMPROMISE: u8 = 1;
 /// reasonCode cACompromise.
 pub const CA_COMPROMISE: u8 = 2;
-const TWICE: &str = "its serial number stands twice in the log";
+const TWICE: &str = "its serial number stands in an earlier entry of the same kind";
 /// What counts against a desk's limits of a day.
 const DAY: i64 = 86_400;
 
@@ -40,6 +45,10 @@ const DAY: i64 = 86_400;
 pub struct Ledger {
     state: State,
     places: Places,
+    /// Entries folded so far.
+    size: u64,
+    /// How many of them the stored index covers.
+    indexed: u64,
 }
 
 /// The small rest is read as if it were the ledger itself.
@@ -148,13 +157,23 @@ pub enum Error {
     Entry { index: u64, what: String },
     #[error("audit log: {0}")]
     Log(#[from] audit::Error),
+    #[error("{} is not the file that the log's index names", crate::text::path(.path))]
+    Index { path: PathBuf },
 }
 
 impl Error {
+    fn io(path: &Path, source: std::io::Error) -> Error {
+        Error::Log(audit::Error::Io { path: path.to_path_buf(), source })
+    }
+
     /// What a person should do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Log(e) => e.hint(),
+            Error::Index { path } => path.parent().map(|dir| {
+                let dir = crate::text::shell(dir);
+                format!("the index is made from the log: compare the disk with another (`dmesg`), remove {dir}, and run this again")
+            }),
             Error::Entry { .. } => {
                 Some("stop, and compare the audit directory with its copies: `coldroot check DIR`".into())
             }
@@ -166,6 +185,11 @@ impl Ledger {
     /// Takes the next entry of `log`, in which the entries before it stand.
     pub fn add(&mut self, log: &dyn Entries, index: u64, entry: &Entry) -> Result<(), Error> {
         let wrong = |what: &str| Error::Entry { index, what: what.into() };
+        if index != self.size {
+            return Err(wrong("is not the next one"));
+        }
+        self.size += 1;
+        self.places.settle()?;
         self.changed.take(index, entry).map_err(|e| wrong(&e.to_string()))?;
         match &entry.body {
             Body::Genesis(genesis) => self.genesis = Some(genesis.clone()),

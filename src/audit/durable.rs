@@ -15,7 +15,7 @@ use super::Error;
 const BATCH: usize = 128;
 
 /// Puts `bytes` in the place of whatever is at `path`: after a cut, the old content or the new one, never a mixture.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let file = write_beside(path, bytes)?;
     flush_file(&file, path)?;
     rename(&beside(path), path)?;
@@ -23,7 +23,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 }
 
 /// Creates `dir` and what is missing above it, down from `base`, which exists.
-pub(super) fn make_dirs(base: &Path, dir: &Path) -> Result<(), Error> {
+pub(crate) fn make_dirs(base: &Path, dir: &Path) -> Result<(), Error> {
     if dir == base || dir.is_dir() {
         return Ok(());
     }
@@ -33,33 +33,33 @@ pub(super) fn make_dirs(base: &Path, dir: &Path) -> Result<(), Error> {
 }
 
 /// Flushes the names in a directory.
-pub(super) fn sync_dir(dir: &Path) -> Result<(), Error> {
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), Error> {
     step().and_then(|()| File::open(dir)?.sync_all()).map_err(Error::io(dir))
 }
 
 /// Flushes a file's content and length.
-pub(super) fn flush_file(file: &File, path: &Path) -> Result<(), Error> {
+pub(crate) fn flush_file(file: &File, path: &Path) -> Result<(), Error> {
     step().and_then(|()| file.sync_data()).map_err(Error::io(path))
 }
 
-pub(super) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
     step().and_then(|()| fs::rename(from, to)).map_err(Error::io(to))
 }
 
 /// Many files at once: all are written before the first is flushed, so that the disk can work in its own order.
-pub(super) struct Batch<'a> {
+pub(crate) struct Batch<'a> {
     base: &'a Path,
     waiting: Vec<(File, PathBuf)>,
     dirs: BTreeSet<PathBuf>,
 }
 
 impl<'a> Batch<'a> {
-    pub(super) fn new(base: &'a Path) -> Batch<'a> {
+    pub(crate) fn new(base: &'a Path) -> Batch<'a> {
         Batch { base, waiting: Vec::new(), dirs: BTreeSet::new() }
     }
 
     /// Writes `bytes` for `path`, a name below `base`. What is there already must be the same.
-    pub(super) fn add(&mut self, path: &str, bytes: &[u8]) -> Result<(), Error> {
+    pub(crate) fn add(&mut self, path: &str, bytes: &[u8]) -> Result<(), Error> {
         let target = self.base.join(path);
         make_dirs(self.base, parent(&target))?;
         // A file under its real name was flushed before it got it; only the name may still be unflushed.
@@ -78,7 +78,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Returns when everything added is on the disk under its name.
-    pub(super) fn commit(mut self) -> Result<(), Error> {
+    pub(crate) fn commit(mut self) -> Result<(), Error> {
         self.settle()?;
         self.dirs.iter().try_for_each(|dir| sync_dir(dir))
     }
@@ -107,7 +107,7 @@ fn write_beside(path: &Path, bytes: &[u8]) -> Result<File, Error> {
 }
 
 /// `NAME.tmp` in the same directory.
-pub(super) fn beside(path: &Path) -> PathBuf {
+pub(crate) fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_os_string();
     name.push(".tmp");
     PathBuf::from(name)
@@ -122,15 +122,15 @@ fn parent(path: &Path) -> &Path {
 
 /// Every change of the disk passes here, so that tests can end the world before any one of them.
 #[cfg(not(test))]
-pub(super) fn step() -> std::io::Result<()> {
+pub(crate) fn step() -> std::io::Result<()> {
     Ok(())
 }
 
 #[cfg(test)]
-pub(super) use fault::step;
+pub(crate) use fault::step;
 
 #[cfg(test)]
-pub(super) mod fault {
+pub(crate) mod fault {
     use std::cell::Cell;
 
     thread_local! {

@@ -8,7 +8,7 @@ pub mod about;
 pub mod artefact;
 pub mod changed;
 pub mod check;
-mod durable;
+pub(crate) mod durable;
 pub mod entry;
 mod error;
 pub mod log;
@@ -29,7 +29,7 @@ mod recovery_tests;
 #[cfg(test)]
 mod schema_tests;
 #[cfg(test)]
-mod station;
+pub(crate) mod station;
 
 pub use error::Error;
 pub use log::{Log, Sealer};

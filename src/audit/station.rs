@@ -10,10 +10,10 @@ use super::note::{VerifierKey, assemble, checkpoint_text};
 use super::{Log, Sealer};
 use crate::digest::Digest;
 
-pub(super) const HIERARCHY: &[u8] = b"[hierarchy]\n";
+pub(crate) const HIERARCHY: &[u8] = b"[hierarchy]\n";
 
 /// A signer as strict as the gate: it signs only what continues what it signed last.
-pub(super) struct Signer {
+pub(crate) struct Signer {
     pair: Ed25519KeyPair,
     key: VerifierKey,
     /// The mark: as in the token, it outlives the process.
@@ -26,21 +26,21 @@ pub(super) struct Signer {
 
 #[derive(Debug, thiserror::Error)]
 #[error("the signer refuses: {0}")]
-pub(super) struct Refusal(&'static str);
+pub(crate) struct Refusal(&'static str);
 
 impl Signer {
-    pub(super) fn new() -> Signer {
+    pub(crate) fn new() -> Signer {
         let pair = Ed25519KeyPair::from_seed_unchecked(&[42; 32]).unwrap();
         let key = VerifierKey::new("example.org/rehearsal", pair.public_key().as_ref().try_into().unwrap()).unwrap();
         let none = (0, empty_root());
         Signer { pair, key, sealed: none, wrong: false, short: false, fail_sign: false }
     }
 
-    pub(super) fn key(&self) -> &VerifierKey {
+    pub(crate) fn key(&self) -> &VerifierKey {
         &self.key
     }
 
-    pub(super) fn origin(&self) -> &str {
+    pub(crate) fn origin(&self) -> &str {
         self.key.name()
     }
 }
@@ -69,7 +69,7 @@ impl Sealer for Signer {
     }
 }
 
-pub(super) fn genesis(signer: &Signer) -> Entry {
+pub(crate) fn genesis(signer: &Signer) -> Entry {
     let genesis = Genesis {
         origin: signer.origin().to_string(),
         name: "Example".into(),
@@ -84,18 +84,18 @@ pub(super) fn genesis(signer: &Signer) -> Entry {
 }
 
 /// An entry that has its index in it.
-pub(super) fn entry(index: u64) -> Entry {
+pub(crate) fn entry(index: u64) -> Entry {
     let what = format!("entry {index} {}", "x".repeat((index % 7) as usize * 30));
     Entry::new(1_795_305_600 + index as i64, Body::Failure { what })
 }
 
 /// A temporary directory in memory where there is one: tests that flush thousands of times need no disk for it.
-pub(super) fn scratch() -> tempfile::TempDir {
+pub(crate) fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// A log in `dir/audit` with a checkpoint at each of `sizes`.
-pub(super) fn written(dir: &Path, signer: &mut Signer, sizes: &[u64]) -> Log {
+pub(crate) fn written(dir: &Path, signer: &mut Signer, sizes: &[u64]) -> Log {
     let mut log = Log::create(&dir.join("audit"), signer.origin()).unwrap();
     log.put_artefact(HIERARCHY).unwrap();
     log.append(&genesis(signer)).unwrap();

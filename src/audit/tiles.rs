@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::io::{BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,8 +19,11 @@ use crate::digest::Digest;
 /// Hashes in a full tile.
 pub const WIDTH: u64 = 256;
 const HEIGHT: u32 = 8;
-/// Tiles kept in memory, 16 KiB each.
+/// Tiles kept in memory, 16 KiB each: of the lowest level, and of those above it, which are few and always needed.
 const CACHED: usize = 64;
+const CACHED_ABOVE: usize = 320;
+/// A bundle is read in such pieces when one entry is looked for.
+const SKIP: usize = 1 << 15;
 const MAX_BUNDLE: u64 = WIDTH * (2 + MAX_ENTRY as u64);
 
 /// The name of a tile of hashes; `width` 1 to 256.
@@ -90,11 +93,12 @@ pub(super) fn full_tile_root(hashes: &[Digest]) -> Digest {
 }
 
 type Key = (u32, u64, u64);
+type Row = VecDeque<(Key, Arc<Tile>)>;
 
 /// The tiles below one directory.
 pub(super) struct Tiles {
     dir: PathBuf,
-    cache: Mutex<VecDeque<(Key, Arc<Tile>)>>,
+    cache: Mutex<[Row; 2]>,
 }
 
 impl Tiles {
@@ -107,7 +111,7 @@ impl Tiles {
         let (tile_level, height) = (level / HEIGHT, level % HEIGHT);
         let (n, place) = ((index << height) / WIDTH, ((index << height) % WIDTH) >> height);
         let width = width(n, size >> (HEIGHT * tile_level));
-        let tile = self.tile(tile_level, n, width)?;
+        let tile = self.tile(tile_level, n, size)?;
         let row = tile.rows.get(height as usize);
         let place = usize::try_from(place).unwrap_or(usize::MAX);
         row.and_then(|row| row.get(place))
@@ -115,17 +119,34 @@ impl Tiles {
             .ok_or_else(|| Error::TileMalformed { path: tile_path(tile_level, n, width) })
     }
 
-    fn tile(&self, level: u32, n: u64, width: u64) -> Result<Arc<Tile>, Error> {
+    /// A tile of a log of `size` entries. The root of a full one stands in the tile above it, and must be that: so what is
+    /// read anywhere hangs together with the right edge, from which the checkpoint's root comes.
+    fn tile(&self, level: u32, n: u64, size: u64) -> Result<Arc<Tile>, Error> {
+        let width = width(n, size >> (HEIGHT * level));
         let key = (level, n, width);
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, tile)) = cache.iter().find(|(k, _)| *k == key) {
-            return Ok(tile.clone());
+        let cached = |cache: &[Row; 2]| {
+            let [lowest, above] = cache;
+            let row = if level == 0 { lowest } else { above };
+            row.iter().rev().find(|(k, _)| *k == key).map(|(_, tile)| tile.clone())
+        };
+        if let Some(tile) = cached(&self.cache.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(tile);
         }
         let tile = Arc::new(Tile::grow(self.hashes(level, n, width)?));
-        if cache.len() >= CACHED {
-            cache.pop_front();
+        if width == WIDTH {
+            let (above, place) = (self.tile(level + 1, n / WIDTH, size)?, n % WIDTH);
+            let place = usize::try_from(place).unwrap_or(usize::MAX);
+            if above.rows.first().and_then(|row| row.get(place)) != tile.rows.last().and_then(|row| row.first()) {
+                return Err(Error::TileDiffers { path: tile_path(level, n, width) });
+            }
         }
-        cache.push_back((key, tile.clone()));
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let [lowest, above] = &mut *cache;
+        let (row, most) = if level == 0 { (lowest, CACHED) } else { (above, CACHED_ABOVE) };
+        if row.len() >= most {
+            row.pop_front();
+        }
+        row.push_back((key, tile.clone()));
         Ok(tile)
     }
 
@@ -160,20 +181,47 @@ impl Tiles {
         Ok(entries)
     }
 
+    /// One entry of a bundle, at `place` below `width`.
+    pub(super) fn entry(&self, n: u64, place: u64, width: u64) -> Result<Vec<u8>, Error> {
+        let (file, path, _) = self.open(|w| bundle_path(n, w), width)?;
+        let mut bundle = BufReader::with_capacity(SKIP, file);
+        let mut read = || {
+            let mut length = [0; 2];
+            for _ in 0..place {
+                bundle.read_exact(&mut length)?;
+                bundle.seek_relative(i64::from(u16::from_be_bytes(length)))?;
+            }
+            bundle.read_exact(&mut length)?;
+            let mut entry = vec![0; usize::from(u16::from_be_bytes(length))];
+            bundle.read_exact(&mut entry)?;
+            Ok(entry)
+        };
+        read().map_err(|e: std::io::Error| match e.kind() {
+            ErrorKind::UnexpectedEof => Error::TileMalformed { path },
+            _ => Error::io(self.dir.join(&path))(e),
+        })
+    }
+
     fn read(&self, name: impl Fn(u64) -> String, width: u64, limit: u64) -> Result<(Vec<u8>, u64), Error> {
+        let (file, path, there) = self.open(name, width)?;
+        let length = file.metadata().map_err(Error::io(self.dir.join(&path)))?.len().min(limit);
+        let mut bytes = Vec::with_capacity(usize::try_from(length + 1).unwrap_or(0));
+        file.take(limit + 1).read_to_end(&mut bytes).map_err(Error::io(self.dir.join(&path)))?;
+        match bytes.len() as u64 > limit {
+            true => Err(Error::TileMalformed { path }),
+            false => Ok((bytes, there)),
+        }
+    }
+
+    /// The partial tile or, once that has gone, the full one: file, name and width.
+    fn open(&self, name: impl Fn(u64) -> String, width: u64) -> Result<(File, String, u64), Error> {
         for there in [width, WIDTH] {
             let path = name(there);
-            let file = match File::open(self.dir.join(&path)) {
-                Ok(file) => file,
-                Err(e) if e.kind() == ErrorKind::NotFound => continue,
+            match File::open(self.dir.join(&path)) {
+                Ok(file) => return Ok((file, path, there)),
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
                 Err(e) => return Err(Error::io(self.dir.join(&path))(e)),
-            };
-            let mut bytes = Vec::new();
-            file.take(limit + 1).read_to_end(&mut bytes).map_err(Error::io(self.dir.join(&path)))?;
-            return match bytes.len() as u64 > limit {
-                true => Err(Error::TileMalformed { path }),
-                false => Ok((bytes, there)),
-            };
+            }
         }
         Err(Error::TileMissing { path: name(width) })
     }

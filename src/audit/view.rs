@@ -141,10 +141,23 @@ impl View {
         Entries { view: self, next: range.start, end: range.end.min(self.size()), bundle: None }
     }
 
-    /// One entry.
+    /// One entry, compared with its hash. What stands before it in its bundle is skipped, what stands behind it is not read.
     pub fn entry(&self, index: u64) -> Result<Entry, Error> {
-        let found = self.entries(index..index.saturating_add(1)).next();
-        found.unwrap_or(Err(Error::OutOfRange { index, size: self.size() })).map(|(_, entry, _)| entry)
+        self.below(index, self.size())?;
+        let bytes = match (&self.tail, index >= self.sealed) {
+            (Some(tail), true) => tail.entry(index)?,
+            _ => self.sealed_entry(index)?,
+        };
+        Entry::decode(&bytes).map_err(|source| Error::EntryMalformed { index, source })
+    }
+
+    fn sealed_entry(&self, index: u64) -> Result<Vec<u8>, Error> {
+        let (n, place) = (index / WIDTH, index % WIDTH);
+        let bytes = self.tiles.entry(n, place, (self.sealed - n * WIDTH).min(WIDTH))?;
+        match self.tiles.node(0, index, self.sealed)? == merkle::leaf_hash(&bytes) {
+            true => Ok(bytes),
+            false => Err(Error::EntryDiffers { index }),
+        }
     }
 
     /// The first entry.

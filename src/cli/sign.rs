@@ -154,7 +154,7 @@ impl Run<'_> {
                 let entry = Entry::new(self.station.now(), Body::Start(start));
                 let index = log.append(&entry)?;
                 seal(log, &mut self.gate)?;
-                ledger.add(log, index, &entry)?;
+                ledger.follow(log)?;
                 (index, entry)
             }
         };
@@ -225,7 +225,7 @@ impl Run<'_> {
         path: &Path,
         marked_release: u64,
     ) -> Result<u64, Failure> {
-        *ledger = super::station::fold(log)?;
+        ledger.follow(log)?;
         let state = ledger.plans.get(&plan.digest()).cloned();
         let state = state.ok_or_else(|| Failure::refused("the log does not know this plan", "plan again"))?;
         let (index, entry) = match &state.end {
@@ -239,8 +239,9 @@ impl Run<'_> {
                 let end = Body::End(End { plan: plan.digest(), release, done, refused, manifest });
                 let entry = Entry::new(self.station.now(), end);
                 let index = log.append(&entry)?;
+                ledger.follow(log)?;
+                super::station::index(log, ledger, self.station.now())?;
                 seal(log, &mut self.gate)?;
-                ledger.add(log, index, &entry)?;
                 (index, entry)
             }
         };

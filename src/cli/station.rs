@@ -407,12 +407,18 @@ pub fn seal(log: &mut Log, gate: &mut Gate) -> Result<(), Failure> {
 
 /// Folds a whole log.
 pub fn fold(log: &Log) -> Result<Ledger, Failure> {
-    let mut ledger = Ledger::default();
-    for entry in log.entries(0..log.size()) {
-        let (index, entry, _) = entry?;
-        ledger.add(log, index, &entry)?;
+    Ok(Ledger::open(log)?)
+}
+
+/// Stores the index once there is enough behind the last one, and appends the entry that vouches for it; a checkpoint is next.
+pub fn index(log: &mut Log, ledger: &mut Ledger, now: i64) -> Result<(), Failure> {
+    if !ledger.is_due() || ledger.size() != log.size() {
+        return Ok(());
     }
-    Ok(ledger)
+    log.sync()?;
+    let (size, digest) = (ledger.size(), ledger.store(log)?);
+    log.append(&Entry::new(now, Body::Indexed { size, digest }))?;
+    Ok(ledger.follow(log)?)
 }
 
 /// Descriptors as options give them: `3`, for the audit key's token, or `TOKEN=3`.

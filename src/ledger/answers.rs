@@ -180,7 +180,7 @@ impl Ledger {
     }
 
     fn places_of(&self, thing: Thing, what: &[u8]) -> Result<Vec<u64>, Error> {
-        Ok(self.places.of(&Key::of(thing, what)))
+        self.places.of(&Key::of(thing, what))
     }
 
     fn by_serial(&self, log: &dyn Entries, serial: &[u8]) -> Result<Option<Found>, Error> {
