@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::media::{self, Name};
 
-use super::Failure;
+use super::{Failure, flushed};
 
 /// The largest bundle that is copied in: a million requests of a few kilobytes.
 pub const MAX_BUNDLE: u64 = 8 << 30;
@@ -30,7 +30,7 @@ impl Incoming {
         })?;
         let name = Name::parse(&name.to_string_lossy())?;
         let medium = media::open(path.parent().unwrap_or(Path::new(".")))?;
-        fs::create_dir_all(inbox).map_err(|e| Failure::io(inbox, e))?;
+        flushed::directory(inbox)?;
         Ok(Incoming(media::copy_in(&medium, &name, limit, inbox)?.1))
     }
 

@@ -1,6 +1,5 @@
 //! `init`: the station's beginning.
 
-use std::fs;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -18,7 +17,7 @@ use crate::report::terminal::pairs;
 
 use super::approvals::read_signatures;
 use super::station::{Station, fold, seal};
-use super::{Answer, Failure, Globals};
+use super::{Answer, Failure, Globals, flushed};
 
 /// Begins a station.
 #[derive(Args)]
@@ -34,7 +33,7 @@ pub struct InitArgs {
 /// ```text
 /// audit key in the token      a cut leaves a key without a mark: the next run adopts it
 /// artefacts, genesis → fsync  the log exists, unsealed: the next run goes on with it
-/// verifier-key                the same
+/// verifier-key → fsync        the same
 /// MARK                        the next run makes the first checkpoint
 /// first checkpoint            the station has begun; from here on `init` is refused
 /// ```
@@ -127,15 +126,15 @@ fn finish(station: &Station, mut gate: Gate, mark: &[u8]) -> Result<Answer, Fail
     }
     let verifier_key = log.genesis()?.verifier_key;
     gate.grow_from(mark.size, mark.root);
+    write_verifier_key(station, &verifier_key)?;
     seal(&mut log, &mut gate)?;
     gate.close()?;
-    write_verifier_key(station, &verifier_key)?;
     Ok(begun(station, &log, &verifier_key, true))
 }
 
 fn write_verifier_key(station: &Station, verifier_key: &str) -> Result<(), Failure> {
     let path = station.dir.join("verifier-key");
-    fs::write(&path, format!("{verifier_key}\n")).map_err(|e| Failure::io(&path, e))
+    flushed::file(&path, format!("{verifier_key}\n").as_bytes())
 }
 
 fn begun(station: &Station, log: &Log, verifier_key: &str, adopted: bool) -> Answer {

@@ -14,6 +14,7 @@ mod clock;
 mod demo;
 mod entries;
 mod failure;
+mod flushed;
 #[cfg(feature = "station")]
 mod found;
 mod inbox;

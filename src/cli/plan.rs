@@ -4,7 +4,8 @@
 //! bundle → artefact, fsync          a cut leaves an artefact that no entry names
 //! plan → artefact, fsync            the same
 //! BundleReceived, Planned → fsync   the plan exists; unsealed until the next login
-//! copies in out/ for the officers   made again by the same command: a plan not signed costs nothing
+//! copies in out/, each fsynced      made again by the same command: a plan not signed costs nothing. Flushed before anybody can
+//!                                   approve them: a plan that was started can be finished with this copy alone
 //! the same on the medium            as `media::write_out` has it; the copies in out/ are whole
 //! ```
 
@@ -12,8 +13,8 @@ mod bundle;
 mod source;
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{Seek, SeekFrom};
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -32,7 +33,7 @@ use bundle::from_bundle;
 use source::Source;
 
 use super::station::Station;
-use super::{Answer, Failure, Globals, carry};
+use super::{Answer, Failure, Globals, carry, flushed};
 
 /// Makes a plan.
 #[derive(Args, Default)]
@@ -88,7 +89,8 @@ pub fn plan(globals: &Globals, args: PlanArgs) -> Result<Answer, Failure> {
     let draw = draw(&station, ceremony.as_ref())?;
     // A ceremony has been read; a bundle has not.
     station.enter_sandbox(&args.bundle.iter().map(PathBuf::as_path).collect::<Vec<_>>(), args.media.as_deref())?;
-    let mut file = tempfile::NamedTempFile::new_in(station.out_dir()?).map_err(|e| Failure::io(&station.dir, e))?;
+    let unfinished = station.out_dir()?.join("plan");
+    let mut file = flushed::beside(&unfinished)?;
     let (head, received) = match (&ceremony, source) {
         (None, Source::Bundle(path)) => {
             from_bundle(&station, &mut log, &ledger, draw, path, (file.as_file_mut(), medium.as_ref()), globals.plain)?
@@ -118,13 +120,15 @@ pub fn plan(globals: &Globals, args: PlanArgs) -> Result<Answer, Failure> {
     };
     log.append(&Entry::new(now, planned))?;
     log.sync()?;
-    drop(log);
 
     let path = station.out_dir()?.join(format!("plan-{}.plan", &digest.hex()[..8]));
-    file.persist(&path).map_err(|e| Failure::io(&path, e.error))?;
+    flushed::name(file, &path)?;
     let statement = plan::statement(&head, &digest);
     let statement_path = path.with_extension("statement");
-    fs::write(&statement_path, &statement).map_err(|e| Failure::io(&statement_path, e))?;
+    // By the way of the plan's own unfinished file: what a cut leaves of either is replaced by the next plan.
+    let mut file = flushed::beside(&unfinished)?;
+    file.write_all(statement.as_bytes()).map_err(|e| Failure::io(&statement_path, e))?;
+    flushed::name(file, &statement_path)?;
     // The file that officers get is read back whole: a plan that does not open is no plan.
     Plan::open(&path)?;
     let carried = medium.map(|dir| carry::out(&dir, &path, &statement)).transpose();

@@ -7,7 +7,6 @@
 //! receipt   → fsync                                           without it the same command compares what lies there, or writes again
 //! ```
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -26,7 +25,7 @@ use crate::text::escape;
 use super::recognise::read_text;
 use super::sign::begun;
 use super::station::Station;
-use super::{Answer, Failure, Globals, failure::Code};
+use super::{Answer, Failure, Globals, failure::Code, flushed};
 
 /// Writes a release again.
 #[derive(Args)]
@@ -76,7 +75,7 @@ pub fn release(globals: &Globals, args: ReleaseArgs) -> Result<Answer, Failure> 
         (None, None) => drop(made.settle()?),
         (to, _) => {
             if let Some(to) = to {
-                fs::create_dir_all(to).map_err(|e| Failure::io(to, e))?;
+                flushed::directory(to)?;
             }
             release::copy_out(made.directory(), &media::open(base)?, n)?;
         }

@@ -16,7 +16,7 @@ use crate::pin::PinSource;
 use crate::pin::shares::{KnownSet, KnownShare};
 use crate::sandbox;
 
-use super::{Failure, Globals, clock, failure::Code};
+use super::{Failure, Globals, clock, failure::Code, flushed};
 
 /// Characters of a failure that are recorded.
 const MAX_FAILURE: usize = 2_000;
@@ -102,7 +102,7 @@ impl Station {
     /// `out/`, made when it is missing.
     pub fn out_dir(&self) -> Result<PathBuf, Failure> {
         let out = self.dir.join("out");
-        fs::create_dir_all(&out).map_err(|e| Failure::io(&out, e))?;
+        flushed::directory(&out)?;
         Ok(out)
     }
 
@@ -203,7 +203,7 @@ impl Station {
             return Ok(());
         }
         let (inbox, out) = (self.dir.join("in"), self.out_dir()?);
-        fs::create_dir_all(&inbox).map_err(|e| Failure::io(&inbox, e))?;
+        flushed::directory(&inbox)?;
         // What is judged in a private directory is judged there too, and not below /tmp.
         let _ = tempfile::env::override_temp_dir(&out);
         let audit = self.audit_dir();

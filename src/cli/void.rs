@@ -25,7 +25,7 @@ use super::found::Found;
 use super::people::{self, People};
 use super::sign::{Run, log_entry, recorded_signatures};
 use super::station::Station;
-use super::{Answer, Failure, Globals};
+use super::{Answer, Failure, Globals, flushed};
 
 /// Ends a plan without carrying the rest of it out.
 #[derive(Args)]
@@ -164,7 +164,7 @@ fn judge(plan: &Plan, ledger: &Ledger, args: &VoidArgs) -> Result<PlanState, Fai
 /// The statement of the void, for the quorum to sign.
 fn write_statement(station: &Station, plan: &Plan, statement: &str, args: &VoidArgs) -> Result<Answer, Failure> {
     let path = station.out_dir()?.join(format!("void-{}.statement", &plan.digest().hex()[..8]));
-    std::fs::write(&path, statement).map_err(|e| Failure::io(&path, e))?;
+    flushed::file(&path, statement.as_bytes())?;
     let officer = station.hierarchy.persons.iter().find(|p| !p.keys.is_empty()).map_or("ID", |p| p.id.as_str());
     let (shown, file) = (crate::text::shell(&path), crate::text::shell(&args.plan));
     let signature = crate::text::shell(path.with_extension(format!("statement.{officer}.sig")));
