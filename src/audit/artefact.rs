@@ -32,8 +32,9 @@ pub(super) fn put(dir: &Path, from: &mut impl Read) -> Result<Digest, Error> {
     if verify(dir, &digest).is_ok() {
         let parent = target.parent().unwrap_or(&base);
         fs::remove_file(&tmp).map_err(Error::io(&tmp))?;
-        // The earlier writer may have been stopped before it flushed the name.
+        // The earlier writer may have been stopped before it flushed the names.
         durable::sync_dir(parent)?;
+        durable::sync_dir(&base)?;
         return Ok(digest);
     }
     durable::flush_file(&file, &tmp)?;
@@ -41,6 +42,8 @@ pub(super) fn put(dir: &Path, from: &mut impl Read) -> Result<Digest, Error> {
     durable::make_dirs(dir, parent)?;
     durable::rename(&tmp, &target)?;
     durable::sync_dir(parent)?;
+    // Who made `parent` may have been stopped before its own name was flushed.
+    durable::sync_dir(&base)?;
     Ok(digest)
 }
 

@@ -62,8 +62,10 @@ impl<'a> Batch<'a> {
     pub(crate) fn add(&mut self, path: &str, bytes: &[u8]) -> Result<(), Error> {
         let target = self.base.join(path);
         make_dirs(self.base, parent(&target))?;
-        // A file under its real name was flushed before it got it; only the name may still be unflushed.
-        self.dirs.insert(parent(&target).to_path_buf());
+        // A file under its real name was flushed before it got it; only the name may still be unflushed, and the names of the
+        // directories above it.
+        let above = target.ancestors().skip(1).take_while(|dir| dir.starts_with(self.base));
+        self.dirs.extend(above.map(Path::to_path_buf));
         match fs::read(&target) {
             Ok(there) if there == bytes => return Ok(()),
             Ok(_) => return Err(Error::TileDiffers { path: path.to_string() }),

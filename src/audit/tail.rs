@@ -7,7 +7,10 @@
 //! ```
 //! Numbers are big-endian. The header is written atomically with the file; records are appended. A stop in the middle of
 //! a record leaves it unfinished at the end of the file, where nothing was promised yet (`sync` had not returned): it is
-//! cut. A bad record that a whole one follows was whole once: that is damage, and the log is halted.
+//! cut. A disk may write what is flushed together in any order, so a cut in the power can leave whole records behind one of which
+//! a sector never arrived: such a sector reads as zeros, and the tail is cut before that record too. Any other bad record that a
+//! whole one follows was whole once: that is damage, and the log is halted. (Zeros where flushed records were would be taken for
+//! a cut. What was lost so is seen by the token's mark, or, not sealed yet, is done again; the `open` entry counts the octets.)
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, ErrorKind, Read};
@@ -27,6 +30,8 @@ const MAX_RECORD: usize = LENGTH + MAX_ENTRY + DIGEST;
 const BUFFER: usize = 1 << 20;
 /// The stretch in which one look for a following record is made.
 const WINDOW: usize = 1 << 20;
+/// The least that a disk writes whole.
+const SECTOR: u64 = 512;
 
 /// What the tail continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,10 +118,12 @@ impl Tail {
                     leaves.push(leaf);
                     at += (LENGTH + bytes.len() + DIGEST) as u64;
                 }
-                None if whole_record_after(&file, at).map_err(Error::io(path))? => {
-                    return Err(Error::TailDamaged { index: header.base + leaves.len() as u64, offset: at });
-                }
-                None => break,
+                None => match whole_record_after(&file, at).map_err(Error::io(path))? {
+                    Some(next) if !sector_missing(&file, at, next).map_err(Error::io(path))? => {
+                        return Err(Error::TailDamaged { index: header.base + leaves.len() as u64, offset: at });
+                    }
+                    _ => break,
+                },
             }
         }
         let torn = length.saturating_sub(at);
@@ -244,9 +251,26 @@ fn read_record(from: &mut impl Read, bytes: &mut Vec<u8>) -> std::io::Result<Opt
     }
 }
 
-/// Is there a whole record anywhere behind the bad one at `bad`? Looked for at every octet, since a bad length tells
+/// Does a sector between the bad record at `bad` and the whole one at `next` read as zeros: one that never reached the disk? Of the
+/// first sector, what lies before `bad` was flushed earlier. Of its rest three octets must be there: the first two of a length
+/// are always zeros.
+fn sector_missing(file: &File, bad: u64, next: u64) -> std::io::Result<bool> {
+    let mut at = bad;
+    while at < next {
+        let end = (at / SECTOR + 1) * SECTOR;
+        let mut sector = Vec::new();
+        At { file, at }.take(end.min(next) - at).read_to_end(&mut sector)?;
+        if (end <= next || at == bad) && sector.len() >= 3 && sector.iter().all(|octet| *octet == 0) {
+            return Ok(true);
+        }
+        at = end;
+    }
+    Ok(false)
+}
+
+/// Where is there a whole record behind the bad one at `bad`? Looked for at every octet, since a bad length tells
 /// nothing about where the next record begins.
-fn whole_record_after(file: &File, bad: u64) -> std::io::Result<bool> {
+fn whole_record_after(file: &File, bad: u64) -> std::io::Result<Option<u64>> {
     let mut at = bad + 1;
     let mut window = Vec::new();
     let mut entry = Vec::new();
@@ -255,11 +279,11 @@ fn whole_record_after(file: &File, bad: u64) -> std::io::Result<bool> {
         At { file, at }.take((WINDOW + MAX_RECORD) as u64).read_to_end(&mut window)?;
         for start in 0..window.len().min(WINDOW) {
             if read_record(&mut window.get(start..).unwrap_or(&[]), &mut entry)?.is_some() {
-                return Ok(true);
+                return Ok(Some(at + start as u64));
             }
         }
         if window.len() <= WINDOW {
-            return Ok(false);
+            return Ok(None);
         }
         at += WINDOW as u64;
     }
@@ -363,5 +387,38 @@ mod tests {
         bytes[start + 76..].fill(0);
         std::fs::write(&path, &bytes).unwrap();
         assert_eq!(Tail::open(&path, false).unwrap().unwrap().end(), 6);
+    }
+
+    /// What was appended and not flushed: any of its sectors may be missing, and those behind it there.
+    #[test]
+    fn sectors_that_never_arrived_are_a_cut_wherever_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tail");
+        let entries: Vec<Vec<u8>> = (1..40).map(|n| vec![n; 37 * usize::from(n)]).collect();
+        for flushed in 0..24 {
+            let (before, after) = entries.split_at(flushed);
+            Tail::create(&path, &header(), before).unwrap();
+            let length = std::fs::metadata(&path).unwrap().len() as usize;
+            let mut tail = Tail::open(&path, true).unwrap().unwrap();
+            for entry in after {
+                tail.append(entry).unwrap();
+            }
+            tail.sync().unwrap();
+            let whole = std::fs::read(&path).unwrap();
+            for sector in length / 512..whole.len() / 512 {
+                let mut bytes = whole.clone();
+                bytes[(sector * 512).max(length)..(sector + 1) * 512].fill(0);
+                std::fs::write(&path, &bytes).unwrap();
+                let mut tail = Tail::open(&path, true).unwrap().unwrap();
+                assert!(tail.end() >= 5 + flushed as u64, "sector {sector}: what was flushed is there");
+                tail.cut().unwrap();
+                assert_eq!(Tail::open(&path, false).unwrap().unwrap().torn(), 0);
+            }
+            // An octet that changed is no sector that is missing.
+            let mut bytes = whole;
+            bytes[length + 10] ^= 4;
+            std::fs::write(&path, &bytes).unwrap();
+            assert!(matches!(Tail::open(&path, false), Err(Error::TailDamaged { .. })));
+        }
     }
 }
