@@ -63,6 +63,8 @@ impl Run {
 pub struct Station {
     root: tempfile::TempDir,
     hierarchy: String,
+    /// Goes before the binary: `unshare -n`, where copies of one token are to run at the same time.
+    under: &'static [&'static str],
 }
 
 /// Seconds since the epoch.
@@ -98,7 +100,7 @@ impl Station {
 
     /// The same before its token is initialised.
     pub fn new_of(hierarchy: String) -> Station {
-        let station = Station { root: scratch(), hierarchy };
+        let station = Station { root: scratch(), hierarchy, under: &[] };
         station.make_new();
         station
     }
@@ -122,7 +124,7 @@ impl Station {
     /// A second station as this one stands, its token included: the two may not run at the same time, since a gate holds
     /// its token by label and serial.
     pub fn copy(&self) -> Station {
-        let station = Station { root: scratch(), hierarchy: self.hierarchy.clone() };
+        let station = Station { root: scratch(), hierarchy: self.hierarchy.clone(), under: self.under };
         copy_tree(self.root.path(), station.root.path());
         station
     }
@@ -132,6 +134,22 @@ impl Station {
         let station = Station { hierarchy, ..self };
         station.write_hierarchy("");
         station
+    }
+
+    /// A station whose directory was made by the test; `under` goes before the binary.
+    pub fn found(root: tempfile::TempDir, under: &'static [&'static str]) -> Station {
+        Station { root, hierarchy: String::new(), under }
+    }
+
+    /// What holds the station, its desk, and what a test puts beside them.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Leaves everything where it lies, for a person to look at.
+    pub fn keep(mut self) -> PathBuf {
+        self.root.disable_cleanup(true);
+        self.root.path().to_path_buf()
     }
 
     fn make_new(&self) {
@@ -191,7 +209,10 @@ impl Station {
 
     /// A command of the binary with `--json`, in the station.
     pub fn command(&self, args: &[&str]) -> Command {
-        self.command_of(COLDROOT, &[], args)
+        match self.under {
+            [] => self.command_of(COLDROOT, &[], args),
+            [program, before @ ..] => self.command_of(program, &[before, &[COLDROOT]].concat(), args),
+        }
     }
 
     /// The same under another program (`strace …`).

@@ -20,7 +20,7 @@ pub fn directory(dir: &Path) -> Result<(), Failure> {
             directory(above)?;
             fs::create_dir(dir).map_err(|e| Failure::io(dir, e))?;
         }
-        Err(e) if e.kind() != ErrorKind::AlreadyExists && !dir.is_dir() => return Err(Failure::io(dir, e)),
+        Err(e) if !dir.is_dir() => return Err(Failure::io(dir, e)),
         _ => {}
     }
     flush_names(above)
