@@ -2,9 +2,12 @@
 """Independent verifier of coldroot's audit logs.
 
     verify.py LOGDIR --verifier-key KEY [--root ROOT.pem]... [--allow-unverified] [--json]
+    verify.py --proof PROOF --verifier-key KEY [--certificate CERTIFICATE] [--json]
 
 LOGDIR is a station's `audit` directory or the `log` directory of a release. KEY (name+hash+base64) and the root
 certificates come from somewhere else than the log: from paper, from a web page, from the ceremony's minutes.
+
+PROOF shows without the log that one entry is on record (FORMAT.md, section 9); CERTIFICATE, PEM or DER, is the one that it must be of.
 
 Written from FORMAT.md and the standards it names (C2SP tlog-tiles, tlog-checkpoint, signed-note; RFC 9162 section 2.1;
 RFC 8949 section 4.2.1; RFC 5280). It needs Python 3.9 or later and the package `cryptography`, and shares no code with the
@@ -595,6 +598,70 @@ class Tiles:
         for level, row in enumerate(self.rows):
             if row:
                 self.directory.compare_hashes(level, self.done[level], row)
+
+
+# --- proofs -------------------------------------------------------------------------------------------------------------
+
+MAX_PROOF = 128 << 10
+PROOF = re.compile(
+    r"c2sp\.org/tlog-proof@v1\nextra ([A-Za-z0-9+/=]+)\nindex (0|[1-9][0-9]{0,14})\n((?:[A-Za-z0-9+/]{43}=\n){0,64})\n(.+)", re.S
+)
+
+
+def climb(leaf, index, size, path):
+    """The root that a path of hashes leads to from a leaf (RFC 9162 section 2.1.3.2)."""
+    if index >= size:
+        raise Refused("the proof is of an entry beyond its checkpoint")
+    node, last = index, size - 1
+    for other in path:
+        if last == 0:
+            raise Refused("the proof has more hashes than the tree has levels")
+        if node & 1 or node == last:
+            leaf = node_hash(other, leaf)
+            while not node & 1 and node:
+                node, last = node >> 1, last >> 1
+        else:
+            leaf = node_hash(leaf, other)
+        node, last = node >> 1, last >> 1
+    if last:
+        raise Refused("the proof has fewer hashes than the tree has levels")
+    return leaf
+
+
+def verify_proof(data, key, certificate=None):
+    """Index, size and kind of the entry that a proof shows to be on record; `certificate`: the DER it must be of."""
+    try:
+        found = PROOF.fullmatch(data.decode("utf-8", "strict"))
+    except UnicodeDecodeError:
+        found = None
+    if len(data) > MAX_PROOF or not found:
+        raise Refused("it is no proof of inclusion")
+    entry, index, path, note = strict_base64(found[1]), int(found[2]), found[3].split(), found[4]
+    size, root = open_checkpoint(note.encode(), key)
+    if climb(leaf_hash(entry), index, size, [strict_base64(line) for line in path]) != root:
+        raise Refused("the hashes of the proof do not lead to its checkpoint")
+    kind, body = parse_entry(entry)
+    if certificate is not None and (kind != "certificate" or body["der"] != certificate):
+        raise Refused("the proof is of another entry than the certificate's")
+    return {
+        "ok": True,
+        "origin": key.name,
+        "index": index,
+        "size": size,
+        "root": root.hex(),
+        "kind": kind,
+        "certificate": hashlib.sha256(body["der"]).hexdigest() if kind == "certificate" else None,
+        "compared": certificate is not None,
+    }
+
+
+def load_certificate(path):
+    """The DER of a certificate, the first of a PEM file."""
+    with open(path, "rb") as file:
+        data = file.read(1 << 20)
+    pem = data.lstrip().startswith(b"-----BEGIN")
+    loaded = x509.load_pem_x509_certificate(data) if pem else x509.load_der_x509_certificate(data)
+    return loaded.public_bytes(serialization.Encoding.DER)
 
 
 # --- the tail -----------------------------------------------------------------------------------------------------------
@@ -1215,14 +1282,45 @@ def report(found):
         print("  root certificate: SHA-256 %s (%s)" % (root, compared))
 
 
+def proof_main(options):
+    try:
+        certificate = load_certificate(options.certificate) if options.certificate else None
+        with open(options.proof, "rb") as file:
+            data = file.read(MAX_PROOF + 1)
+    except (OSError, ValueError) as error:
+        print("verify.py: %s" % shown(error), file=sys.stderr)
+        return 2
+    try:
+        found = verify_proof(data, VerifierKey(options.verifier_key), certificate)
+    except Refused as error:
+        print("refused: %s" % error.line(), file=sys.stderr)
+        if options.json:
+            print(json.dumps({"ok": False, "reason": error.line()}))
+        return 4
+    if options.json:
+        print(json.dumps(found, indent=2, sort_keys=True))
+        return 0
+    print("good: %s, entry %d (%s) of %d, root %s" % (shown(found["origin"]), found["index"], found["kind"], found["size"], found["root"]))
+    if found["certificate"]:
+        compared = "the given one" if found["compared"] else "not compared, no --certificate given"
+        print("  certificate: SHA-256 %s (%s)" % (found["certificate"], compared))
+    return 0
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description="Verifies an audit log of coldroot.", epilog="Exit code 0: right; 4: not.")
-    parser.add_argument("log", metavar="LOGDIR", help="a station's `audit` directory or a release's `log` directory")
+    parser.add_argument("log", metavar="LOGDIR", nargs="?", help="a station's `audit` directory or a release's `log` directory")
+    parser.add_argument("--proof", metavar="FILE", help="instead of a log: the proof that one entry is on record")
+    parser.add_argument("--certificate", metavar="FILE", help="the certificate that the proof must be of")
     parser.add_argument("--verifier-key", required=True, metavar="KEY", help="name+hash+base64, from outside the log")
     parser.add_argument("--root", action="append", metavar="PEM", help="the root certificate, from outside the log; may repeat")
     parser.add_argument("--allow-unverified", action="store_true", help="count signatures that this Python cannot verify, and go on")
     parser.add_argument("--json", action="store_true", help="the result as JSON on stdout")
     options = parser.parse_args(arguments)
+    if (options.log is None) == (options.proof is None) or (options.certificate and not options.proof):
+        parser.error("give a LOGDIR, or --proof and the --certificate that it is of")
+    if options.proof:
+        return proof_main(options)
     try:
         roots = load_roots(options.root) if options.root else None
     except (OSError, ValueError) as error:

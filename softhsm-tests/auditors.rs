@@ -2,6 +2,12 @@
 
 mod harness;
 
+#[path = "auditors/against.rs"]
+mod against;
+#[path = "auditors/export.rs"]
+mod export;
+#[path = "auditors/prove.rs"]
+mod prove;
 #[path = "auditors/show.rs"]
 mod show;
 
@@ -27,4 +33,8 @@ fn demo() -> &'static Path {
 /// Runs the binary in the demo's directory.
 fn coldroot(args: &[&str]) -> Run {
     Run::of(Command::new(COLDROOT).args(args).current_dir(demo()))
+}
+
+fn key() -> String {
+    fs::read_to_string(demo().join("station/verifier-key")).unwrap().trim().to_owned()
 }

@@ -3,6 +3,8 @@
 
 mod harness;
 
+#[path = "outsiders/agreement.rs"]
+mod agreement;
 #[path = "outsiders/prosody.rs"]
 mod prosody;
 #[path = "outsiders/schema.rs"]

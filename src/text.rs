@@ -186,6 +186,16 @@ pub fn ascii_json(json: &str) -> String {
     out
 }
 
+/// Untrusted text for a cell of a table that a spreadsheet may open: as [`escape`], and what a spreadsheet would take for a formula
+/// begins with an apostrophe.
+pub fn cell(text: &str) -> String {
+    let shown = escape(text);
+    match shown.chars().next() {
+        Some('=' | '+' | '-' | '@') => format!("'{shown}"),
+        _ => shown,
+    }
+}
+
 /// Octets as lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(bytes)
@@ -234,6 +244,20 @@ mod tests {
         assert_eq!(line("a\nb\\u{1b}"), "a\\u{a}b\\u{1b}");
         assert_eq!(line(&"x".repeat(LINE + 3)), format!("{}\\{{3 more characters}}", "x".repeat(LINE)));
         assert_eq!(page(&"x\r\n".repeat(LINES + 2)), format!("{}\\{{2 more lines}}\n", "x\n".repeat(LINES)));
+    }
+
+    #[test]
+    fn no_cell_is_a_formula() {
+        for (text, shown) in
+            [("=1+1", "'=1+1"), ("+49", "'+49"), ("-1", "'-1"), ("@A1", "'@A1"), ("a=b", "a=b"), ("", "")]
+        {
+            assert_eq!(cell(text), shown);
+        }
+        // What a spreadsheet passes over before a formula is escaped, and so is no beginning.
+        assert_eq!(
+            (cell("\t=1").as_str(), cell(" =1").as_str(), cell("\r=1").as_str()),
+            (r"\u{9}=1", r"\u{20}=1", r"\u{d}=1")
+        );
     }
 
     #[test]

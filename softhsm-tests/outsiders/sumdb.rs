@@ -10,7 +10,7 @@ use super::harness::{copy_tree, files, repository};
 use super::{demo, demo_key, issue, unpack};
 
 /// The program, compiled once; what the compiler keeps for the next time stays inside target/.
-fn program() -> &'static Path {
+pub fn program() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -54,12 +54,12 @@ fn size(checkpoint: &Path) -> u64 {
 }
 
 /// A station's log after each of its releases, oldest first: two of the ceremony, one that fills a tile, and one of one request.
-struct Releases {
-    station: Station,
-    logs: Vec<PathBuf>,
+pub struct Releases {
+    pub station: Station,
+    pub logs: Vec<PathBuf>,
 }
 
-fn releases() -> &'static Releases {
+pub fn releases() -> &'static Releases {
     static MADE: OnceLock<Releases> = OnceLock::new();
     MADE.get_or_init(|| {
         let station = Station::ready();

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::entry::{Approved, Body, Decision, Entry};
+use super::entry::{Approved, Body, Entry};
 use super::serial::issuer_and_serial;
 use crate::digest::Digest;
 use crate::text::utc;
@@ -127,22 +127,17 @@ impl<'a> About<'a> {
                 self.persons.extend(persons.iter().map(String::as_str));
             }
             Body::Evidence(evidence) => self.persons.push(&evidence.person),
-            Body::HierarchyAdopted(change) => self.decision(&change.decision),
-            Body::CrlAdopted(change) => self.decision(&change.decision),
-            Body::LogAdopted(change) => self.decision(&change.decision),
-            Body::HandedOver(change) => self.decision(&change.decision),
-            Body::ClockCorrected(change) => self.decision(&change.decision),
-            _ => {}
+            other => {
+                if let Some(decision) = other.decision() {
+                    self.approvals(&decision.approvals);
+                    self.persons.extend([decision.operator.as_str(), &decision.witness]);
+                }
+            }
         }
     }
 
     fn approvals(&mut self, approvals: &'a [Approved]) {
         self.persons.extend(approvals.iter().map(|approved| approved.person.as_str()));
-    }
-
-    fn decision(&mut self, decision: &'a Decision) {
-        self.approvals(&decision.approvals);
-        self.persons.extend([decision.operator.as_str(), &decision.witness]);
     }
 }
 

@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::entry::{Body, ClockCorrected, CrlAdopted, Evidence, HandedOver, HierarchyAdopted, LogAdopted};
+use super::entry::{Body, Evidence};
 use super::merkle::{Frontier, leaf_hash};
+use super::named::named;
 use super::note::{self, VerifierKey};
 use super::order::{Broken, Order, serial_mark};
 use super::serial::issuer_and_serial;
@@ -79,13 +80,6 @@ impl Finding {
             }
         }
     }
-}
-
-/// Whether a station must hold an artefact. What has personal data, or lies beside the log, may be elsewhere.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Held {
-    AtStation,
-    Anywhere,
 }
 
 /// Checks a log directory, a station's or a published copy, against the verifier key, which comes from elsewhere.
@@ -241,13 +235,13 @@ struct Artefacts {
 
 impl Artefacts {
     fn take(&mut self, view: &View, body: &Body) -> Result<(), Error> {
-        for (digest, held) in named(body) {
+        for (digest, what) in named(body) {
             if !self.seen.insert(digest) {
                 continue;
             }
             match view.verify_artefact(&digest) {
                 Ok(()) => self.present += 1,
-                Err(Error::ArtefactMissing { .. }) if held == Held::Anywhere || !view.is_station() => self.absent += 1,
+                Err(Error::ArtefactMissing { .. }) if !what.held() || !view.is_station() => self.absent += 1,
                 Err(e) => return Err(e),
             }
         }
@@ -275,47 +269,6 @@ fn fits(view: &View, evidence: &Evidence) -> Result<(), Cause> {
     match length - before == evidence.octets {
         true => Ok(()),
         false => Err(Cause::Evidence("the evidence has not the length that its entry gives")),
-    }
-}
-
-fn named(body: &Body) -> Vec<(Digest, Held)> {
-    let approvals = |list: &[super::entry::Approved]| list.iter().map(|a| (a.signature, Held::AtStation)).collect();
-    match body {
-        Body::Genesis(genesis) => {
-            let mut all: Vec<_> = approvals(&genesis.approvals);
-            all.push((genesis.hierarchy, Held::AtStation));
-            all.push((genesis.requesters, Held::AtStation));
-            all
-        }
-        Body::Start(start) => approvals(&start.approvals),
-        Body::Void(void) => approvals(&void.approvals),
-        Body::Planned { plan, .. } => vec![(*plan, Held::AtStation)],
-        Body::KeyBackedUp(b) => vec![(b.backup, Held::AtStation), (b.signature, Held::AtStation)],
-        Body::KeyRestored(restored) => vec![(restored.signature, Held::AtStation)],
-        Body::KeyProven(proven) => vec![(proven.signature, Held::AtStation)],
-        Body::KeyDestroyed(destroyed) => vec![(destroyed.inventory, Held::AtStation)],
-        Body::Crl(crl) => vec![(crl.crl, Held::AtStation)],
-        Body::BundleReceived { bundle, .. } => vec![(bundle.digest, Held::Anywhere)],
-        Body::End(end) => vec![(end.manifest, Held::Anywhere)],
-        Body::Probe { report, .. } | Body::Inventory { report, .. } => vec![(*report, Held::AtStation)],
-        Body::ReleaseWritten { checkpoint, .. } => vec![(*checkpoint, Held::AtStation)],
-        Body::HierarchyAdopted(HierarchyAdopted { before, hierarchy, decision }) => {
-            let mut all: Vec<_> = approvals(&decision.approvals);
-            all.extend([(*before, Held::AtStation), (*hierarchy, Held::AtStation)]);
-            all
-        }
-        Body::CrlAdopted(CrlAdopted { crl, decision, .. }) => {
-            let mut all: Vec<_> = approvals(&decision.approvals);
-            all.push((*crl, Held::AtStation));
-            all
-        }
-        Body::LogAdopted(LogAdopted { decision, .. })
-        | Body::HandedOver(HandedOver { decision, .. })
-        | Body::ClockCorrected(ClockCorrected { decision, .. }) => approvals(&decision.approvals),
-        Body::Step { script, .. } => vec![(*script, Held::AtStation)],
-        Body::Evidence(evidence) => vec![(evidence.artefact, Held::AtStation)],
-        Body::MediumRead { digest, .. } => vec![(*digest, Held::Anywhere)],
-        _ => Vec::new(),
     }
 }
 

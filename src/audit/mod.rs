@@ -5,6 +5,7 @@
 //! no code with this room also lives.
 
 pub mod about;
+pub mod against;
 pub mod artefact;
 pub mod changed;
 pub mod check;
@@ -14,8 +15,10 @@ mod error;
 pub mod log;
 pub mod mark;
 pub mod merkle;
+pub mod named;
 pub mod note;
 mod order;
+pub mod proof;
 mod serial;
 mod tail;
 pub mod tiles;

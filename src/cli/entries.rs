@@ -109,7 +109,8 @@ fn moment(text: &str, of_day: &str) -> Result<i64, String> {
         .ok_or_else(|| "write it as 2026-11-22 or 2026-11-22T00:00:00Z".into())
 }
 
-fn serial(text: &str) -> Result<Serial, String> {
+/// Reads a serial number as people find it.
+pub fn serial(text: &str) -> Result<Serial, String> {
     let digits: String = text.chars().filter(|c| !" :".contains(*c)).collect();
     let digits = digits.strip_prefix("0x").unwrap_or(&digits);
     let whole = if digits.len().is_multiple_of(2) { digits.to_string() } else { format!("0{digits}") };

@@ -1,5 +1,6 @@
 //! The verbs: parse, resolve, one function a verb, one report, one exit code.
 
+mod against;
 #[cfg(feature = "station")]
 mod approvals;
 #[cfg(feature = "station")]
@@ -13,6 +14,7 @@ mod clock;
 #[cfg(feature = "station")]
 mod demo;
 mod entries;
+mod export;
 mod failure;
 mod flushed;
 #[cfg(feature = "station")]
@@ -26,6 +28,7 @@ pub mod pack;
 mod people;
 #[cfg(feature = "station")]
 mod plan;
+mod prove;
 mod recognise;
 #[cfg(feature = "station")]
 mod record;
@@ -125,6 +128,10 @@ enum Verb {
     Show(show::ShowArgs),
     /// Check a file against what you know from elsewhere
     Check(offline::CheckArgs),
+    /// Prove that a certificate or any other entry is on record, or that the log continues an earlier checkpoint
+    Prove(prove::ProveArgs),
+    /// Write a log out: JSON lines, CSV, a copy for everybody, a year on one page
+    Export(export::ExportArgs),
     /// Sign the statement of a plan, or of a hierarchy before `init`, with your SSH key
     Approve(offline::ApproveArgs),
     /// At the desk: make a signed bundle from certificate requests
@@ -186,6 +193,8 @@ pub fn run() -> ExitCode {
         Verb::Release(args) => release::release(&cli.globals, args),
         Verb::Show(args) => show::show(&cli.globals, args),
         Verb::Check(args) => offline::check(&cli.globals, args),
+        Verb::Prove(args) => prove::prove(args),
+        Verb::Export(args) => export::export(&cli.globals, args),
         Verb::Approve(args) => offline::approve(args),
         Verb::Pack(args) => offline::pack(args),
         Verb::Unpack(args) => offline::unpack(&cli.globals, args),

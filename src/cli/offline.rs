@@ -19,7 +19,7 @@ use crate::{approval, audit, prepare, release};
 use super::inbox::{Incoming, MAX_BUNDLE, MAX_PLAN};
 use super::pack::{self, PackArgs};
 use super::recognise::{Kind, read_text, recognise};
-use super::{Answer, Failure, Globals, clock, failure::Code};
+use super::{Answer, Failure, Globals, against, clock, failure::Code, prove};
 
 /// The largest file that holds a verifier key.
 const MAX_KEY: u64 = 4096;
@@ -48,10 +48,14 @@ pub struct ApproveArgs {
 #[command(
     after_help = "Verifier key, hierarchy and root must come from a place that is not the release.\n\nExamples:\n  \
     coldroot check release-0003 --verifier-key verifier-key --hierarchy hierarchy.toml --root root.pem\n  \
-    coldroot check audit --verifier-key \"example.org/log+1a2b3c4d+AQ…\"\n  coldroot check hierarchy.toml"
+    coldroot check audit --verifier-key \"example.org/log+1a2b3c4d+AQ…\"\n  coldroot check hierarchy.toml\n  \
+    coldroot check audit --verifier-key verifier-key --against /media/copy\n  \
+    coldroot check log --verifier-key verifier-key --against checkpoint-of-last-year\n  \
+    coldroot check log --verifier-key verifier-key --against '59 4b92 5466 b9b2 ...'\n  \
+    coldroot check chat.tlog-proof --verifier-key verifier-key --certificate chat.pem"
 )]
 pub struct CheckArgs {
-    /// What to check: release, log, bundle, plan, hierarchy, ceremony
+    /// What to check: release, log, proof, checkpoint, bundle, plan, hierarchy, ceremony
     pub path: PathBuf,
     /// The log's verifier key, or the file that holds it
     #[arg(long, value_name = "KEY")]
@@ -62,6 +66,12 @@ pub struct CheckArgs {
     /// The root certificate
     #[arg(long, value_name = "FILE")]
     pub root: Option<PathBuf>,
+    /// What was kept of the log: a copy's directory, a checkpoint, or a printed size with its root ('59 4b92 5466 …')
+    #[arg(long, value_name = "KEPT")]
+    pub against: Option<String>,
+    /// The certificate that a proof is of
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Option<PathBuf>,
 }
 
 /// Unpacks a release.
@@ -224,49 +234,25 @@ pub fn check(globals: &Globals, args: CheckArgs) -> Result<Answer, Failure> {
             ))
         })
     };
-    match recognise(&args.path)? {
+    let kind = recognise(&args.path)?;
+    if args.against.is_some() && !matches!(kind, Kind::Release | Kind::Log | Kind::Continuation(_)) {
+        return Err(Failure::usage("--against compares logs and releases with what was kept of them", "leave it out"));
+    }
+    if args.certificate.is_some() && !matches!(kind, Kind::Inclusion(_)) {
+        return Err(Failure::usage("--certificate belongs to the proof of a certificate", "leave it out"));
+    }
+    match kind {
         Kind::Release => {
+            let key = need_key()?;
             let checked =
-                check_release(&args.path, &need_key()?, hierarchy.as_ref(), args.root.as_deref(), clock(globals.now))?;
-            let checked = checked.findings;
-            let mut compared = checked.compared.join(", ");
-            if !checked.not_compared.is_empty() {
-                compared.push_str(&format!("\nnot compared: {}", checked.not_compared.join("; ")));
-            }
-            let text = format!(
-                "Release {} is good: every certificate, CRL and refusal verifies and is on record.\n\n{}",
-                checked.release,
-                pairs(&[
-                    ("certificates", human_count(checked.certificates)),
-                    ("CA certificates", human_count(checked.cas)),
-                    ("CRLs", human_count(checked.crls)),
-                    ("refused", human_count(checked.refused)),
-                    ("revoked", human_count(checked.revoked)),
-                    ("keys made", human_count(checked.keys)),
-                    ("acts on keys", human_count(checked.key_acts)),
-                    ("log", format!("{} entries", human_count(checked.log.size))),
-                    ("compared with", compared),
-                ])
-            );
-            Ok(Answer::new(text, checked))
+                check_release(&args.path, &key, hierarchy.as_ref(), args.root.as_deref(), clock(globals.now))?;
+            let answer = release_is_good(&checked.findings);
+            against::also(answer, &read_log(checked.log())?, &key, args.against.as_deref())
         }
-        Kind::Log => {
-            let report = audit::check::check(&args.path, &need_key()?).map_err(|e| Failure {
-                code: Code::CheckFailed,
-                hint: e.hint(),
-                what: e.to_string(),
-            })?;
-            let text = format!(
-                "The log is good: checkpoint, tiles, entries and their order agree.\n\n{}",
-                pairs(&[
-                    ("sealed", format!("{} entries", human_count(report.size))),
-                    ("unsealed", human_count(report.unsealed)),
-                    ("root", crate::text::hex_groups(&report.root.0)),
-                    ("mark", "not compared: that needs a login".into()),
-                ])
-            );
-            Ok(Answer::new(text, report))
-        }
+        Kind::Log => against::check_log(&args.path, &need_key()?, args.against.as_deref()),
+        Kind::Inclusion(text) => prove::check_inclusion(&text, &need_key()?, args.certificate.as_deref()),
+        Kind::Continuation(text) => prove::check_continuation(&text, &need_key()?, args.against.as_deref()),
+        Kind::Checkpoint(text) => against::check_checkpoint(&text, &need_key()?),
         Kind::Bundle => check_bundle(&args.path, hierarchy.as_ref(), clock(globals.now)),
         Kind::Plan => check_plan(&args.path),
         Kind::Hierarchy(text) => {
@@ -292,6 +278,29 @@ pub fn check(globals: &Globals, args: CheckArgs) -> Result<Answer, Failure> {
         }
         _ => Err(Failure::refused("there is no check for this kind of file alone", "coldroot show FILE")),
     }
+}
+
+fn release_is_good(checked: &release::Findings) -> Answer {
+    let mut compared = checked.compared.join(", ");
+    if !checked.not_compared.is_empty() {
+        compared.push_str(&format!("\nnot compared: {}", checked.not_compared.join("; ")));
+    }
+    let text = format!(
+        "Release {} is good: every certificate, CRL and refusal verifies and is on record.\n\n{}",
+        checked.release,
+        pairs(&[
+            ("certificates", human_count(checked.certificates)),
+            ("CA certificates", human_count(checked.cas)),
+            ("CRLs", human_count(checked.crls)),
+            ("refused", human_count(checked.refused)),
+            ("revoked", human_count(checked.revoked)),
+            ("keys made", human_count(checked.keys)),
+            ("acts on keys", human_count(checked.key_acts)),
+            ("log", format!("{} entries", human_count(checked.log.size))),
+            ("compared with", compared),
+        ])
+    );
+    Answer::new(text, checked)
 }
 
 fn check_release(

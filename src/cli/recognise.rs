@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, open};
 
-use crate::audit::withheld;
+use crate::audit::{note, proof, withheld};
 use crate::{bundle, cbor, plan, x509};
 
 use super::Failure;
@@ -31,6 +31,12 @@ pub enum Kind {
     Certificate(Vec<u8>),
     Crl(Vec<u8>),
     Request(Vec<u8>),
+    /// A proof that an entry is on record.
+    Inclusion(String),
+    /// A proof that a log continues an earlier checkpoint.
+    Continuation(String),
+    /// A signed note.
+    Checkpoint(String),
 }
 
 /// Looks at the beginning of a file, or at the files of a directory.
@@ -38,7 +44,7 @@ pub fn recognise(path: &Path) -> Result<Kind, Failure> {
     let unknown = || {
         Failure::refused(
             format!("{} is nothing that coldroot knows", crate::text::path(path)),
-            "known are: plan, bundle, release, log, statement, hierarchy, ceremony, certificate, CRL, certificate request, withheld artefact",
+            "known are: plan, bundle, release, log, checkpoint, proof, statement, hierarchy, ceremony, certificate, CRL, certificate request, withheld artefact",
         )
     };
     let meta = fs::metadata(path).map_err(|e| Failure::io(path, e))?;
@@ -69,6 +75,15 @@ pub fn recognise(path: &Path) -> Result<Kind, Failure> {
     let text = String::from_utf8(bytes).map_err(|_| unknown())?;
     if text.starts_with("coldroot-statement-v0\n") {
         return Ok(Kind::Statement(text));
+    }
+    if text.starts_with(proof::MAGIC) {
+        return Ok(Kind::Inclusion(text));
+    }
+    if text.strip_prefix("old ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
+        return Ok(Kind::Continuation(text));
+    }
+    if note::parse(&text).is_ok() {
+        return Ok(Kind::Checkpoint(text));
     }
     if let Some(bytes) = pem(&text) {
         return der(bytes).ok_or_else(unknown);

@@ -18,7 +18,9 @@ use crate::{bundle, config, release, x509};
 use super::entries::Filter;
 use super::recognise::{Kind, recognise};
 use super::{Answer, Failure, Globals};
+pub use certificate::names;
 use certificate::{certificate_json, certificate_text, crl_text, request};
+pub use log::body_words;
 use log::log;
 
 /// Shows something.
@@ -31,7 +33,7 @@ use log::log;
     coldroot show audit --person alice --all"
 )]
 pub struct ShowArgs {
-    /// Plan, bundle, release, log, statement, hierarchy, ceremony, certificate, CRL, request or withheld artefact
+    /// Plan, bundle, release, log, checkpoint, proof, statement, hierarchy, ceremony, certificate, CRL, request or withheld artefact
     path: PathBuf,
     /// One item of a plan, from 0: every field of what would be signed
     #[arg(long, value_name = "N")]
@@ -80,6 +82,9 @@ pub fn show(globals: &Globals, args: ShowArgs) -> Result<Answer, Failure> {
         }
         (Kind::Withheld, _) => withheld::withheld(&args.path, args.content.as_deref()),
         (Kind::Request(der), _) => request(&der),
+        (Kind::Inclusion(text), _) => super::prove::show_inclusion(&text),
+        (Kind::Continuation(text), _) => Ok(Answer::new(page(&text), json!({ "continuation": text }))),
+        (Kind::Checkpoint(text), _) => checkpoint(&text),
         (Kind::Hierarchy(text), _) => hierarchy(&text),
         (Kind::Ceremony(text), _) => Ok(Answer::new(page(&text), json!({ "ceremony": text }))),
     }
@@ -354,6 +359,21 @@ fn show_release(path: &Path, rows: usize) -> Result<Answer, Failure> {
         text,
         json!({ "release": head.release, "name": head.name, "plan": head.plan.hex(), "items": head.items, "refused": head.refused }),
     ))
+}
+
+/// A checkpoint, as it may be kept: size and root in every form in which they are printed.
+fn checkpoint(text: &str) -> Result<Answer, Failure> {
+    let c = crate::audit::note::parse(text).map_err(|e| Failure::refused(e.to_string(), ""))?;
+    let spoken: Vec<&str> =
+        c.root.0.iter().enumerate().map(|(place, octet)| crate::text::words::word(place, *octet)).collect();
+    let page = pairs(&[
+        ("log", escape(&c.origin)),
+        ("entries", human_count(c.size)),
+        ("root", hex_groups(&c.root.0)),
+        ("in words", spoken.join(" ")),
+    ]);
+    let json = json!({ "origin": c.origin, "size": c.size, "root": c.root, "words": spoken });
+    Ok(Answer::new(format!("Checkpoint, its signature not verified\n\n{page}"), json))
 }
 
 fn hierarchy(text: &str) -> Result<Answer, Failure> {

@@ -13,6 +13,8 @@
 mod approved;
 mod crls;
 mod log_at;
+mod proofs;
+mod public;
 mod read;
 mod unpack;
 mod write;
@@ -25,7 +27,8 @@ use crate::config::Environment;
 use crate::digest::Digest;
 use crate::plan::{BundleRef, Kind, Refusal};
 
-pub use read::{Checked, Findings, Release, Trust, check};
+pub use public::{Copied, public_copy};
+pub use read::{Checked, Findings, Release, Trust, check, private_log};
 pub use unpack::{Layout, unpack};
 pub use write::{Basis, Made, copy_out, make, prepare};
 

@@ -71,6 +71,11 @@ pub struct Findings {
 }
 
 impl Checked {
+    /// The directory of its log, as long as this value lives.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
     /// SHA-256 of the manifest, which the end entry names.
     pub fn manifest(&self) -> Digest {
         self.release.manifest
@@ -183,6 +188,15 @@ pub fn check(directory: &Path, trust: &Trust) -> Result<Checked, Error> {
     };
     let (release, log, findings) = judged().map_err(named)?;
     Ok(Checked { release, log, findings, _private: private })
+}
+
+/// The log of a release, unpacked into a private directory that goes with the first value, and not checked.
+pub fn private_log(directory: &Path) -> Result<(tempfile::TempDir, PathBuf), Error> {
+    let private = tempfile::tempdir().map_err(io(directory))?;
+    let release = Release::copy_in(directory, private.path())?;
+    let log = private.path().join("log");
+    release.extract_log(&log)?;
+    Ok((private, log))
 }
 
 /// The parts that the log gives for this release, by the digest of what stands in the container; taken out as they are met.

@@ -1,7 +1,7 @@
 //! Unpacking a release at the desk: the layout that other programs rely on.
 //!
-//! `root.pem`, `intermediates.pem`, `certs/<request-id>.pem` (leaf, then its chain), `crls/<ca>.crl` (DER), `refused.json`,
-//! `report.html`, `log/`, `manifest.json`. Unpacking a later release into the same directory brings it up to date.
+//! `root.pem`, `intermediates.pem`, `certs/<request-id>.pem` (leaf, then its chain), `proofs/<request-id>.tlog-proof` (that it is
+//! on record), `crls/<ca>.crl` (DER), `refused.json`, `report.html`, `log/`, `manifest.json`. Unpacking a later release into the same directory brings it up to date.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,6 +15,7 @@ use crate::digest::Digest;
 use crate::x509::fields::reason_name;
 use crate::{report, text, x509};
 
+use super::proofs::Proofs;
 use super::*;
 
 /// Above this many certificates, `certs/` has 256 folders by the first two hex digits of the request id's SHA-256.
@@ -78,16 +79,19 @@ pub fn unpack(checked: &Checked, to: &Path, verifier_key: &str) -> Result<Layout
         refused: 0,
         files: 0,
     };
-    for name in ["certs", "crls"] {
+    for name in ["certs", "crls", "proofs"] {
         fs::create_dir_all(to.join(name)).map_err(io(to))?;
     }
+    let log = Log::read(&checked.log)?;
+    let mut proofs = Proofs::new(&log);
     release.parts(|part| {
         match part {
-            Part::Certificate { request, ca, profile, der, .. } => {
+            Part::Certificate { request, ca, profile, der, index } => {
                 let mut chain = vec![der.clone()];
                 chain.extend(chain_of(&ca, &cas));
-                let path = certificate_path(&to.join("certs"), &request, leaves > FLAT)?;
+                let path = certificate_path(&to.join("certs"), &request, "pem", leaves > FLAT)?;
                 write_pems(&path, chain.iter())?;
+                proofs.write(to, &request, index, leaves > FLAT)?;
                 page.certificate(&request, &ca, &profile, &der);
                 layout.certificates += 1;
             }
@@ -183,7 +187,7 @@ fn copy_tree(from: &Path, to: &Path) -> Result<(), Error> {
 }
 
 /// Puts a file under its name at once: a web server never sees half of it, and a link in its place is replaced, not followed.
-fn put(path: &Path, content: &[u8]) -> Result<(), Error> {
+pub(super) fn put(path: &Path, content: &[u8]) -> Result<(), Error> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".tmp");
     let part = path.with_file_name(name);
@@ -217,12 +221,13 @@ fn file_name(id: &str) -> Result<&str, Error> {
     }
 }
 
-fn certificate_path(certs: &Path, request: &str, folders: bool) -> Result<PathBuf, Error> {
-    let name = format!("{}.pem", file_name(request)?);
+/// Where the file of a request lies: above [`FLAT`] certificates, in one of 256 folders.
+pub(super) fn certificate_path(base: &Path, request: &str, ending: &str, folders: bool) -> Result<PathBuf, Error> {
+    let name = format!("{}.{ending}", file_name(request)?);
     if !folders {
-        return Ok(certs.join(name));
+        return Ok(base.join(name));
     }
-    let folder = certs.join(&Digest::of(request.as_bytes()).hex()[..2]);
+    let folder = base.join(&Digest::of(request.as_bytes()).hex()[..2]);
     fs::create_dir_all(&folder).map_err(io(&folder))?;
     Ok(folder.join(name))
 }
@@ -250,7 +255,7 @@ fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Error> {
 /// Lists every file of the layout but itself.
 fn write_manifest(to: &Path) -> Result<u64, Error> {
     let mut lines = Vec::new();
-    for name in ["root.pem", "intermediates.pem", "refused.json", "report.html", "certs", "crls", "log"] {
+    for name in ["root.pem", "intermediates.pem", "refused.json", "report.html", "certs", "crls", "proofs", "log"] {
         list(to, &PathBuf::from(name), &mut lines)?;
     }
     lines.sort_by(|a, b| a.path.cmp(&b.path));

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use cap_std::fs::Dir;
 use serde::Serialize;
 
-use crate::audit::entry::{Body, Entry, Start};
+use crate::audit::entry::{Body, Start};
 use crate::audit::note::{self, VerifierKey};
 use crate::audit::{self, View, artefact};
 use crate::cbor;
@@ -28,6 +28,7 @@ use crate::media::{self, Name, Source};
 use crate::plan::{Head as PlanHead, Plan};
 
 use super::log_at::tiles;
+use super::public::public_artefacts;
 use super::*;
 
 /// The files of a release in the order in which they get their names: without a manifest it is none.
@@ -148,7 +149,7 @@ pub fn make(out: &Path, basis: &Basis, on_record: &Digest, note: &str) -> Result
     for tile in tiles(basis.size) {
         file.log_file(&tile.path(), &mut tile.content(log)?.as_slice(), &path)?;
     }
-    for digest in public_artefacts(basis)? {
+    for digest in public_artefacts(log, basis.size)? {
         let relative = artefact::path(&digest);
         file.log_file(&relative, &mut log.artefact_file(&digest)?, &log.dir().join(&relative))?;
     }
@@ -215,38 +216,6 @@ pub fn copy_out(directory: &Path, medium: &Dir, release: u64) -> Result<(), Erro
 
 fn files(paths: &[PathBuf; 4]) -> Result<Vec<(Name, Source<'_>)>, Error> {
     ORDER.iter().zip(paths).map(|(name, path)| Ok((Name::parse(name)?, Source::File(path)))).collect()
-}
-
-/// The artefacts that a public copy of the log carries: all but bundles, which hold requesters, and backups of keys. The checkpoints of earlier
-/// releases are among them, so that those can be made again from this one.
-fn public_artefacts(basis: &Basis) -> Result<Vec<Digest>, Error> {
-    let mut digests = Vec::new();
-    if let Some(genesis) = &basis.ledger.genesis {
-        digests.push(genesis.hierarchy);
-        digests.extend(genesis.approvals.iter().map(|a| a.signature));
-    }
-    for (plan, state) in &basis.ledger.plans {
-        let start = state.start.iter().flat_map(|(_, start)| &start.approvals);
-        let void = state.void.iter().flat_map(|(_, void)| &void.approvals);
-        if state.start.is_some() || state.void.is_some() {
-            digests.push(*plan);
-            digests.extend(start.chain(void).map(|a| a.signature));
-        }
-    }
-    for entry in basis.log.entries(0..basis.size) {
-        match entry? {
-            (_, Entry { body: Body::Crl(crl), .. }, _) => digests.push(crl.crl),
-            (_, Entry { body: Body::KeyBackedUp(backup), .. }, _) => digests.push(backup.signature),
-            (_, Entry { body: Body::KeyRestored(restored), .. }, _) => digests.push(restored.signature),
-            (_, Entry { body: Body::KeyProven(proven), .. }, _) => digests.push(proven.signature),
-            (_, Entry { body: Body::KeyDestroyed(destroyed), .. }, _) => digests.push(destroyed.inventory),
-            (_, Entry { body: Body::ReleaseWritten { checkpoint, .. }, .. }, _) => digests.push(checkpoint),
-            _ => {}
-        }
-    }
-    digests.sort();
-    digests.dedup();
-    Ok(digests)
 }
 
 fn staging(out: &Path, release: u64) -> PathBuf {

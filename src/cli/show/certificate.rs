@@ -76,7 +76,7 @@ pub(super) fn crl_text(f: &CrlFields, rows: usize) -> String {
 }
 
 /// Subject alternative names for people.
-pub(super) fn names(san: &[GeneralName]) -> Vec<String> {
+pub fn names(san: &[GeneralName]) -> Vec<String> {
     san.iter().map(x509::general_name_text).collect()
 }
 

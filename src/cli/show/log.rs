@@ -117,7 +117,8 @@ impl<'a> Page<'a> {
     }
 }
 
-pub(in crate::cli) fn body_words(body: &Body) -> (&'static str, String) {
+/// What an entry says, in a word and a line.
+pub fn body_words(body: &Body) -> (&'static str, String) {
     match body {
         Body::Genesis(g) => ("genesis", escape(&g.name)),
         Body::Open { mark_size, .. } => ("opened", format!("mark at {mark_size}")),

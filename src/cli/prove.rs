@@ -1,0 +1,280 @@
+//! `prove`: proofs that leave the log, and what `check` says of them.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use crate::audit::about::{self, About};
+use crate::audit::entry::{Body, Entry};
+use crate::audit::note::{self, VerifierKey};
+use crate::audit::proof::{Continuation, Inclusion};
+use crate::audit::{self, View};
+use crate::digest::Digest;
+use crate::release;
+use crate::report::terminal::{human_count, pairs};
+use crate::text::{escape, hex_groups, path as shown, shell, utc};
+
+use super::against::{self, Kept};
+use super::entries::{Serial, serial};
+use super::recognise::{Kind, read_text, recognise};
+use super::show::body_words;
+use super::{Answer, Failure, failure::Code, offline};
+
+/// Proves something.
+#[derive(Args)]
+#[command(
+    after_help = "The proof is a text of its own (C2SP tlog-proof, with the entry in it): who has it needs no log to check it.\n\n\
+    Examples:\n  coldroot prove log --certificate chat.pem --to chat.tlog-proof\n  \
+    coldroot check chat.tlog-proof --certificate chat.pem --verifier-key verifier-key\n  \
+    coldroot prove log --consistency checkpoint-of-last-year --to continued.txt\n  \
+    coldroot check continued.txt --against checkpoint-of-last-year --verifier-key verifier-key"
+)]
+pub struct ProveArgs {
+    /// A station's audit/, the log/ of a release, a public copy, or a release
+    log: PathBuf,
+    #[command(flatten)]
+    what: Wanted,
+    /// The file of the proof, a new one
+    #[arg(long, value_name = "FILE")]
+    to: PathBuf,
+}
+
+/// What is to be proven.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Wanted {
+    /// That this certificate, PEM or DER, is on record
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// That the answer to this request is
+    #[arg(long, value_name = "ID")]
+    request: Option<String>,
+    /// That the certificate with this serial number is
+    #[arg(long, value_name = "HEX", value_parser = serial)]
+    serial: Option<Serial>,
+    /// That the entry with this number, from 0, is
+    #[arg(long, value_name = "N")]
+    entry: Option<u64>,
+    /// That the log continues this earlier checkpoint
+    #[arg(long, value_name = "CHECKPOINT")]
+    consistency: Option<PathBuf>,
+}
+
+pub fn prove(args: ProveArgs) -> Result<Answer, Failure> {
+    let (_private, path) = match recognise(&args.log)? {
+        Kind::Log => (None, args.log.clone()),
+        Kind::Release => {
+            let (private, path) = release::private_log(&args.log)?;
+            (Some(private), path)
+        }
+        _ => {
+            return Err(Failure::usage("a proof is made from a log or a release", "coldroot show says what a file is"));
+        }
+    };
+    let log = offline::read_log(&path)?;
+    if let Some(older) = &args.what.consistency {
+        return continuation(&log, older, &args.to);
+    }
+    let (index, octets) = find(&log, &args.what)?;
+    let proof = Inclusion::of(&log, index, octets)?;
+    let entry = Entry::decode(&proof.entry).map_err(|source| audit::Error::EntryMalformed { index, source })?;
+    write_new(&args.to, &proof.text())?;
+    let (what, of) = body_words(&entry.body);
+    let text = format!(
+        "Proven: entry {index} ({what} {of}) is on record, under the checkpoint of {} entries.\n\n  written: {}\n  \
+        next: coldroot check {} --verifier-key KEY{}\n",
+        human_count(log.sealed_size()),
+        shown(&args.to),
+        shell(&args.to),
+        if matches!(entry.body, Body::Certificate(_)) { " --certificate CERTIFICATE" } else { "" },
+    );
+    let json = json!({ "index": index, "size": log.sealed_size(), "what": what, "of": of, "proof": proof.text() });
+    Ok(Answer::new(text, json))
+}
+
+/// The entry that is wanted. Of several, as with requests that were refused and sent again, the last.
+fn find(log: &View, wanted: &Wanted) -> Result<(u64, Vec<u8>), Failure> {
+    let der = match &wanted.certificate {
+        None => None,
+        Some(path) => Some(certificate(path)?),
+    };
+    let range = wanted.entry.map_or(0..log.size(), |n| n..n.saturating_add(1));
+    let mut last = None;
+    for found in log.entries(range) {
+        let (index, entry, octets) = found?;
+        let about = About::new(&entry.body);
+        let fits = match &entry.body {
+            _ if wanted.entry.is_some() => true,
+            Body::Certificate(c) if der.is_some() => der.as_ref() == Some(&c.der.to_vec()),
+            _ if der.is_some() => false,
+            Body::Revoked(_) => false,
+            _ if wanted.serial.is_some() => about.serial.map(Serial::of) == wanted.serial,
+            _ => about.request.is_some() && about.request == wanted.request.as_deref(),
+        };
+        if fits {
+            last = Some((index, octets));
+            if der.is_some() {
+                break;
+            }
+        }
+    }
+    let (index, octets) = last.ok_or_else(|| {
+        let next = "compare the file with what was handed out; `coldroot show LOG --serial HEX` looks for it by number";
+        Failure { code: Code::CheckFailed, ..Failure::refused("it is not on record in this log", next) }
+    })?;
+    match index < log.sealed_size() {
+        true => Ok((index, octets)),
+        false => Err(Failure::refused(
+            format!("entry {index} is on record, but no checkpoint covers it yet"),
+            "the next `coldroot sign` at the station seals it first; then make the proof again",
+        )),
+    }
+}
+
+fn continuation(log: &View, older: &Path, to: &Path) -> Result<Answer, Failure> {
+    let not_older =
+        |what: String| Failure { code: Code::CheckFailed, ..Failure::refused(what, against::TAKE_IT_SERIOUSLY) };
+    let note = read_text(older, note::MAX_NOTE as u64)?;
+    let older = note::parse(&note)
+        .map_err(|e| Failure::usage(format!("{}: {e}", shown(older)), "give an earlier `checkpoint`"))?;
+    if older.origin != log.origin() {
+        let what =
+            format!("the checkpoint is of the log `{}`, this one is `{}`", escape(&older.origin), escape(log.origin()));
+        return Err(not_older(what));
+    }
+    if older.size > log.sealed_size() {
+        let what = format!("the checkpoint is of {} entries, this log has {}", older.size, log.sealed_size());
+        return Err(not_older(what));
+    }
+    if log.root_at(older.size)? != older.root {
+        return Err(not_older(format!("this log does not continue the checkpoint of {} entries: a fork", older.size)));
+    }
+    let proof = Continuation::of(log, older.size)?;
+    write_new(to, &proof.text())?;
+    let text = format!(
+        "Proven: the log of {} entries continues the checkpoint of {}.\n\n  written: {}\n  \
+        next: coldroot check {} --verifier-key KEY --against CHECKPOINT\n",
+        human_count(log.sealed_size()),
+        human_count(older.size),
+        shown(to),
+        shell(to)
+    );
+    Ok(Answer::new(text, json!({ "old": older.size, "size": log.sealed_size(), "proof": proof.text() })))
+}
+
+fn write_new(to: &Path, text: &str) -> Result<(), Failure> {
+    let mut file = File::create_new(to).map_err(|e| match e.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            Failure::refused(format!("{} is there already", shown(to)), "name a new file")
+        }
+        _ => Failure::io(to, e),
+    })?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    written.map_err(|e| {
+        // Half a proof is none.
+        let _ = fs::remove_file(to);
+        Failure::io(to, e)
+    })
+}
+
+/// The DER of a certificate file.
+pub fn certificate(path: &Path) -> Result<Vec<u8>, Failure> {
+    match recognise(path)? {
+        Kind::Certificate(der) => Ok(der),
+        _ => Err(Failure::usage(format!("{} is no certificate", shown(path)), "give a certificate, PEM or DER")),
+    }
+}
+
+/// `check` of a proof of inclusion.
+pub fn check_inclusion(text: &str, key: &VerifierKey, given: Option<&Path>) -> Result<Answer, Failure> {
+    let failed = |what: String| Failure {
+        code: Code::CheckFailed,
+        ..Failure::refused(
+            format!("the proof is not good: {what}"),
+            "ask the desk for the proof of this certificate again",
+        )
+    };
+    let proof = Inclusion::parse(text).map_err(|e| failed(e.to_string()))?;
+    let (checkpoint, entry) = proof.verify(key).map_err(|e| failed(e.to_string()))?;
+    let on_record = match &entry.body {
+        Body::Certificate(on_record) => Some(Digest::of(&on_record.der)),
+        _ => None,
+    };
+    if let Some(path) = given
+        && on_record != Some(Digest::of(&certificate(path)?))
+    {
+        return Err(failed("it is of another entry than the certificate's that was given".into()));
+    }
+    let (what, of) = body_words(&entry.body);
+    let mut rows = vec![
+        ("log", escape(&checkpoint.origin)),
+        ("entry", format!("{}, the {what} of {of}", human_count(proof.index))),
+        ("recorded", utc(entry.time)),
+        ("checkpoint", format!("{} entries, root {}", human_count(checkpoint.size), hex_groups(&checkpoint.root.0))),
+    ];
+    if let Some(digest) = on_record {
+        let compared = if given.is_some() { "the one given" } else { "not compared: give --certificate" };
+        rows.push(("certificate", format!("SHA-256 {}\n{compared}", hex_groups(&digest.0))));
+    }
+    let head = match (on_record, given) {
+        (Some(_), Some(_)) => "The certificate is on record",
+        _ => "The entry is on record",
+    };
+    let json = json!({
+        "origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root, "certificate": on_record,
+        "compared": given.is_some(),
+        "entry": about::to_json(proof.index, &entry).map_err(|e| failed(e.to_string()))?,
+    });
+    Ok(Answer::new(format!("{head}: the proof leads from it to a checkpoint of this key.\n\n{}", pairs(&rows)), json))
+}
+
+/// `check` of a proof that a log goes on.
+pub fn check_continuation(text: &str, key: &VerifierKey, older: Option<&str>) -> Result<Answer, Failure> {
+    let failed =
+        |what: String| Failure { code: Code::CheckFailed, ..Failure::refused(what, against::TAKE_IT_SERIOUSLY) };
+    let proof = Continuation::parse(text).map_err(|e| failed(e.to_string()))?;
+    let Some(older) = older else {
+        return Err(Failure::usage(
+            "such a proof leads from an earlier checkpoint",
+            "--against CHECKPOINT, the one that you kept",
+        ));
+    };
+    let (size, root) = match against::kept(older, key)? {
+        Kept::Point { size, root, .. } => (size, root),
+        Kept::Copy(_) => return Err(Failure::usage("--against is a directory", "give the checkpoint in it")),
+    };
+    let newer = proof.verify(key, (size, root)).map_err(|e| failed(e.to_string()))?;
+    let text = format!(
+        "The log goes on: its checkpoint of {} entries continues the one of {}.\n\n{}",
+        human_count(newer.size),
+        human_count(size),
+        pairs(&[("log", escape(&newer.origin)), ("root", hex_groups(&newer.root.0))])
+    );
+    Ok(Answer::new(text, json!({ "origin": newer.origin, "old": size, "size": newer.size, "root": newer.root })))
+}
+
+/// `show` of a proof: what it says of itself, without a key.
+pub fn show_inclusion(text: &str) -> Result<Answer, Failure> {
+    let bad = |what: String| Failure::refused(what, "");
+    let proof = Inclusion::parse(text).map_err(|e| bad(e.to_string()))?;
+    let entry = Entry::decode(&proof.entry).map_err(|e| bad(e.to_string()))?;
+    let checkpoint = note::parse(&proof.note).map_err(|e| bad(e.to_string()))?;
+    let (what, of) = body_words(&entry.body);
+    let page = pairs(&[
+        ("log", escape(&checkpoint.origin)),
+        ("entry", format!("{}, the {what} of {of}", human_count(proof.index))),
+        ("recorded", utc(entry.time)),
+        ("checkpoint", format!("{} entries, root {}", human_count(checkpoint.size), hex_groups(&checkpoint.root.0))),
+    ]);
+    let json = json!({
+        "origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root,
+        "entry": about::to_json(proof.index, &entry).map_err(|e| bad(e.to_string()))?,
+    });
+    Ok(Answer::new(
+        format!("Proof that an entry is on record, not yet verified: `coldroot check` does\n\n{page}"),
+        json,
+    ))
+}
