@@ -3,6 +3,8 @@
 //! Both modules stand behind the one that lists its calls: that nothing was signed and the mark not moved is read there, not
 //! believed.
 
+#[path = "rollback/copy.rs"]
+mod copy;
 mod harness;
 
 use std::fs;
@@ -390,18 +392,24 @@ fn real(station: &Station, args: &[&str]) -> Run {
     Run::of(Command::new("bash").args(["-c", &line]).current_dir(station.dir()))
 }
 
-/// What a desk's bundle answers is the anchor against a whole machine that was put back: a real station does without it only
-/// until the desk has had its first answer.
-#[test]
-fn p04_a_real_station_takes_no_bundle_that_keeps_silent_about_what_the_desk_has() {
-    let text = HIERARCHY.replace("environment = \"rehearsal\"", "environment = \"real\"");
+/// A station of a real hierarchy, made from one like [`HIERARCHY`]; `init` not yet run.
+fn real_station(hierarchy: &str) -> Station {
+    let text = hierarchy.replace("environment = \"rehearsal\"", "environment = \"real\"");
     let text = text.replace("{ O = \"REHEARSAL\" }, ", "").replace("pin-file = \"pin.txt\"\nso-", "# ");
-    let station = Station::new_of(HIERARCHY.into());
+    let station = Station::new_of(hierarchy.into());
     station.token_init();
     let made = fs::read_to_string(station.path("hierarchy.toml")).unwrap();
     let serial = made.lines().find(|line| line.starts_with("serial")).unwrap();
     let station = station.with(text.replace("@SERIAL@", serial));
     station.approve(Path::new("hierarchy.toml"));
+    station
+}
+
+/// What a desk's bundle answers is the anchor against a whole machine that was put back: a real station does without it only
+/// until the desk has had its first answer.
+#[test]
+fn p04_a_real_station_takes_no_bundle_that_keeps_silent_about_what_the_desk_has() {
+    let station = real_station(HIERARCHY);
     real(&station, &station.init_args()).ok();
     let sign = |plan: &Path| {
         let approvals = station.approve(plan);

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -12,7 +12,7 @@ use super::note::{self, VerifierKey};
 use super::tail::{Header, Tail};
 use super::tiles::Tiles;
 use super::view::{fits, read_checkpoint};
-use super::{Error, View, artefact, durable, merkle};
+use super::{Error, View, artefact, copy, durable, merkle};
 use crate::digest::Digest;
 
 /// Who signs checkpoints and remembers the last one: the gate, with the audit key and the mark in the token.
@@ -29,6 +29,9 @@ pub trait Sealer {
 pub struct Log {
     view: View,
     _lock: Lock,
+    /// Where the copy lies, and what became of it, not on record yet.
+    copy: Option<PathBuf>,
+    copied: Option<Body>,
     /// A write failed, so what is on disk is known only to a new [`Log::open`].
     stopped: bool,
 }
@@ -70,7 +73,7 @@ impl Log {
         }
         let lock = lock(dir)?;
         let view = recover(dir)?;
-        Ok(Log { view, _lock: lock, stopped: false })
+        Ok(Log { view, _lock: lock, copy: None, copied: None, stopped: false })
     }
 
     /// Opens a log, or a published copy of one, for reading only: no lock, nothing is written, nothing is recovered.
@@ -151,6 +154,33 @@ impl Log {
             view.tiles.prune(old, size) // 6
         })?;
         Ok(note)
+    }
+
+    /// From now on the log's copy lies in `dir`, if it could be brought up to the log at once.
+    pub fn keep_copy(&mut self, dir: &Path) -> Result<(), copy::Error> {
+        self.copy = Some(dir.to_path_buf());
+        self.bring_copy_over().inspect_err(|_| self.copy = None)
+    }
+
+    /// Brings the copy, if there is one, up to the log. What came of it goes on record later ([`Log::note_copy`]): behind a
+    /// checkpoint just made, an entry would stand between the log and its mark.
+    pub fn bring_copy_over(&mut self) -> Result<(), copy::Error> {
+        let Some(dir) = self.copy.clone() else { return Ok(()) };
+        let target = dir.to_string_lossy().into_owned();
+        self.sync()?;
+        let done = copy::bring_over(&dir, &self.view);
+        self.copied = Some(match &done {
+            Ok(copied) => Body::CopyWritten { target, size: copied.size, root: copied.root },
+            Err(e) => Body::Failure { what: format!("the log's copy: {e}").chars().take(2_000).collect() },
+        });
+        done.map(drop)
+    }
+
+    /// Puts on record what became of the copy since this was last done.
+    pub fn note_copy(&mut self) -> Result<(), Error> {
+        let (Some(body), Some(last)) = (self.copied.take(), self.view.size().checked_sub(1)) else { return Ok(()) };
+        let time = self.view.entry(last)?.time;
+        self.append(&Entry::new(time, body)).map(drop)
     }
 
     /// Checks what the signer remembers against this log, and proves the log to be its continuation.

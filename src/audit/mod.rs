@@ -9,6 +9,7 @@ pub mod against;
 pub mod artefact;
 pub mod changed;
 pub mod check;
+pub mod copy;
 pub(crate) mod durable;
 pub mod entry;
 mod error;

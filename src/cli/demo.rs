@@ -144,6 +144,7 @@ impl Demo {
             now: globals.now,
             pin_fd: Vec::new(),
             shares_fd: Vec::new(),
+            copy: None,
             // One process plays every station run, each of which starts a gate.
             last: false,
         };

@@ -58,6 +58,10 @@ pub fn init(globals: &Globals, args: InitArgs) -> Result<Answer, Failure> {
     let mut gate = station.start_gate()?;
     // Before anybody types a PIN for a token that could not hold the audit key.
     gate.fit(&hierarchy.audit_token, KeyAlgorithm::Ed25519, true)?;
+    if let Some(dir) = station.missing_copy() {
+        let e = crate::audit::copy::Error::Missing(dir.to_path_buf());
+        return Err(Failure::refused(format!("the log's copy: {e}"), e.hint()));
+    }
     let facts = gate.login(&hierarchy.audit_token)?;
     let audit = station.audit_dir();
     if let Some(mark) = gate.mark()? {
@@ -96,6 +100,7 @@ pub fn init(globals: &Globals, args: InitArgs) -> Result<Answer, Failure> {
             "move it away, or insert the token that belongs to it",
         ));
     }
+    station.keep_copy(&mut log)?;
     let login = Body::Login { token: hierarchy.audit_token.clone(), serial: facts.serial, module: facts.module };
     log.append(&Entry::new(station.now(), login))?;
     // Before the mark, behind which nothing is left to do but the checkpoint: whoever stops it anywhere still gets the key.
@@ -115,8 +120,15 @@ fn finish(station: &Station, mut gate: Gate, mark: &[u8]) -> Result<Answer, Fail
         )
     };
     let audit = station.audit_dir();
-    if !audit.join("tail").exists() || audit.join("checkpoint").exists() {
+    if audit.join("checkpoint").exists() {
         return Err(refused());
+    }
+    if !audit.join("tail").exists() {
+        let dir = crate::text::shell(&station.dir);
+        return Err(Failure::refused(
+            format!("{dir}/audit holds no log, but this station is initialised: its token carries the mark"),
+            format!("coldroot --station {dir} restore COPY, the newest copy of the audit directory"),
+        ));
     }
     let mut log = Log::open(&audit)?;
     let mark =

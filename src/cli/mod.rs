@@ -34,6 +34,8 @@ mod recognise;
 mod record;
 #[cfg(feature = "station")]
 mod release;
+#[cfg(feature = "station")]
+mod restore;
 mod show;
 #[cfg(feature = "station")]
 mod sign;
@@ -88,6 +90,10 @@ pub struct Globals {
     /// Rehearsals only: read the custodians' shares of a token's PIN from descriptor N, a line for each
     #[arg(long, global = true, value_name = "[TOKEN=]N")]
     pub shares_fd: Vec<String>,
+    /// The directory on a second medium that the audit log is copied to after each mark; in place of the hierarchy's `[audit]
+    /// copy`
+    #[arg(long, global = true, value_name = "DIR")]
+    pub copy: Option<PathBuf>,
     /// The verb is this process's last, so it may enter a sandbox that nothing gets out of.
     #[arg(skip)]
     pub last: bool,
@@ -124,6 +130,9 @@ enum Verb {
     /// Write a release again, byte for byte, from the audit directory
     #[cfg(feature = "station")]
     Release(release::ReleaseArgs),
+    /// Bring a lost or damaged audit directory back from its copy
+    #[cfg(feature = "station")]
+    Restore(restore::RestoreArgs),
     /// Show what a file is and what it says (plan, bundle, release, log, certificate, CRL, request, hierarchy, ceremony)
     Show(show::ShowArgs),
     /// Check a file against what you know from elsewhere
@@ -191,6 +200,8 @@ pub fn run() -> ExitCode {
         Verb::CorrectClock(args) => clock::correct_clock(&cli.globals, args),
         #[cfg(feature = "station")]
         Verb::Release(args) => release::release(&cli.globals, args),
+        #[cfg(feature = "station")]
+        Verb::Restore(args) => restore::restore(&cli.globals, args),
         Verb::Show(args) => show::show(&cli.globals, args),
         Verb::Check(args) => offline::check(&cli.globals, args),
         Verb::Prove(args) => prove::prove(args),

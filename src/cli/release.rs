@@ -24,7 +24,7 @@ use crate::text::escape;
 
 use super::recognise::read_text;
 use super::sign::begun;
-use super::station::Station;
+use super::station::{Station, copy_over};
 use super::{Answer, Failure, Globals, failure::Code, flushed};
 
 /// Writes a release again.
@@ -228,9 +228,12 @@ fn receipt(
     checkpoint: Digest,
     target: &str,
 ) -> Result<(), Failure> {
+    log.note_copy()?;
     let target = target.into();
     log.append(&Entry::new(station.now(), Body::ReleaseWritten { release, manifest, checkpoint, target }))?;
-    Ok(log.sync()?)
+    log.sync()?;
+    copy_over(log);
+    Ok(())
 }
 
 /// Where a release went, as its receipt says it: the bare name in `out/`, the path as it was typed elsewhere.

@@ -29,6 +29,8 @@ pub struct Station {
     pub hierarchy: Hierarchy,
     pub hierarchy_text: String,
     now: Option<i64>,
+    /// Where the log's copy lies.
+    copy: Option<PathBuf>,
     pins: BTreeMap<String, PinSource>,
     /// What the log said of PINs in shares when it was opened.
     pin_sets: RefCell<BTreeMap<String, Vec<PinSet>>>,
@@ -68,6 +70,7 @@ impl Station {
         Ok(Station {
             dir: globals.station.clone(),
             scratch: globals.station.join("out"),
+            copy: globals.copy.clone().or_else(|| Some(globals.station.join(hierarchy.audit_copy.as_ref()?))),
             hierarchy,
             hierarchy_text,
             now: globals.now,
@@ -97,6 +100,13 @@ impl Station {
 
     pub fn audit_dir(&self) -> PathBuf {
         self.dir.join("audit")
+    }
+
+    /// What to do about a directory that is older than what others know.
+    pub fn restore_hint(&self) -> String {
+        let (dir, copy) = (crate::text::shell(&self.dir), self.copy.as_ref().map(crate::text::shell));
+        let copy = copy.unwrap_or_else(|| "COPY".into());
+        format!("restore the newest copy, then run this again: coldroot --station {dir} restore {copy}")
     }
 
     /// `out/`, made when it is missing.
@@ -209,6 +219,7 @@ impl Station {
         let audit = self.audit_dir();
         let mut write = vec![audit.as_path(), &inbox, &out];
         write.extend(medium);
+        write.extend(self.copy.as_deref().filter(|copy| copy.is_dir()));
         let mut read = vec![self.dir.as_path()];
         read.extend(inputs.iter().map(|path| match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -227,6 +238,7 @@ impl Station {
     /// Logs in to these tokens, each try on record before it is made, compares the log with the mark, and seals what was
     /// written while nobody was logged in.
     pub fn log_in(&self, log: &mut Log, gate: &mut Gate, mut tokens: Vec<String>, cut: u64) -> Result<Mark, Failure> {
+        self.keep_copy(log)?;
         tokens.retain(|t| *t != self.hierarchy.audit_token);
         tokens.insert(0, self.hierarchy.audit_token.clone());
         let first = self.try_login(log, gate, &tokens[0])?;
@@ -240,11 +252,7 @@ impl Station {
                     mark.size - held,
                     mark.size
                 );
-                return Err(Failure {
-                    code: Code::Halted,
-                    what,
-                    hint: Some("restore the newest copy of the audit directory, then run this again".into()),
-                });
+                return Err(Failure { code: Code::Halted, what, hint: Some(self.restore_hint()) });
             }
             Standing::Behind { .. } | Standing::Fork => {
                 let what = format!(
@@ -297,6 +305,28 @@ impl Station {
             what: format!("the mark is damaged: {e}"),
             hint: None,
         })
+    }
+
+    /// The copy's directory, when a real hierarchy declares one that is not there.
+    pub fn missing_copy(&self) -> Option<&Path> {
+        let wanted = self.copy.as_deref().filter(|_| self.hierarchy.environment == Environment::Real);
+        wanted.filter(|dir| !dir.is_dir())
+    }
+
+    /// Brings the copy up to the log before anything is done: a medium that is missing, full or another one is known before a PIN
+    /// is tried, and what the last run could not copy is copied now. A real hierarchy that declares a copy does not go on
+    /// without; a rehearsal does, on record.
+    pub fn keep_copy(&self, log: &mut Log) -> Result<(), Failure> {
+        let Some(dir) = &self.copy else { return Ok(()) };
+        let Err(e) = log.keep_copy(dir) else { return Ok(()) };
+        match self.hierarchy.environment {
+            Environment::Real => Err(Failure::refused(format!("the log's copy: {e}"), e.hint())),
+            Environment::Rehearsal => {
+                eprintln!("coldroot: WARNING: no copy of the log: {e}; a real hierarchy would refuse to go on");
+                eprintln!("  next: {}", e.hint());
+                Ok(())
+            }
+        }
     }
 
     /// Writes a failure down. What went wrong is the failure itself: that it could not be written as well changes nothing.
@@ -394,15 +424,26 @@ fn held(log: &Log) -> Result<u64, Failure> {
     Ok(held)
 }
 
-/// Signs and marks the log as it stands.
+/// Signs and marks the log as it stands, then brings its copy up to it. A copy that cannot be written stops no run on its way:
+/// the log is whole without it. It is told, on record under the next checkpoint, and the next run begins with it.
 pub fn seal(log: &mut Log, gate: &mut Gate) -> Result<(), Failure> {
+    log.note_copy()?;
     log.checkpoint(gate).map(drop).map_err(|e| match e {
         crate::audit::Error::Sealer(inner) => match inner.downcast::<<Gate as Sealer>::Error>() {
             Ok(gate) => Failure::from(*gate),
             Err(other) => Failure { code: Code::Halted, what: other.to_string(), hint: None },
         },
         other => other.into(),
-    })
+    })?;
+    copy_over(log);
+    Ok(())
+}
+
+/// Brings the log's copy up to it, if there is one; what went wrong is told, and goes on record later.
+pub fn copy_over(log: &mut Log) {
+    if let Err(e) = log.bring_copy_over() {
+        eprintln!("coldroot: WARNING: the log's copy was not brought up to it: {e}");
+    }
 }
 
 /// Folds a whole log.

@@ -25,6 +25,8 @@ pub struct Hierarchy {
     pub origin: String,
     pub audit_token: String,
     pub audit_key_label: String,
+    /// The directory on a second medium that holds the log's copy; relative to the station.
+    pub audit_copy: Option<PathBuf>,
     /// Landlock and seccomp around the process that parses hostile input.
     pub sandbox: Guard,
     /// Pages that hold a PIN never reach the swap.

@@ -40,6 +40,9 @@ impl Hierarchy {
             return Err(field("origin", "must not contain spaces or `+` (C2SP signed-note key names)"));
         }
         ascii_line("audit.key-label", &raw.audit.key_label, 64)?;
+        if let Some(copy) = &raw.audit.copy {
+            ascii_line("audit.copy", copy, 512)?;
+        }
         let mut holders = Holders::default();
         let persons = each("person", raw.person, |p, at| person(p, &at, &mut holders))?;
         let desks = each("desk", raw.desk, |d, at| desk(d, &at, &mut holders))?;
@@ -52,6 +55,7 @@ impl Hierarchy {
             origin: raw.origin,
             audit_token: raw.audit.token,
             audit_key_label: raw.audit.key_label,
+            audit_copy: raw.audit.copy.map(PathBuf::from),
             sandbox: guard("station.sandbox", raw.station.sandbox, environment)?,
             locked_pages: guard("station.locked-pages", raw.station.locked_pages, environment)?,
             age: pin::program("programs.age", raw.programs.age)?,

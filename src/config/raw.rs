@@ -43,6 +43,7 @@ pub struct Hierarchy {
 pub struct Audit {
     pub token: String,
     pub key_label: String,
+    pub copy: Option<String>,
 }
 
 #[derive(Deserialize, Default)]

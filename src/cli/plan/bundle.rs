@@ -46,7 +46,7 @@ pub(super) fn from_bundle(
     let (mut bundle, _) = unverified.verify(verify).map_err(&way_out)?;
     let head = bundle.head().clone();
     let reference = BundleRef { desk: head.desk.clone(), sequence: head.sequence, digest: bundle.digest() };
-    judge_answer(log, ledger, &head)?;
+    judge_answer(station, log, ledger, &head)?;
     let new = judge_order(ledger, &reference)?;
     if let Some((digest, before)) = ledger.unanswered().and_then(|(_, plan)| Some((plan?, ledger.plans.get(&plan?)?))) {
         let (plan, time) = (&digest.hex()[..8], crate::text::utc(log.entry(before.planned_at)?.time));
@@ -91,7 +91,7 @@ fn way_out(ledger: &Ledger, bundle: Digest) -> impl Fn(Failure) -> Failure + use
 
 /// The release that the bundle answers, and its checkpoint, must be this log's: a directory that was put back to an earlier
 /// state has not got what the desk has seen.
-fn judge_answer(log: &Log, ledger: &Ledger, head: &bundle::Head) -> Result<(), Failure> {
+fn judge_answer(station: &Station, log: &Log, ledger: &Ledger, head: &bundle::Head) -> Result<(), Failure> {
     let Some(answered) = &head.answers.checkpoint else { return Ok(()) };
     let key = VerifierKey::parse(&log.genesis()?.verifier_key).map_err(audit::Error::from)?;
     let seen = note::open(answered, &key).map_err(|e| {
@@ -99,11 +99,7 @@ fn judge_answer(log: &Log, ledger: &Ledger, head: &bundle::Head) -> Result<(), F
         Failure::refused(what, "the desk must answer the last release of this station")
     })?;
     let held = log.sealed_size();
-    let halt = |what: String| Failure {
-        code: Code::Halted,
-        what,
-        hint: Some("restore the newest copy of the audit directory, then run this again".into()),
-    };
+    let halt = |what: String| Failure { code: Code::Halted, what, hint: Some(station.restore_hint()) };
     if seen.size > held || head.answers.release > ledger.release {
         let (number, last) = (head.answers.release, ledger.release);
         return Err(halt(format!(
