@@ -5,6 +5,8 @@ mod harness;
 
 #[path = "changes/clock.rs"]
 mod clock;
+#[path = "changes/hierarchy.rs"]
+mod hierarchy_file;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

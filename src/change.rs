@@ -4,14 +4,18 @@
 //! Everything is made anew from the entry on record. Parent, gate and `check` ask here and nowhere else, so what was
 //! approved is what is on record.
 
+mod hierarchy;
+
 use crate::approval::{self, Approval};
 use crate::audit::changed::raised;
-use crate::audit::entry::{Approved, Body, ClockCorrected, Decision, Entry};
+use crate::audit::entry::{Approved, Body, ClockCorrected, Decision, Entry, HierarchyAdopted};
 use crate::audit::mark::Mark;
 use crate::config::{Hierarchy, Quorum};
 use crate::digest::Digest;
 use crate::plan::fixed_lines;
 use crate::text::{quoted, utc};
+
+pub use hierarchy::{Fixed, bound, difference, newly_counted};
 
 /// Characters of a reason.
 pub const MAX_REASON: usize = 200;
@@ -33,6 +37,10 @@ pub enum Error {
     Open(Digest),
     #[error("it is dated {found}, before {floor}, which a witness has read from another clock")]
     Floor { found: String, floor: String },
+    #[error("the hierarchy to be adopted is missing, or is not the one that the entry names")]
+    Adopted,
+    #[error("{0}")]
+    Fixed(#[from] Fixed),
     #[error("the clock is not set back, or it is set back too far")]
     Clock,
 }
@@ -42,12 +50,13 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Error::Approval(e) => return e.hint(),
+            Error::Fixed(e) => return e.hint(),
             Error::Open(_) => "finish it first: `coldroot sign` with that plan, or `coldroot void`".into(),
             Error::Number { .. } | Error::Release { .. } => {
                 "something came before it: have the statement written again, and approved".into()
             }
             Error::Floor { .. } | Error::Clock => "compare the station's clock with another one".into(),
-            Error::Recorded | Error::Other => {
+            Error::Recorded | Error::Other | Error::Adopted => {
                 "the log was changed by something else than this program: `coldroot check` on the audit directory"
                     .into()
             }
@@ -67,6 +76,14 @@ pub fn act(body: &Body) -> Option<&'static str> {
     })
 }
 
+/// The hierarchy file that a change names: an artefact.
+pub fn adopts(body: &Body) -> Option<Digest> {
+    match body {
+        Body::HierarchyAdopted(adopted) => Some(adopted.hierarchy),
+        _ => None,
+    }
+}
+
 /// Who approves a change of this kind, by the hierarchy in force.
 pub fn quorum<'h>(hierarchy: &'h Hierarchy, body: &Body) -> &'h Quorum {
     match body {
@@ -76,9 +93,11 @@ pub fn quorum<'h>(hierarchy: &'h Hierarchy, body: &Body) -> &'h Quorum {
 }
 
 /// The statement of a change: what it comes to, in plain words. The line `plan` names the act and the SHA-256 of the words.
-pub fn statement(hierarchy: &Hierarchy, body: &Body) -> Result<String, Error> {
+/// `hierarchy` is the one in force; `adopted` the one that the change names, if it names one.
+pub fn statement(hierarchy: &Hierarchy, adopted: Option<&Hierarchy>, body: &Body) -> Result<String, Error> {
     let (act, decision) = act(body).zip(body.decision()).ok_or(Error::Other)?;
-    let words: String = words(body).iter().map(|words| format!("act          {words}\n")).collect();
+    let words: String =
+        words(hierarchy, adopted, body)?.iter().map(|words| format!("act          {words}\n")).collect();
     let words = format!("{words}act          reason: {}\n", quoted(&decision.reason));
     let lines = fixed_lines([
         &quoted(&hierarchy.name),
@@ -94,15 +113,33 @@ pub fn statement(hierarchy: &Hierarchy, body: &Body) -> Result<String, Error> {
     Ok(lines + &words)
 }
 
-fn words(body: &Body) -> Vec<String> {
-    match body {
+fn words(hierarchy: &Hierarchy, adopted: Option<&Hierarchy>, body: &Body) -> Result<Vec<String>, Error> {
+    Ok(match body {
         Body::ClockCorrected(ClockCorrected { from, to, .. }) => vec![
             format!("correct-clock: the log's last entry is of {}", utc(*from)),
             format!("correct-clock: the clock says {}, and this is right", utc(*to)),
             format!("correct-clock: time goes back by {}", span(from.saturating_sub(*to))),
         ],
+        Body::HierarchyAdopted(HierarchyAdopted { before, hierarchy: after, .. }) => {
+            let new =
+                adopted.filter(|new| new.digest == *after && hierarchy.digest == *before).ok_or(Error::Adopted)?;
+            let mut lines = vec![
+                format!("adopt-hierarchy: in place of sha256 {before}"),
+                format!("adopt-hierarchy: comes sha256 {after}"),
+                format!(
+                    "adopt-hierarchy: what differs, as shown, has sha256 {}",
+                    hierarchy::difference_digest(hierarchy, new)
+                ),
+            ];
+            let counted = newly_counted(hierarchy, new);
+            if !counted.is_empty() {
+                let named = quoted(&counted.join(", "));
+                lines.push(format!("adopt-hierarchy: the new quorum approves too, for the sake of {named}"));
+            }
+            lines
+        }
         _ => Vec::new(),
-    }
+    })
 }
 
 /// A length of time, in seconds, for people.
@@ -113,12 +150,35 @@ fn span(seconds: i64) -> String {
 }
 
 /// Verifies the approvals of a change against the rosters that decide it, as they stood when the entry was written; returns
-/// them as the entry records them.
-pub fn approved(hierarchy: &Hierarchy, entry: &Entry, armored: &[String]) -> Result<Vec<Approved>, Error> {
-    let statement = statement(hierarchy, &entry.body)?;
-    let quorum = quorum(hierarchy, &entry.body);
-    let quorate = approval::quorate(&statement, armored, hierarchy, quorum, entry.time)?;
-    Ok(recorded(quorate.approvals()))
+/// them as the entry records them, in the order given. Each must count for one of the rosters.
+pub fn approved(
+    hierarchy: &Hierarchy,
+    adopted: Option<&Hierarchy>,
+    entry: &Entry,
+    armored: &[String],
+) -> Result<Vec<Approved>, Error> {
+    let statement = statement(hierarchy, adopted, &entry.body)?;
+    let own = adopted.filter(|new| !newly_counted(hierarchy, new).is_empty());
+    let rosters: Vec<&Hierarchy> = [Some(hierarchy), own].into_iter().flatten().collect();
+    let mut recorded_all: Vec<Approved> = Vec::new();
+    for (n, roster) in rosters.iter().enumerate() {
+        // A signature by nobody of this roster is the other one's, or nobody's, which the last one says.
+        let of_roster = |signature: &&String| match approval::verify_person(&statement, signature, &roster.persons) {
+            Err(approval::Error::UnknownKey { .. }) => {
+                let others = rosters.iter().enumerate().filter(|(m, _)| *m != n);
+                !others.into_iter().any(|(_, h)| approval::verify_person(&statement, signature, &h.persons).is_ok())
+            }
+            _ => true,
+        };
+        let of_roster: Vec<String> = armored.iter().filter(of_roster).cloned().collect();
+        let quorate = approval::quorate(&statement, &of_roster, roster, quorum(roster, &entry.body), entry.time)?;
+        for approved in recorded(quorate.approvals()) {
+            if !recorded_all.iter().any(|known| known.signature == approved.signature) {
+                recorded_all.push(approved);
+            }
+        }
+    }
+    Ok(recorded_all)
 }
 
 /// Approvals as entries record them.
@@ -133,7 +193,14 @@ pub fn recorded(approvals: &[Approval]) -> Vec<Approved> {
 
 /// What the mark is after a change that stands in the log it knows, or why the change is not made. One that was made already
 /// leaves the mark as it is, so that a run that was stopped behind it goes on.
-pub fn judge(mark: &Mark, hierarchy: &Hierarchy, entry: &Entry, armored: &[String], now: i64) -> Result<Mark, Error> {
+pub fn judge(
+    mark: &Mark,
+    hierarchy: &Hierarchy,
+    adopted: Option<&Hierarchy>,
+    entry: &Entry,
+    armored: &[String],
+    now: i64,
+) -> Result<Mark, Error> {
     let Decision { release, change, approvals, witness_time, .. } = entry.body.decision().ok_or(Error::Other)?;
     if *change == mark.changes {
         return Ok(mark.clone());
@@ -150,7 +217,10 @@ pub fn judge(mark: &Mark, hierarchy: &Hierarchy, entry: &Entry, armored: &[Strin
     if entry.time < mark.floor {
         return Err(Error::Floor { found: utc(entry.time), floor: utc(mark.floor) });
     }
-    if approved(hierarchy, entry, armored)? != *approvals {
+    if hierarchy.digest != mark.hierarchy {
+        return Err(Error::Other);
+    }
+    if approved(hierarchy, adopted, entry, armored)? != *approvals {
         return Err(Error::Recorded);
     }
     let floor = raised(mark.floor, *witness_time, now);
@@ -160,6 +230,11 @@ pub fn judge(mark: &Mark, hierarchy: &Hierarchy, entry: &Entry, armored: &[Strin
             Ok(changed)
         }
         Body::ClockCorrected(_) => Err(Error::Clock),
+        Body::HierarchyAdopted(HierarchyAdopted { hierarchy: named, .. }) => {
+            let new = adopted.filter(|new| new.digest == *named).ok_or(Error::Adopted)?;
+            hierarchy::successor(hierarchy, new)?;
+            Ok(Mark { hierarchy: new.digest, ..changed })
+        }
         _ => Err(Error::Other),
     }
 }

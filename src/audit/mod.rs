@@ -35,6 +35,7 @@ mod schema_tests;
 #[cfg(test)]
 pub(crate) mod station;
 
+pub use durable::replace;
 pub use error::Error;
 pub use log::{Log, Sealer};
 pub use view::View;

@@ -19,6 +19,7 @@ use crate::audit::Log;
 use crate::audit::entry::{Body, Decision, Entry};
 use crate::audit::mark::Mark;
 use crate::change::{self, MAX_REASON};
+use crate::config::Hierarchy;
 use crate::gate::Gate;
 use crate::ledger::Ledger;
 
@@ -62,6 +63,8 @@ pub(super) struct Wanted<'a> {
     pub body: Body,
     /// What it names besides the approvals.
     pub artefacts: Vec<&'a [u8]>,
+    /// The hierarchy that it adopts, if it does.
+    pub adopted: Option<&'a Hierarchy>,
     /// The command up to the reason, as it is typed again with the approvals.
     pub command: String,
     /// Files that are still read, besides the approvals.
@@ -93,24 +96,25 @@ pub(super) fn decide(
     let mut entry = Entry::new(station.clock(), wanted.body);
     ledger.changed.clone().take(log.size(), &entry).map_err(|e| Failure::refused(e.to_string(), NOTHING))?;
     if args.approval.is_empty() {
-        return statement(station, &entry.body, &wanted.command).map(Outcome::Statement);
+        return statement(station, &entry.body, wanted.adopted, &wanted.command).map(Outcome::Statement);
     }
     // Approvals come from media: they are read inside.
     let mut gate = station.start_gate()?;
     let inputs: Vec<&Path> = args.approval.iter().map(PathBuf::as_path).chain(wanted.inputs).collect();
-    station.enter_sandbox(&inputs, None)?;
+    // What replaces hierarchy.toml is written beside it.
+    station.enter_sandbox(&inputs, wanted.adopted.map(|_| station.dir.as_path()))?;
     let signatures = read_signatures(&args.approval, &station.dir.join("in"))?;
     // Before anybody types a PIN.
-    change::approved(&station.hierarchy, &entry, &signatures)?;
+    change::approved(&station.hierarchy, wanted.adopted, &entry, &signatures)?;
     let cut = log.cut();
     let mark = station.log_in(log, &mut gate, Vec::new(), cut)?;
     entry.time = station.clock();
-    let approvals = change::approved(&station.hierarchy, &entry, &signatures)?;
+    let approvals = change::approved(&station.hierarchy, wanted.adopted, &entry, &signatures)?;
     if let Some(decision) = entry.body.decision_mut() {
         decision.approvals = approvals;
     }
     // What the gate will say of the entry: one that it refuses must not come on record.
-    change::judge(&mark, &station.hierarchy, &entry, &signatures, station.clock())?;
+    change::judge(&mark, &station.hierarchy, wanted.adopted, &entry, &signatures, station.clock())?;
     for artefact in signatures.iter().map(String::as_bytes).chain(wanted.artefacts) {
         log.put_artefact(artefact)?;
     }
@@ -123,9 +127,9 @@ pub(super) fn decide(
 }
 
 /// Goes on with a change that is on record: the login shows it to the gate.
-pub(super) fn resume(station: &Station, log: &mut Log) -> Result<(), Failure> {
+pub(super) fn resume(station: &Station, log: &mut Log, writes: Option<&Path>) -> Result<(), Failure> {
     let mut gate = station.start_gate()?;
-    station.enter_sandbox(&[], None)?;
+    station.enter_sandbox(&[], writes)?;
     let cut = log.cut();
     station.log_in(log, &mut gate, Vec::new(), cut)?;
     Ok(gate.close()?)
@@ -156,8 +160,8 @@ pub(super) fn judge_reason(reason: &str, example: &str) -> Result<(), Failure> {
 }
 
 /// Writes the statement for the quorum to sign.
-fn statement(station: &Station, body: &Body, command: &str) -> Result<Answer, Failure> {
-    let statement = change::statement(&station.hierarchy, body)?;
+fn statement(station: &Station, body: &Body, adopted: Option<&Hierarchy>, command: &str) -> Result<Answer, Failure> {
+    let statement = change::statement(&station.hierarchy, adopted, body)?;
     let act = change::act(body).unwrap_or_default();
     let digest = statement.split("sha256 ").nth(1).and_then(|rest| rest.get(..8)).unwrap_or_default();
     let path = station.out_dir()?.join(format!("{act}-{digest}.statement"));

@@ -19,6 +19,8 @@ mod failure;
 mod flushed;
 #[cfg(feature = "station")]
 mod found;
+#[cfg(feature = "station")]
+mod hierarchy;
 mod inbox;
 #[cfg(feature = "station")]
 mod init;
@@ -124,6 +126,9 @@ enum Verb {
     #[cfg(feature = "station")]
     #[command(subcommand)]
     Record(record::RecordVerb),
+    /// Put another hierarchy in force, by a quorum: persons, profiles, CAs, limits
+    #[cfg(feature = "station")]
+    AdoptHierarchy(hierarchy::HierarchyArgs),
     /// After a clock that ran ahead: let the log go on from the right time, by a quorum
     #[cfg(feature = "station")]
     CorrectClock(clock::ClockArgs),
@@ -196,6 +201,8 @@ pub fn run() -> ExitCode {
         Verb::Void(args) => void::void(&cli.globals, args),
         #[cfg(feature = "station")]
         Verb::Record(verb) => record::record(&cli.globals, verb),
+        #[cfg(feature = "station")]
+        Verb::AdoptHierarchy(args) => hierarchy::adopt_hierarchy(&cli.globals, args),
         #[cfg(feature = "station")]
         Verb::CorrectClock(args) => clock::correct_clock(&cli.globals, args),
         #[cfg(feature = "station")]

@@ -1,6 +1,7 @@
 //! `show`: what a file is and what it says, read from its bytes.
 
 mod certificate;
+mod difference;
 mod log;
 mod withheld;
 
@@ -38,6 +39,9 @@ pub struct ShowArgs {
     /// One item of a plan, from 0: every field of what would be signed
     #[arg(long, value_name = "N")]
     item: Option<u64>,
+    /// What differs between this hierarchy file and the one of PATH: what is signed when one is adopted in place of the other
+    #[arg(long, value_name = "OLD")]
+    diff: Option<PathBuf>,
     /// Write the content of a withheld artefact to this new file
     #[arg(long, value_name = "FILE")]
     content: Option<PathBuf>,
@@ -55,6 +59,9 @@ pub struct ShowArgs {
 const ROWS: usize = 20;
 
 pub fn show(globals: &Globals, args: ShowArgs) -> Result<Answer, Failure> {
+    if let Some(old) = &args.diff {
+        return difference::difference(old, &args.path);
+    }
     let rows = if args.all { usize::MAX } else { args.rows };
     match (recognise(&args.path)?, args.item) {
         (kind, _) if args.filter.given() && !matches!(kind, Kind::Log) => {

@@ -317,6 +317,9 @@ fn judge_plan(plan: &Plan, ledger: &Ledger, station: &Station) -> Result<PlanSta
         );
         return Err(Failure::refused(what, "plan again"));
     }
+    if state.end.is_none() && head.hierarchy != station.hierarchy.digest {
+        return Err(Failure::refused("the plan was made for the hierarchy that was in force before", "plan again"));
+    }
     let now = station.now();
     if state.end.is_none() && !(head.sign_from..=head.sign_until).contains(&now) {
         let (from, until) = (crate::text::utc(head.sign_from), crate::text::utc(head.sign_until));

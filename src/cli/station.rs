@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::audit::entry::{Body, Entry, ShareOf};
 use crate::audit::mark::{Mark, Standing};
-use crate::audit::{Log, Sealer};
+use crate::audit::{Log, Sealer, artefact};
 use crate::config::{self, Environment, Guard, Hierarchy};
 use crate::digest::Tagger;
 use crate::gate::Gate;
@@ -130,6 +130,15 @@ impl Station {
 
     /// The same for what corrects the clock.
     pub fn open_log_whatever_the_clock_says(&self) -> Result<(Log, Ledger), Failure> {
+        let (log, ledger) = self.open_log_whatever_is_in_force()?;
+        match ledger.changed.hierarchy == self.hierarchy.digest {
+            true => Ok((log, ledger)),
+            false => Err(self.not_in_force(&ledger)),
+        }
+    }
+
+    /// The same for what adopts another hierarchy.
+    pub fn open_log_whatever_is_in_force(&self) -> Result<(Log, Ledger), Failure> {
         if !self.begun() {
             let what = format!("{} holds no audit log yet", crate::text::path(&self.dir));
             return Err(Failure::refused(what, format!("coldroot --station {} init", crate::text::shell(&self.dir))));
@@ -137,16 +146,12 @@ impl Station {
         let log = Log::open(&self.audit_dir())?;
         let ledger = fold(&log)?;
         match &ledger.genesis {
-            Some(_) if ledger.changed.hierarchy == self.hierarchy.digest => {
+            Some(_) => {
                 *self.pin_sets.borrow_mut() = ledger.pin_sets.clone();
                 self.change.set(ledger.changed.newest);
                 self.latest.set(log.entry(log.size().saturating_sub(1))?.time);
                 Ok((log, ledger))
             }
-            Some(_) => Err(Failure::refused(
-                "hierarchy.toml is not the one that this log was begun with",
-                "put back the file whose SHA-256 the genesis entry names; it is an artefact of the audit directory",
-            )),
             None => Err(Failure::refused(
                 "the log has no genesis entry",
                 format!("coldroot --station {} init", crate::text::shell(&self.dir)),
@@ -154,8 +159,26 @@ impl Station {
         }
     }
 
+    /// Why nothing goes on: the file is not the hierarchy that the log says is in force.
+    pub fn not_in_force(&self, ledger: &Ledger) -> Failure {
+        let in_force = ledger.changed.hierarchy;
+        let file = crate::text::shell(self.audit_dir().join(artefact::path(&in_force)));
+        match ledger.changed.number {
+            0 => Failure::refused(
+                "hierarchy.toml is not the one that this log was begun with",
+                "put back the file whose SHA-256 the genesis entry names; it is an artefact of the audit directory",
+            ),
+            _ => Failure::refused(
+                format!("hierarchy.toml is not the one in force, whose SHA-256 is {in_force}"),
+                format!(
+                    "an adoption was stopped: run `coldroot adopt-hierarchy` again; or put the file back, which is {file}"
+                ),
+            ),
+        }
+    }
+
     /// The clock may not stand before the log's last entry: what is dated by it would be signed in the past.
-    fn judge_clock(&self, ledger: &Ledger) -> Result<(), Failure> {
+    pub fn judge_clock(&self, ledger: &Ledger) -> Result<(), Failure> {
         self.judge_floor(ledger)?;
         let (last, now) = (self.latest.get(), self.clock());
         match now < last {

@@ -55,6 +55,10 @@ pub fn void(globals: &Globals, args: VoidArgs) -> Result<Answer, Failure> {
     people::judge(&station, &args.people)?;
     let (mut log, mut ledger) = station.open_log()?;
     let state = judge(&plan, &ledger, &args)?;
+    if state.end.is_none() && plan.head().hierarchy != station.hierarchy.digest {
+        let what = "the plan was made for the hierarchy that was in force before, so it never starts";
+        return Err(Failure::refused(what, "plan its bundle again: the new plan takes its place"));
+    }
     let reason = state.void.as_ref().map_or(args.reason.as_str(), |(_, void)| &void.reason).to_owned();
     let done = state.void.as_ref().map_or(state.done, |(_, void)| void.done);
     let statement = plan::void_statement(plan.head(), &plan.digest(), done, &reason);

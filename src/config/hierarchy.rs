@@ -50,6 +50,8 @@ pub struct Hierarchy {
     pub profiles: Vec<Profile>,
     /// SHA-256 of the file's bytes.
     pub digest: Digest,
+    /// The file itself.
+    pub text: String,
 }
 
 /// Real, or a rehearsal that can never pass for it.

@@ -73,6 +73,7 @@ impl Hierarchy {
             cas: each("ca", raw.ca, |c, at| authority::ca(c, &at, environment))?,
             profiles: each("profile", raw.profile, |p, at| authority::profile(p, &at))?,
             digest: Digest::of(text.as_bytes()),
+            text: text.into(),
         };
         for token in &mut hierarchy.tokens {
             token.keep_pin = hierarchy.keys.iter().any(|key| key.token == token.id && key.always_authenticate);

@@ -278,8 +278,10 @@ impl Gate {
     pub(super) fn change(&mut self, proven: &Proven, approvals: &[String]) -> Result<Reply, Refusal> {
         let mark = self.marked()?;
         let entry = included(&mark, &proven.entry, proven.index, &proven.inclusion)?;
-        let changed = change::judge(&mark, &self.hierarchy, &entry, approvals, self.now()?)?;
+        let adopted = change::adopts(&entry.body).map(|digest| self.on_record(&digest)).transpose()?;
+        let changed = change::judge(&mark, &self.hierarchy, adopted.as_ref(), &entry, approvals, self.now()?)?;
         self.write_mark(changed)?;
+        self.hierarchy = adopted.unwrap_or_else(|| self.hierarchy.clone());
         Ok(Reply::Ended)
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
 use crate::approval;
-use crate::audit::{mark::Mark, merkle, note};
+use crate::audit::{artefact, mark::Mark, merkle, note};
 use crate::cbor::Bytes;
 use crate::config::{Backup, Environment, Hierarchy, PinForm, Token};
 use crate::digest::Digest;
@@ -225,6 +225,16 @@ impl Gate {
         })
     }
 
+    /// A hierarchy by the digest of its file, which lies among the log's artefacts: the one in force is the one that the mark
+    /// names, and `hierarchy.toml` follows when the parent has done its part.
+    pub(super) fn on_record(&self, digest: &Digest) -> Result<Hierarchy, Refusal> {
+        let found = Hierarchy::load(&self.station.join("audit").join(artefact::path(digest)));
+        found.ok().filter(|hierarchy| hierarchy.digest == *digest).ok_or_else(|| {
+            let what = format!("neither hierarchy.toml nor an artefact is the hierarchy that the mark names, {digest}");
+            Refusal::no(what, "put back the file, or restore the newest copy of the audit directory")
+        })
+    }
+
     fn read_mark(&mut self, token: &Token) -> Result<(), Refusal> {
         let Some(value) = self.workers.read_data(token, MARK_LABEL)? else { return Ok(()) };
         let mark = Mark::decode(&value).map_err(|e| Refusal::halt(format!("the mark in the token is damaged: {e}")))?;
@@ -233,10 +243,7 @@ impl Gate {
             return Err(Refusal::no(what, "insert the token of this station, or name the right station"));
         }
         if mark.hierarchy != self.hierarchy.digest {
-            return Err(Refusal::no(
-                "hierarchy.toml is not the one whose digest stands in the token's mark",
-                "put back the file that `init` was approved with",
-            ));
+            self.hierarchy = self.on_record(&mark.hierarchy)?;
         }
         let keys = self.workers.keys_by_label(token, &self.hierarchy.audit_key_label)?;
         let [key] = keys.as_slice() else {

@@ -26,6 +26,13 @@ pub fn check(release: &Release, log: &View, ledger: &Ledger, hierarchy: &Hierarc
         return Err(failed("approvals", "the plan on record has another digest".into()));
     }
     let ends = Ends::of(&plan.digest(), log)?;
+    if ends.hierarchy != hierarchy.digest {
+        let what = format!(
+            "the hierarchy with SHA-256 {} was in force when the plan was begun, not the one given",
+            ends.hierarchy
+        );
+        return Err(failed("hierarchy", what));
+    }
     let approvals = |approved: &[Approved]| -> Result<Vec<String>, Error> {
         let armored = |a: &Approved| log.artefact(&a.signature).map_err(|_| missing("an approval"));
         approved.iter().map(|a| Ok(String::from_utf8_lossy(&armored(a)?).into_owned())).collect()
@@ -109,16 +116,23 @@ struct Ends {
     void: Option<(i64, Void)>,
     /// Items on record.
     done: u64,
+    /// The hierarchy in force when it was begun.
+    hierarchy: Digest,
 }
 
 impl Ends {
     fn of(plan: &Digest, log: &View) -> Result<Ends, Error> {
         let mut ends = Ends::default();
+        let mut in_force = Digest::default();
         for entry in log.entries(0..log.size()) {
             let (_, entry, _) = entry?;
             match entry.body {
-                Body::Start(start) if start.plan == *plan => ends.start = Some(start),
-                Body::Void(void) if void.plan == *plan => ends.void = Some((entry.time, void)),
+                Body::Genesis(genesis) => in_force = genesis.hierarchy,
+                Body::HierarchyAdopted(adopted) => in_force = adopted.hierarchy,
+                Body::Start(start) if start.plan == *plan => (ends.start, ends.hierarchy) = (Some(start), in_force),
+                Body::Void(void) if void.plan == *plan => {
+                    (ends.void, ends.hierarchy) = (Some((entry.time, void)), in_force);
+                }
                 Body::KeyGenerated(KeyGenerated { plan: of, .. })
                 | Body::WrappingKeyGenerated(WrappingKeyGenerated { plan: of, .. })
                 | Body::KeyBackedUp(KeyBackedUp { plan: of, .. })

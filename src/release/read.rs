@@ -216,8 +216,12 @@ fn judge(release: &Release, log: &Path, trust: &Trust) -> Result<Findings, Error
     let mut not_compared = Vec::new();
     match trust.hierarchy {
         None => not_compared.push("hierarchy and approvals (give --hierarchy)".to_string()),
-        Some(h) if h.digest != genesis.hierarchy || h.digest != release.head.hierarchy => {
-            return Err(failed("hierarchy", "the log was begun with another hierarchy file than the one given".into()));
+        Some(h) if h.digest != release.head.hierarchy => {
+            let what = format!(
+                "the release was made under the hierarchy with SHA-256 {}, not under the one given",
+                release.head.hierarchy
+            );
+            return Err(failed("hierarchy", what));
         }
         Some(h) => {
             approved::check(release, &log, &ledger, h)?;
