@@ -32,6 +32,8 @@ pub struct Report {
     pub absent: u64,
     /// The plan that was started and has not ended.
     pub open_plan: Option<Digest>,
+    /// The indices of the changes of state; whether they were approved is judged by [`crate::change::judge_log`].
+    pub changes: Vec<u64>,
 }
 
 /// The first thing that is wrong, and the entry where it showed.
@@ -96,6 +98,7 @@ pub fn check(dir: &Path, key: &VerifierKey) -> Result<Report, Finding> {
     let mut artefacts = Artefacts::default();
     let mut counts = BTreeMap::new();
     let mut rebuilt = Rebuilt::default();
+    let mut changes = Vec::new();
     for found in view.entries(0..view.size()) {
         let (index, entry, bytes) = found.map_err(at)?;
         if index < checkpoint.size {
@@ -106,6 +109,7 @@ pub fn check(dir: &Path, key: &VerifierKey) -> Result<Report, Finding> {
         if let Body::Evidence(evidence) = &entry.body {
             fits(&view, evidence).map_err(finding(Some(index)))?;
         }
+        changes.extend(entry.body.decision().map(|_| index));
         *counts.entry(kind(&entry.body)).or_insert(0) += 1;
     }
     rebuilt.finish(&view).map_err(finding(None))?;
@@ -123,6 +127,7 @@ pub fn check(dir: &Path, key: &VerifierKey) -> Result<Report, Finding> {
         artefacts: artefacts.present,
         absent: artefacts.absent,
         open_plan,
+        changes,
     })
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::audit::mark::Standing;
 use crate::audit::note::{self, VerifierKey};
 use crate::audit::{self, View, against};
+use crate::change;
 use crate::digest::Digest;
 use crate::report::terminal::{counted, human_count, pairs};
 use crate::text::{escape, hex_groups, path as shown, words};
@@ -129,16 +130,31 @@ pub fn also(answer: Answer, log: &View, key: &VerifierKey, given: Option<&str>) 
 pub fn check_log(path: &Path, key: &VerifierKey, given: Option<&str>) -> Result<Answer, Failure> {
     let failed = |e: audit::check::Finding| Failure { code: Code::CheckFailed, hint: e.hint(), what: e.to_string() };
     let report = audit::check::check(path, key).map_err(failed)?;
+    let log = offline::read_log(path)?;
+    let changes = change::judge_log(&log, &report.changes).map_err(|e| Failure {
+        code: Code::CheckFailed,
+        hint: e.cause.hint(),
+        what: format!("a change of state was not decided by its quorum: {e}"),
+    })?;
     let text = format!(
         "The log is good: checkpoint, tiles, entries and their order agree.\n\n{}",
         pairs(&[
             ("sealed", format!("{} entries", human_count(report.size))),
             ("unsealed", human_count(report.unsealed)),
             ("root", hex_groups(&report.root.0)),
+            ("changes", changes_words(changes)),
             ("mark", "not compared: that needs a login".into()),
         ])
     );
-    also(Answer::new(text, report), &offline::read_log(path)?, key, given)
+    also(Answer::new(text, report), &log, key, given)
+}
+
+fn changes_words(change::Judged { approved, not_judged }: change::Judged) -> String {
+    match (approved, not_judged) {
+        (0, 0) => "none of the station's state".into(),
+        (_, 0) => format!("{approved} of the station's state, approved by their quorums"),
+        _ => format!("{approved} approved by their quorums, {not_judged} not judged: what was signed is not here"),
+    }
 }
 
 /// `check` of a checkpoint alone.

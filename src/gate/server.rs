@@ -9,6 +9,7 @@ use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
 use crate::approval;
 use crate::audit::{artefact, mark::Mark, merkle, note};
 use crate::cbor::Bytes;
+use crate::change;
 use crate::config::{Backup, Environment, Hierarchy, PinForm, Token};
 use crate::digest::Digest;
 use crate::pin::{self, PinSource, Pins, Wanted};
@@ -230,8 +231,8 @@ impl Gate {
     pub(super) fn on_record(&self, digest: &Digest) -> Result<Hierarchy, Refusal> {
         let found = Hierarchy::load(&self.station.join("audit").join(artefact::path(digest)));
         found.ok().filter(|hierarchy| hierarchy.digest == *digest).ok_or_else(|| {
-            let what = format!("neither hierarchy.toml nor an artefact is the hierarchy that the mark names, {digest}");
-            Refusal::no(what, "put back the file, or restore the newest copy of the audit directory")
+            let what = "hierarchy.toml is not the one whose digest stands in the token's mark, and no artefact is";
+            Refusal::no(what, format!("put back the file with SHA-256 {digest}"))
         })
     }
 
@@ -243,7 +244,9 @@ impl Gate {
             return Err(Refusal::no(what, "insert the token of this station, or name the right station"));
         }
         if mark.hierarchy != self.hierarchy.digest {
-            self.hierarchy = self.on_record(&mark.hierarchy)?;
+            let in_force = self.on_record(&mark.hierarchy)?;
+            change::successor(&self.hierarchy, &in_force).map_err(change::Error::from)?;
+            self.hierarchy = in_force;
         }
         let keys = self.workers.keys_by_label(token, &self.hierarchy.audit_key_label)?;
         let [key] = keys.as_slice() else {

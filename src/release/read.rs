@@ -15,7 +15,7 @@ use crate::config::Hierarchy;
 use crate::digest::Digest;
 use crate::ledger::Ledger;
 use crate::text::escape;
-use crate::{media, x509};
+use crate::{change, media, x509};
 
 use super::write::{digest_of, each_part};
 use super::*;
@@ -206,6 +206,7 @@ fn judge(release: &Release, log: &Path, trust: &Trust) -> Result<Findings, Error
     let failed = |check: &'static str, what: String| Error::Check { check, what };
     let report = audit::check::check(log, trust.verifier_key).map_err(|e| failed("log", e.to_string()))?;
     let log = Log::read(log)?;
+    change::judge_log(&log, &report.changes).map_err(|e| failed("changes", e.to_string()))?;
     let genesis = log.genesis()?;
     let ledger = crls::check(&log)?;
     let mut record = on_record(release, &log, &ledger)?;
