@@ -35,7 +35,6 @@ mod schema_tests;
 #[cfg(test)]
 pub(crate) mod station;
 
-pub use durable::replace;
 pub use error::Error;
 pub use log::{Log, Sealer};
 pub use view::View;

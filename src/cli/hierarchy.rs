@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use crate::audit::durable::replace;
 use crate::audit::entry::{Body, HierarchyAdopted};
-use crate::audit::replace;
 use crate::change;
 use crate::config::{Hierarchy, MAX_FILE};
 use crate::ledger::Ledger;
