@@ -341,7 +341,7 @@ BODIES = {
     "release-written": record(release=u64, manifest=digest, checkpoint=digest, target=text),
     "hierarchy-adopted": record(before=digest, hierarchy=digest, decision=DECISION),
     "crl-adopted": record(
-        ca=text, number=u64, this_update=i64, next_update=i64, crl=digest, decision=DECISION
+        ca=text, number=u64, this_update=i64, next_update=i64, crl=digest, entries=u64, unknown=u64, decision=DECISION
     ),
     "log-adopted": record(
         mark_size=u64,
@@ -1230,7 +1230,7 @@ def verify(path, key, roots=None):
                 artefacts.evidence(body)
             if kind == "certificate":
                 authorities.certificate(body)
-            if kind == "crl":
+            if kind in ("crl", "crl-adopted"):
                 here = artefacts.seen[body["crl"]]
                 crls["verified" if here else "absent"] += 1
                 if here:

@@ -3,6 +3,8 @@
 
 mod harness;
 
+#[path = "changes/crl.rs"]
+mod adopted_crl;
 #[path = "changes/clock.rs"]
 mod clock;
 #[path = "changes/hierarchy.rs"]

@@ -9,7 +9,7 @@ mod record;
 
 use crate::approval::{self, Approval};
 use crate::audit::changed::raised;
-use crate::audit::entry::{Approved, Body, ClockCorrected, Decision, Entry, HierarchyAdopted};
+use crate::audit::entry::{Approved, Body, ClockCorrected, CrlAdopted, Decision, Entry, HierarchyAdopted};
 use crate::audit::mark::Mark;
 use crate::config::{Hierarchy, Quorum};
 use crate::digest::Digest;
@@ -140,6 +140,12 @@ fn words(hierarchy: &Hierarchy, adopted: Option<&Hierarchy>, body: &Body) -> Res
             }
             lines
         }
+        Body::CrlAdopted(CrlAdopted { ca, number, this_update, next_update, crl, entries, unknown, .. }) => vec![
+            format!("adopt-crl: CRL {number} of CA {}", quoted(ca)),
+            format!("adopt-crl: it has sha256 {crl}"),
+            format!("adopt-crl: it is of {}, the next one was announced for {}", utc(*this_update), utc(*next_update)),
+            format!("adopt-crl: it has {entries} entries, {unknown} of them of certificates that are unknown here"),
+        ],
         _ => Vec::new(),
     })
 }
@@ -232,6 +238,7 @@ pub fn judge(
             Ok(changed)
         }
         Body::ClockCorrected(_) => Err(Error::Clock),
+        Body::CrlAdopted(_) => Ok(changed),
         Body::HierarchyAdopted(HierarchyAdopted { hierarchy: named, .. }) => {
             let new = adopted.filter(|new| new.digest == *named).ok_or(Error::Adopted)?;
             hierarchy::successor(hierarchy, new)?;

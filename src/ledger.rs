@@ -4,6 +4,7 @@
 //! numbers, keys, names, requests) only the places are kept, which entry tells of it; what an answer says is read from
 //! the log's own entry ([`answers`]).
 
+mod adopted;
 pub mod answers;
 mod index;
 mod places;
@@ -277,6 +278,7 @@ impl Ledger {
                 state.answered += 1;
                 self.places.insert(Key::of(Thing::Request, request.as_bytes()), index);
             }
+            Body::CrlAdopted(adopted) => self.adopt_crl(log, index, adopted)?,
             Body::Void(void) => {
                 let state = self.plans.get_mut(&void.plan).filter(|state| state.end.is_none());
                 let state = state.ok_or_else(|| wrong("voids a plan that was not made here, or ended"))?;
@@ -314,7 +316,6 @@ impl Ledger {
             | Body::Login { .. }
             | Body::Inventory { .. }
             | Body::HierarchyAdopted(_)
-            | Body::CrlAdopted(_)
             | Body::LogAdopted(_)
             | Body::HandedOver(_)
             | Body::ClockCorrected(_)

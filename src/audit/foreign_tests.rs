@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use super::entry::{
-    Approved, Body, ClockCorrected, CrlAdopted, Decision, Entry, Evidence, EvidenceKind, HandedOver, HierarchyAdopted,
-    LogAdopted, PinSplit, ShareOf, Start,
+    Approved, Body, ClockCorrected, Decision, Entry, Evidence, EvidenceKind, HandedOver, HierarchyAdopted, LogAdopted,
+    PinSplit, ShareOf, Start,
 };
 use super::order::tests::{end, planned, refused, start};
 use super::station::{HIERARCHY, Signer, entry, genesis, scratch};
@@ -90,14 +90,6 @@ fn station(dir: &Path, signer: &mut Signer) -> Log {
     };
     for body in [
         Body::HierarchyAdopted(HierarchyAdopted { before: hierarchy, hierarchy: report, decision: decision() }),
-        Body::CrlAdopted(CrlAdopted {
-            ca: "ca".into(),
-            number: 7,
-            this_update: 1,
-            next_update: 2,
-            crl: report,
-            decision: decision(),
-        }),
         Body::LogAdopted(LogAdopted {
             mark_size: 30,
             mark_root: root,

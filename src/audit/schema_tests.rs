@@ -240,7 +240,16 @@ fn changes() -> Vec<Body> {
     let handed = HandedOver { token: text("audit"), from: text("1"), to: text("2"), decision: decision() };
     vec![
         Body::HierarchyAdopted(HierarchyAdopted { before: hierarchy, hierarchy, decision: decision() }),
-        Body::CrlAdopted(CrlAdopted { ca: text("ca"), number, this_update, next_update, crl, decision: decision() }),
+        Body::CrlAdopted(CrlAdopted {
+            ca: text("ca"),
+            number,
+            this_update,
+            next_update,
+            crl,
+            entries: 2,
+            unknown: 1,
+            decision: decision(),
+        }),
         adopted(None),
         adopted(Some(digest())),
         Body::HandedOver(handed),

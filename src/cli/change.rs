@@ -69,6 +69,8 @@ pub(super) struct Wanted<'a> {
     pub command: String,
     /// Files that are still read, besides the approvals.
     pub inputs: Vec<&'a Path>,
+    /// A gate that runs already, this process being in its sandbox; otherwise both is done here.
+    pub gate: Option<Gate>,
 }
 
 /// What a verb came to.
@@ -99,10 +101,16 @@ pub(super) fn decide(
         return statement(station, &entry.body, wanted.adopted, &wanted.command).map(Outcome::Statement);
     }
     // Approvals come from media: they are read inside.
-    let mut gate = station.start_gate()?;
-    let inputs: Vec<&Path> = args.approval.iter().map(PathBuf::as_path).chain(wanted.inputs).collect();
-    // What replaces hierarchy.toml is written beside it.
-    station.enter_sandbox(&inputs, wanted.adopted.map(|_| station.dir.as_path()))?;
+    let mut gate = match wanted.gate {
+        Some(gate) => gate,
+        None => {
+            let gate = station.start_gate()?;
+            let inputs: Vec<&Path> = args.approval.iter().map(PathBuf::as_path).chain(wanted.inputs).collect();
+            // What replaces hierarchy.toml is written beside it.
+            station.enter_sandbox(&inputs, wanted.adopted.map(|_| station.dir.as_path()))?;
+            gate
+        }
+    };
     let signatures = read_signatures(&args.approval, &station.dir.join("in"))?;
     // Before anybody types a PIN.
     change::approved(&station.hierarchy, wanted.adopted, &entry, &signatures)?;
@@ -127,9 +135,7 @@ pub(super) fn decide(
 }
 
 /// Goes on with a change that is on record: the login shows it to the gate.
-pub(super) fn resume(station: &Station, log: &mut Log, writes: Option<&Path>) -> Result<(), Failure> {
-    let mut gate = station.start_gate()?;
-    station.enter_sandbox(&[], writes)?;
+pub(super) fn resume(station: &Station, log: &mut Log, mut gate: Gate) -> Result<(), Failure> {
     let cut = log.cut();
     station.log_in(log, &mut gate, Vec::new(), cut)?;
     Ok(gate.close()?)

@@ -50,7 +50,7 @@ pub fn correct_clock(globals: &Globals, args: ClockArgs) -> Result<Answer, Failu
     }
     let body = Body::ClockCorrected(ClockCorrected { from, to, decision: args.decided.decision(&ledger) });
     let command = format!("coldroot --station {} correct-clock --to {}", crate::text::shell(&station.dir), utc(to));
-    let wanted = Wanted { body, artefacts: Vec::new(), adopted: None, command, inputs: Vec::new() };
+    let wanted = Wanted { body, artefacts: Vec::new(), adopted: None, command, inputs: Vec::new(), gate: None };
     match decide(&station, &mut log, &ledger, &args.decided, wanted)? {
         Outcome::Statement(answer) => Ok(answer),
         Outcome::Made => Ok(corrected(from, to)),
@@ -72,7 +72,9 @@ fn stands(
     };
     match newest {
         Some(Body::ClockCorrected(made)) if made.decision.reason == args.decided.reason => {
-            super::change::resume(station, log, None)?;
+            let gate = station.start_gate()?;
+            station.enter_sandbox(&[], None)?;
+            super::change::resume(station, log, gate)?;
             Ok(corrected(made.from, made.to))
         }
         _ => {

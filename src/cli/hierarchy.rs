@@ -57,7 +57,9 @@ pub fn adopt_hierarchy(globals: &Globals, args: HierarchyArgs) -> Result<Answer,
             let what = format!("{} is the hierarchy in force already", crate::text::path(&args.new));
             return Err(Failure::refused(what, "nothing is to be done: go on with `coldroot plan`"));
         }
-        resume(&station, &mut log, Some(&station.dir))?;
+        let gate = station.start_gate()?;
+        station.enter_sandbox(&[], Some(&station.dir))?;
+        resume(&station, &mut log, gate)?;
     } else {
         if station.hierarchy.digest != in_force {
             return Err(station.not_in_force(&ledger));
@@ -71,6 +73,7 @@ pub fn adopt_hierarchy(globals: &Globals, args: HierarchyArgs) -> Result<Answer,
             adopted: Some(&new),
             command: format!("coldroot --station {} adopt-hierarchy {}", shell(&station.dir), shell(&args.new)),
             inputs: vec![&args.new],
+            gate: None,
         };
         if let Outcome::Statement(answer) = decide(&station, &mut log, &ledger, &args.decided, wanted)? {
             return Ok(with_difference(answer, &station.hierarchy, &new, &ledger));

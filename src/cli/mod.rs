@@ -2,6 +2,8 @@
 
 mod against;
 #[cfg(feature = "station")]
+mod adopt_crl;
+#[cfg(feature = "station")]
 mod approvals;
 #[cfg(feature = "station")]
 mod backup;
@@ -126,6 +128,9 @@ enum Verb {
     #[cfg(feature = "station")]
     #[command(subcommand)]
     Record(record::RecordVerb),
+    /// Let a CRL that was signed elsewhere count as one of this station's, by a quorum
+    #[cfg(feature = "station")]
+    AdoptCrl(adopt_crl::CrlArgs),
     /// Put another hierarchy in force, by a quorum: persons, profiles, CAs, limits
     #[cfg(feature = "station")]
     AdoptHierarchy(hierarchy::HierarchyArgs),
@@ -201,6 +206,8 @@ pub fn run() -> ExitCode {
         Verb::Void(args) => void::void(&cli.globals, args),
         #[cfg(feature = "station")]
         Verb::Record(verb) => record::record(&cli.globals, verb),
+        #[cfg(feature = "station")]
+        Verb::AdoptCrl(args) => adopt_crl::adopt_crl(&cli.globals, args),
         #[cfg(feature = "station")]
         Verb::AdoptHierarchy(args) => hierarchy::adopt_hierarchy(&cli.globals, args),
         #[cfg(feature = "station")]

@@ -13,11 +13,18 @@ use super::{CA_COMPROMISE, Error, KEY_COMPROMISE, Ledger};
 pub trait Entries {
     /// The entry at this index, compared with its hash.
     fn entry(&self, index: u64) -> Result<Entry, audit::Error>;
+
+    /// An artefact of the log: a CRL that was adopted.
+    fn artefact(&self, digest: &Digest) -> Result<Vec<u8>, audit::Error>;
 }
 
 impl Entries for View {
     fn entry(&self, index: u64) -> Result<Entry, audit::Error> {
         View::entry(self, index)
+    }
+
+    fn artefact(&self, digest: &Digest) -> Result<Vec<u8>, audit::Error> {
+        View::artefact(self, digest)
     }
 }
 
@@ -25,12 +32,20 @@ impl Entries for Log {
     fn entry(&self, index: u64) -> Result<Entry, audit::Error> {
         View::entry(self, index)
     }
+
+    fn artefact(&self, digest: &Digest) -> Result<Vec<u8>, audit::Error> {
+        View::artefact(self, digest)
+    }
 }
 
 /// No log: what a preview and a dry run have, whose ledger is empty.
 impl Entries for () {
     fn entry(&self, index: u64) -> Result<Entry, audit::Error> {
         Err(audit::Error::OutOfRange { index, size: 0 })
+    }
+
+    fn artefact(&self, digest: &Digest) -> Result<Vec<u8>, audit::Error> {
+        Err(audit::Error::ArtefactMissing { digest: digest.hex() })
     }
 }
 

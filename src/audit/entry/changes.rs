@@ -77,6 +77,9 @@ pub struct CrlAdopted {
     pub next_update: i64,
     /// The DER of the whole CRL: an artefact.
     pub crl: Digest,
+    /// Its entries, and how many of them name certificates that are not on record.
+    pub entries: u64,
+    pub unknown: u64,
     pub decision: Decision,
 }
 

@@ -1,0 +1,148 @@
+//! A CRL of one of the station's CAs that was signed elsewhere.
+
+use std::fs;
+use std::process::Command;
+
+use coldroot::audit::entry::Body;
+use coldroot::text::hex;
+use coldroot::x509;
+
+use super::harness::station::{Run, Station};
+use super::{approved, mark, refused, stopped_anywhere, with};
+
+fn adopt<'a>(file: &'a str, extra: &[&'a str]) -> Vec<&'a str> {
+    let people = ["--operator", "carol", "--witness", "dave", "--reason", "its log was lost"];
+    ["adopt-crl", file].iter().chain(&people).chain(extra).copied().collect()
+}
+
+/// The newest CRL of the CA for servers on record, DER.
+fn newest(station: &Station) -> Vec<u8> {
+    let crl = |body| match body {
+        Body::Crl(crl) if crl.ca == "xmpp-1" => Some(crl.crl.hex()),
+        _ => None,
+    };
+    let hex = station.bodies().into_iter().filter_map(crl).next_back().unwrap();
+    fs::read(station.path(&format!("audit/artefact/{}/{hex}", &hex[..2]))).unwrap()
+}
+
+/// A station, and the CRL that the same keys have signed elsewhere: number 2, with one certificate that this station has never
+/// heard of. Its serial, in hex.
+fn lost() -> (Station, String) {
+    let station = Station::ready();
+    let elsewhere = station.copy();
+    elsewhere.carried_out(&elsewhere.planned(&elsewhere.bundle(2, 1)));
+    let serial = elsewhere.serial_of(&elsewhere.leaves()[0].0);
+    elsewhere.carried_out(&elsewhere.planned_by(&["--revoke", &serial, "--reason", "superseded"]));
+    fs::write(station.path("lost.crl"), newest(&elsewhere)).unwrap();
+    (station, serial)
+}
+
+#[test]
+fn p04_a_crl_from_elsewhere_is_adopted_and_gone_on_with() {
+    let (station, serial) = lost();
+    let (statement, approvals) = approved(&station, &adopt("lost.crl", &[]), &["alice", "bob"]);
+    for line in [
+        "adopt-crl: CRL 2 of CA xmpp-1\n",
+        "adopt-crl: it has 1 entries, 1 of them of certificates that are unknown here\n",
+    ] {
+        assert!(statement.contains(line), "`{line}` is missing:\n{statement}");
+    }
+    refused(&station, &with(&adopt("lost.crl", &[]), &approvals[..1]), 1, "2 of role officer must approve");
+    station.run(&with(&adopt("lost.crl", &[]), &approvals)).ok();
+    assert_eq!(mark(&station).changes, 1);
+    station.check_log();
+    // The next one has a greater number, and still says so.
+    station.carried_out(&station.planned_by(&["--crl", "xmpp-1"]));
+    let next = x509::read_crl(&newest(&station)).unwrap();
+    let serials: Vec<String> = next.revoked.iter().map(|on| hex(&on.serial)).collect();
+    assert_eq!((next.number, serials), (3, vec![serial]));
+    station.check_log();
+    let key = station.verifier_key();
+    station.run(&["check", "out/release-0003", "--verifier-key", &key, "--hierarchy", "hierarchy.toml"]).ok();
+    refused(&station, &adopt("out/release-0003/manifest.cbor", &[]), 1, "is nothing that coldroot knows");
+}
+
+#[test]
+fn p04_what_is_no_crl_of_this_station_is_refused() {
+    let (station, _) = lost();
+    let lost = fs::read(station.path("lost.crl")).unwrap();
+    refused(&station, &adopt("hierarchy.toml", &[]), 1, "is no CRL");
+    let mut damaged = lost.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    fs::write(station.path("damaged.crl"), damaged).unwrap();
+    refused(&station, &adopt("damaged.crl", &[]), 1, "the CRL is not one of CA `xmpp-1`");
+    let before = coldroot::text::utc(x509::read_crl(&lost).unwrap().this_update - 1);
+    assert_ne!(station.run(&adopt("lost.crl", &["--now", &before])).code, 0, "it is from the future");
+    // Another issuer, and kinds of CRLs that are not whole.
+    for (name, extensions, saying) in [
+        ("other", "crlNumber_only", "the CRL's issuer is none of the CAs on record"),
+        ("part", "part", "one part of a CRL that was partitioned"),
+        ("delta", "delta", "a delta CRL"),
+    ] {
+        let file = by_openssl(&station, name, extensions);
+        refused(&station, &adopt(&file, &[]), 1, saying);
+    }
+    // Behind the station's own numbers, it brings nothing.
+    station.carried_out(&station.planned(&station.bundle(1, 1)));
+    station.carried_out(&station.planned_by(&["--crl", "xmpp-1"]));
+    refused(&station, &adopt("lost.crl", &[]), 1, "CRL 2 is not behind number 2");
+}
+
+#[test]
+fn p04_a_certificate_on_record_is_revoked_here_first() {
+    let station = Station::ready();
+    station.carried_out(&station.planned(&station.bundle(2, 1)));
+    let elsewhere = station.copy();
+    let serial = elsewhere.serial_of(&elsewhere.leaves()[0].0);
+    elsewhere.carried_out(&elsewhere.planned_by(&["--revoke", &serial, "--reason", "superseded"]));
+    elsewhere.carried_out(&elsewhere.planned_by(&["--crl", "xmpp-1"]));
+    fs::write(station.path("lost.crl"), newest(&elsewhere)).unwrap();
+    refused(&station, &adopt("lost.crl", &[]), 1, "name certificates that are on record and not revoked");
+    station.carried_out(&station.planned_by(&["--revoke", &serial, "--reason", "superseded"]));
+    let (statement, approvals) = approved(&station, &adopt("lost.crl", &[]), &["alice", "bob"]);
+    assert!(statement.contains("it has 1 entries, 0 of them"), "{statement}");
+    station.run(&with(&adopt("lost.crl", &[]), &approvals)).ok();
+    station.carried_out(&station.planned_by(&["--crl", "xmpp-1"]));
+    assert_eq!(x509::read_crl(&newest(&station)).unwrap().number, 4);
+    station.check_log();
+}
+
+#[test]
+fn p03_the_adoption_of_a_crl_stopped_anywhere_is_made_once() {
+    let (station, _) = lost();
+    let (_, approvals) = approved(&station, &adopt("lost.crl", &[]), &["alice", "bob"]);
+    let args = with(&adopt("lost.crl", &[]), &approvals);
+    stopped_anywhere(&station, &args, |copy, point, again| {
+        assert_eq!(again.code, 0, "{point}: {again:?}");
+        let made = copy.bodies().into_iter().filter(|body| matches!(body, Body::CrlAdopted(_))).count();
+        assert_eq!((made, mark(&copy).changes), (1, 1), "{point}");
+        copy.check_log();
+    });
+}
+
+/// A CRL of another CA, with the extensions of this section.
+fn by_openssl(station: &Station, name: &str, section: &str) -> String {
+    let config = "[ca]\ndefault_ca = d\n[d]\ndatabase = index.txt\ncrlnumber = crlnumber\ndefault_md = sha256\ndefault_crl_days = 30\n\
+        [crlNumber_only]\nauthorityKeyIdentifier = keyid\n\
+        [part]\nauthorityKeyIdentifier = keyid\nissuingDistributionPoint = critical, @idp\n\
+        [idp]\nonlyuser = TRUE\n\
+        [delta]\nauthorityKeyIdentifier = keyid\ndeltaCRL = critical, 1\n\
+        [req]\ndistinguished_name = dn\nx509_extensions = v3\n[dn]\n[v3]\nsubjectKeyIdentifier = hash\nbasicConstraints = critical, CA:TRUE\n";
+    let dir = station.desk(&format!("crl-{name}"));
+    fs::create_dir_all(&dir).unwrap();
+    for (file, text) in [("ca.cnf", config), ("index.txt", ""), ("crlnumber", "05\n")] {
+        fs::write(dir.join(file), text).unwrap();
+    }
+    let openssl = |args: &str| {
+        let run = Run::of(Command::new("openssl").current_dir(&dir).args(args.split(' ')));
+        assert_eq!(run.code, 0, "{args}: {run:?}");
+    };
+    openssl(
+        "req -x509 -config ca.cnf -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out ca.pem -days 30 -subj /CN=Other",
+    );
+    openssl(&format!("ca -config ca.cnf -gencrl -keyfile key.pem -cert ca.pem -crlexts {section} -out crl.pem"));
+    openssl("crl -in crl.pem -outform DER -out crl.der");
+    let file = format!("{name}.crl");
+    fs::copy(dir.join("crl.der"), station.path(&file)).unwrap();
+    file
+}

@@ -1,0 +1,57 @@
+//! CRLs that were signed elsewhere: what they bring to the next ones.
+
+use crate::audit::entry::CrlAdopted;
+use crate::x509;
+use crate::x509::fields::{CrlFields, Revoked};
+
+use super::{Entries, Error, Ledger, OnCrl};
+
+/// The serial numbers of a foreign CRL, sorted out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Foreign {
+    /// Entries of certificates that are not on record: kept on every further CRL, since nobody here knows when they end.
+    pub unknown: Vec<Revoked>,
+    /// Certificates on record that this station has not revoked.
+    pub good_here: Vec<Revoked>,
+}
+
+impl Ledger {
+    /// Sorts the entries of a CRL of this CA: those that stand on its list already are in neither part.
+    pub fn sort_out(&self, log: &dyn Entries, ca: &str, crl: &CrlFields) -> Result<Foreign, Error> {
+        let mut foreign = Foreign::default();
+        let listed: std::collections::BTreeSet<&[u8]> =
+            self.revoked(ca).iter().map(|on| on.entry.serial.as_slice()).collect();
+        for revoked in crl.revoked.iter().filter(|revoked| !listed.contains(revoked.serial.as_slice())) {
+            match self.issued(log, &revoked.serial)?.filter(|issued| issued.ca == ca) {
+                None => foreign.unknown.push(revoked.clone()),
+                Some(issued) if issued.revoked.is_none() => foreign.good_here.push(revoked.clone()),
+                Some(_) => {}
+            }
+        }
+        Ok(foreign)
+    }
+
+    /// Takes the entry of such a CRL: its number counts, its unknown entries stay, and a CRL that says so is due.
+    pub(super) fn adopt_crl(&mut self, log: &dyn Entries, index: u64, adopted: &CrlAdopted) -> Result<(), Error> {
+        let wrong = |what: String| Error::Entry { index, what };
+        if adopted.number < self.next_crl_number(&adopted.ca) {
+            return Err(wrong("adopts a CRL with a number that was given already".into()));
+        }
+        let der = log.artefact(&adopted.crl).map_err(|e| wrong(format!("its CRL is not here: {e}")))?;
+        let (_, issuer) = self.cas.get(&adopted.ca).ok_or_else(|| wrong("its CA is not on record".into()))?;
+        let crl = x509::verify_crl(&der, issuer).map_err(|e| wrong(format!("its CRL does not verify: {e}")))?;
+        let said = (adopted.number, adopted.this_update, adopted.next_update, adopted.entries);
+        if (crl.number, crl.this_update, crl.next_update, crl.revoked.len() as u64) != said {
+            return Err(wrong("is not what its CRL says".into()));
+        }
+        let Foreign { unknown, good_here } = self.sort_out(log, &adopted.ca, &crl)?;
+        if unknown.len() as u64 != adopted.unknown || !good_here.is_empty() {
+            return Err(wrong("counts the entries of its CRL wrong".into()));
+        }
+        let list = self.revoked.entry(adopted.ca.clone()).or_default();
+        list.extend(unknown.into_iter().map(|entry| OnCrl { entry, not_after: i64::MAX }));
+        self.crl_numbers.insert(adopted.ca.clone(), adopted.number);
+        self.unlisted.insert(adopted.ca.clone());
+        Ok(())
+    }
+}
