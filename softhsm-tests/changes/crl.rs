@@ -126,7 +126,7 @@ fn by_openssl(station: &Station, name: &str, section: &str) -> String {
         [crlNumber_only]\nauthorityKeyIdentifier = keyid\n\
         [part]\nauthorityKeyIdentifier = keyid\nissuingDistributionPoint = critical, @idp\n\
         [idp]\nonlyuser = TRUE\n\
-        [delta]\nauthorityKeyIdentifier = keyid\ndeltaCRL = critical, 1\n\
+        [delta]\nauthorityKeyIdentifier = keyid\n2.5.29.27 = critical, DER:020101\n\
         [req]\ndistinguished_name = dn\nx509_extensions = v3\n[dn]\n[v3]\nsubjectKeyIdentifier = hash\nbasicConstraints = critical, CA:TRUE\n";
     let dir = station.desk(&format!("crl-{name}"));
     fs::create_dir_all(&dir).unwrap();
