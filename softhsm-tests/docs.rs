@@ -233,11 +233,12 @@ fn the_page_of_formats_names_the_magics_and_limits_of_the_code() {
 }
 
 /// The pages whose commands must exist.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "README.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "docs/operator.md",
+    "docs/auditor.md",
     "docs/recovery.md",
     "docs/assurance.md",
     "docs/formats.md",
@@ -357,6 +358,28 @@ fn the_commands_of_the_readme_can_be_typed() {
     }
     assert!(typed.len() > 4);
     run(&typed, dir.path(), &[]);
+}
+
+#[test]
+fn the_auditors_manual_can_be_typed_as_it_stands() {
+    softhsm().expect("SoftHSM is not installed: softhsm-tests/run-all installs it");
+    let dir = tempfile::tempdir().unwrap();
+    let page = read("docs/auditor.md");
+    let held = [
+        "coldroot demo --dir www",
+        "cp www/station/verifier-key www/station/hierarchy.toml www/root.pem .",
+        "cp -r www/station/out/release-0003 release",
+        "cp www/station/out/release-0002/checkpoint older-checkpoint",
+        "coldroot unpack www/station/out/release-0002 --to before --verifier-key verifier-key",
+        "cp -r before/log older-log",
+    ];
+    let mut typed: Vec<_> = held.iter().map(|line| (line.to_string(), 0)).collect();
+    typed.extend(
+        blocks(&page).into_iter().filter(|(info, _)| info == "sh auditor").flat_map(|(_, body)| commands(&body)),
+    );
+    assert!(typed.len() > 28, "only {} commands found", typed.len());
+    let (checkout, cache) = (checkout().display().to_string(), dir.path().join("go").display().to_string());
+    run(&typed, dir.path(), &[("CHECKOUT", &checkout), ("GOCACHE", &cache), ("GOFLAGS", ""), ("CGO_ENABLED", "0")]);
 }
 
 #[test]

@@ -131,3 +131,26 @@ fn what_cannot_be_written_whole_is_not_written() {
     assert!(run.code != 0 && !Path::new(new).exists(), "{run:?}");
     assert!(!key().is_empty());
 }
+
+#[test]
+fn a_year_is_one_page_and_another_year_an_empty_one() {
+    let entries = coldroot(&["show", "log", "--rows", "1", "--json"]).ok();
+    let year = &entries["entries"][0]["time"].as_str().unwrap()[..4];
+    let (page, said) = exported(&["log", "--format", "html", "--year", year]);
+    assert_eq!(said["entries"], entries["size"]);
+    for fact in ["REHEARSAL", "xmpp-server", "root-key", "carol, dave watching", "names-validated", "number"] {
+        assert!(page.contains(fact), "{fact}");
+    }
+    assert!(page.is_ascii() && !page.contains("<script"));
+    let (page, said) = exported(&["log", "--format", "html", "--year", "2001"]);
+    assert!(said["entries"] == 0 && page.contains("Nothing was issued."), "{said}");
+    let to = demo().join("never");
+    let to = to.to_str().unwrap();
+    for (args, saying) in [(["--year", "20261"], "no year"), (["--kind", "crl"], "--year")] {
+        let run = coldroot(&[&["export", "log", "--format", "html", "--to", to], &args[..]].concat());
+        assert!(run.code == 2 && run.err.contains(saying), "{run:?}");
+    }
+    coldroot(&["export", "log", "--format", "csv", "--year", year, "--to", to, "--json"])
+        .fails(2, "belongs to the page");
+    assert!(!Path::new(to).exists());
+}

@@ -1,5 +1,7 @@
 //! `export`: a log written out for other programs and other people.
 
+mod year;
+
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -10,11 +12,11 @@ use serde_json::json;
 use crate::audit::entry::{Body, Entry};
 use crate::audit::{View, about};
 use crate::digest::Digest;
-use crate::release;
 use crate::report::terminal::{counted, human_count, pairs, progress};
 use crate::text::{cell, hex, path as shown, shell, utc};
 use crate::x509;
 use crate::x509::fields::reason_name;
+use crate::{release, report};
 
 use super::entries::Filter;
 use super::show::names;
@@ -25,7 +27,8 @@ use super::{Answer, Failure, Globals, offline};
 #[command(
     after_help = "Formats:\n  jsonl   every entry on a line of its own: all fields, digests as hex, certificates as base64, times as RFC 3339\n  \
     csv     certificates and revocations, a row each; no cell is a formula\n  \
-    public  a directory: the log without its unsealed entries and withheld artefacts; it verifies like the whole\n\n\
+    public  a directory: the log without its unsealed entries and withheld artefacts; it verifies like the whole\n  \
+    html    the activity of a --year on one page, with plots\n\n\
     Examples:\n  coldroot export audit --format jsonl --to log.jsonl\n  \
     coldroot export log --format csv --ca xmpp-1 --since 2026-01-01 --to year.csv\n  \
     coldroot export audit --format public --to www/log"
@@ -38,6 +41,9 @@ pub struct ExportArgs {
     /// Where it goes: a new file, or with `public` a new directory
     #[arg(long, value_name = "PATH")]
     to: PathBuf,
+    /// The year of the page
+    #[arg(long, value_name = "YEAR", required_if_eq("format", "html"))]
+    year: Option<i32>,
     #[command(flatten)]
     filter: Filter,
 }
@@ -47,11 +53,20 @@ enum Format {
     Jsonl,
     Csv,
     Public,
+    Html,
 }
 
 pub fn export(globals: &Globals, args: ExportArgs) -> Result<Answer, Failure> {
     let log = offline::read_log(&args.log)?;
     match args.format {
+        format if args.year.is_some() && format != Format::Html => Err(Failure::usage(
+            "--year belongs to the page",
+            "--since and --until choose entries for the other formats",
+        )),
+        Format::Html if args.filter.given() => {
+            Err(Failure::usage("the page is of a whole year", "leave the filters out"))
+        }
+        Format::Html => page(&log, args.year.unwrap_or_default(), &args.to),
         Format::Public if args.filter.given() => {
             Err(Failure::usage("a public copy has every entry, or it would not verify", "leave the filters out"))
         }
@@ -81,6 +96,20 @@ fn public(log: &View, to: &Path) -> Result<Answer, Failure> {
     }
     let next = format!("coldroot check {} --verifier-key KEY", shell(to));
     Ok(Answer::new(format!("The public part of the log is copied.\n\n{}  next: {next}\n", pairs(&rows)), copied))
+}
+
+fn page(log: &View, year: i32, to: &Path) -> Result<Answer, Failure> {
+    let counted = year::count(log, year)?;
+    let page =
+        report::year::render(&counted).map_err(|e| Failure::refused(e.to_string(), e.hint().unwrap_or_default()))?;
+    super::prove::write_new(to, &page)?;
+    let json = json!({ "to": to.display().to_string(), "year": year, "entries": counted.entries });
+    let text = format!(
+        "{} of {year} on one page.\n  next: open {} in a browser\n",
+        human_count(counted.entries) + " entries",
+        shell(to)
+    );
+    Ok(Answer::new(text, json))
 }
 
 /// Turns entries into lines of a file.

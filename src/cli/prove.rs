@@ -165,7 +165,8 @@ fn continuation(log: &View, older: &Path, to: &Path) -> Result<Answer, Failure> 
     Ok(Answer::new(text, json!({ "old": older.size, "size": log.sealed_size(), "proof": proof.text() })))
 }
 
-fn write_new(to: &Path, text: &str) -> Result<(), Failure> {
+/// Writes a new file whole, or none.
+pub fn write_new(to: &Path, text: &str) -> Result<(), Failure> {
     let mut file = File::create_new(to).map_err(|e| match e.kind() {
         std::io::ErrorKind::AlreadyExists => {
             Failure::refused(format!("{} is there already", shown(to)), "name a new file")
@@ -174,7 +175,7 @@ fn write_new(to: &Path, text: &str) -> Result<(), Failure> {
     })?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
     written.map_err(|e| {
-        // Half a proof is none.
+        // Half of it is none.
         let _ = fs::remove_file(to);
         Failure::io(to, e)
     })

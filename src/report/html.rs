@@ -175,7 +175,7 @@ pub fn render(report: &ReleaseReport) -> Result<String, Error> {
 }
 
 /// The template engine is built without serde; JSON values map one to one.
-fn value(json: serde_json::Value) -> Value {
+pub(super) fn value(json: serde_json::Value) -> Value {
     use serde_json::Value as Json;
     match json {
         Json::Null => Value::from(()),

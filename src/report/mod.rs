@@ -6,6 +6,7 @@
 
 mod html;
 pub mod terminal;
+pub mod year;
 
 pub use html::{
     Approval, CaRow, CertificateRow, Count, CrlRow, LogPosition, MAX_ROWS, RefusalRow, ReleaseReport, RevokedRow,
