@@ -37,6 +37,9 @@ def open_checkpoint(path, key):
         data = file.read(MAX_NOTE + 1)
     if len(data) > MAX_NOTE:
         raise Refused("the checkpoint is too large")
+    if not data.endswith(b"\n"):
+        # Of the whole form, aics-tlog asks for all but this.
+        raise Refused("the checkpoint is cut in its last line")
     found = aics_tlog.verify_checkpoint(aics_tlog.parse_note(data), key, expected_origin=key.name)
     if not found.ok or not found.size:
         raise Refused("the checkpoint: %s" % (found.error or "it is of an empty log"))

@@ -68,6 +68,9 @@ def shown(text):
 # --- deterministic CBOR -------------------------------------------------------------------------------------------------
 
 
+SIMPLE = {0xF4: False, 0xF5: True, 0xF6: None}
+
+
 class Cbor:
     """Reads one item in the one encoding that RFC 8949 section 4.2.1 allows; no floats, no tags."""
 
@@ -105,25 +108,34 @@ class Cbor:
     def item(self, depth):
         if depth > MAX_DEPTH:
             raise Refused("CBOR is nested too deeply")
-        head = self.take(1)[0]
-        major, info = head >> 5, head & 31
+        data, at = self.data, self.at
+        if at >= len(data):
+            raise Refused("CBOR ends in the middle of an item")
+        head = data[at]
+        self.at = at + 1
+        major, value = head >> 5, head & 31
         if major == 7:
-            simple = {20: False, 21: True, 22: None}
-            if info not in simple:
+            if head not in SIMPLE:
                 raise Refused("CBOR has a simple value or float that no entry has")
-            return simple[info]
-        value = self.argument(info)
+            return SIMPLE[head]
+        if value >= 24:
+            value = self.argument(value)
+        if major == 3 or major == 2:
+            end = self.at + value
+            if end > len(data):
+                raise Refused("CBOR ends in the middle of an item")
+            part = data[self.at : end]
+            self.at = end
+            if major == 2:
+                return part
+            try:
+                return str(part, "utf-8", "strict")
+            except UnicodeDecodeError:
+                raise Refused("CBOR text is not UTF-8")
         if major == 0:
             return value
         if major == 1:
             return -1 - value
-        if major == 2:
-            return self.take(value)
-        if major == 3:
-            try:
-                return self.take(value).decode("utf-8", "strict")
-            except UnicodeDecodeError:
-                raise Refused("CBOR text is not UTF-8")
         if major == 4:
             return [self.item(depth + 1) for _ in range(self.bounded(value))]
         if major == 5:
@@ -640,7 +652,7 @@ def verify_proof(data, key, certificate=None):
     size, root = open_checkpoint(note.encode(), key)
     if climb(leaf_hash(entry), index, size, [strict_base64(line) for line in path]) != root:
         raise Refused("the hashes of the proof do not lead to its checkpoint")
-    kind, body = parse_entry(entry)
+    _, kind, body = parse_entry(entry)
     if certificate is not None and (kind != "certificate" or body["der"] != certificate):
         raise Refused("the proof is of another entry than the certificate's")
     return {
@@ -850,12 +862,21 @@ class Authority:
 
     def __init__(self, der, certificate, subject):
         self.der = der
+        self.certificate = certificate
         self.subject = subject
-        try:
-            self.public = certificate.public_key()
-        except (UnsupportedAlgorithm, ValueError):
-            # A kind that this Python does not know. What it signed is not verified, and never for that reason good.
-            self.public = None
+        self.read = False
+
+    @property
+    def public(self):
+        # Read when something is signed by it: of most certificates nothing is.
+        if not self.read:
+            self.read, self.key = True, None
+            try:
+                self.key = self.certificate.public_key()
+            except (UnsupportedAlgorithm, ValueError):
+                # A kind that this Python does not know. What it signed is not verified, and never for that reason good.
+                pass
+        return self.key
 
 
 class Authorities:

@@ -269,7 +269,7 @@ fn every_command_in_the_documents_is_one_of_the_program() {
             let Some(verb) = words.next_if(|w| w.chars().all(|c| c.is_ascii_lowercase()) && *w != "help") else {
                 continue;
             };
-            let sub = words.next_if(|_| verb == "token").unwrap_or_default();
+            let sub = words.next_if(|_| ["token", "record"].contains(&verb)).unwrap_or_default();
             let path: Vec<&str> = [verb, sub].into_iter().filter(|w| !w.is_empty()).collect();
             let known = help(&path).unwrap_or_else(|| panic!("{page}: there is no `coldroot {}`", path.join(" ")));
             for option in words.filter(|w| w.starts_with("--")) {

@@ -269,3 +269,49 @@ fn p04_four_verifiers_refuse_a_changed_octet_in_each_file() {
     assert_eq!(tried, 8 * 3);
     all_accept(&log, &key);
 }
+
+/// By a command of its own, softhsm-tests/million: minutes, and half a gigabyte.
+#[test]
+#[ignore = "minutes: softhsm-tests/million"]
+fn p04_four_verifiers_agree_on_a_million_entries_and_refuse_what_is_forged_there() {
+    const SIZE: u64 = 1_000_000;
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let begun = std::time::Instant::now();
+    let tell = |what: &str| eprintln!("{:>6} s  {what}", begun.elapsed().as_secs());
+    let (log, signer) = of_size(dir.path(), SIZE);
+    let key = signer.key.to_string();
+    tell("a log of 1,000,000 entries is written");
+    for (who, run) in verdicts(&log, &key) {
+        assert!(run.code == 0, "{who}: {} {}", run.out, run.err);
+        tell(&format!("{who} accepts it, the last of those before"));
+    }
+    assert_eq!(all_accept(&log, &key).0, SIZE);
+    tell("all four give the same size and root");
+    let note = fs::read(log.join("checkpoint")).unwrap();
+    let change = |name: &str, changed: &dyn Fn(&[u8]) -> Vec<u8>| {
+        let path = log.join(name);
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, changed(&whole)).unwrap();
+        all_refuse(&log, &key, name);
+        fs::write(&path, whole).unwrap();
+        tell(&format!("all four refuse {name} changed"));
+    };
+    let flipped = |whole: &[u8]| {
+        let mut octets = whole.to_vec();
+        octets[whole.len() / 2] ^= 1;
+        octets
+    };
+    change("tile/entries/x001/953", &flipped);
+    change("tile/0/x001/953", &flipped);
+    change("tile/1/007", &flipped);
+    change("checkpoint", &|note| String::from_utf8_lossy(note).replacen("\n1000000\n", "\n999999\n", 1).into_bytes());
+    // Two neighbours change places, with their hashes.
+    let bundle = bundle_path(1_953, 256);
+    let swap = |whole: &[u8]| {
+        let length = |at: usize| 2 + usize::from(u16::from_be_bytes([whole[at], whole[at + 1]]));
+        let (first, second) = (length(0), length(length(0)));
+        [&whole[first..first + second], &whole[..first], &whole[first + second..]].concat()
+    };
+    change(&bundle, &swap);
+    assert_eq!(fs::read(log.join("checkpoint")).unwrap(), note);
+}
