@@ -51,7 +51,8 @@ pub fn recognise(path: &Path) -> Result<Kind, Failure> {
     if meta.is_dir() {
         return match path {
             _ if path.join("manifest.cbor").exists() => Ok(Kind::Release),
-            _ if path.join("checkpoint").exists() || path.join("tail").exists() => Ok(Kind::Log),
+            // With tiles alone it is a log whose checkpoint is missing, and `check` says so.
+            _ if ["checkpoint", "tail", "tile"].iter().any(|name| path.join(name).exists()) => Ok(Kind::Log),
             _ => Err(unknown()),
         };
     }
