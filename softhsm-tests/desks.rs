@@ -29,6 +29,16 @@ fn refused(station: &Station, run: impl FnOnce() -> Run, code: i32, saying: &str
     assert!(station.state() == before, "refused ({saying}), and something was left behind");
 }
 
+/// The same for `plan` with a bundle that is copied in and then refused: that it was read in is on record, and nothing else.
+#[track_caller]
+fn refused_bundle(station: &Station, bundle: &Path, code: i32, saying: &str, next: &str) {
+    let before = station.state();
+    let json = station.plan(bundle).fails(code, saying);
+    let hint = json["hint"].as_str().unwrap();
+    assert!(hint.contains(next), "`{hint}` does not say `{next}`");
+    station.only_read_in(&before, bundle);
+}
+
 /// The refusals of the newest plan, by request: the check.
 fn refusals(station: &Station, plan: &Path) -> BTreeMap<String, String> {
     let mut plan = coldroot::plan::Plan::open(&station.dir().join(plan)).unwrap();
@@ -172,7 +182,7 @@ fn p05_a_list_that_does_not_count_refuses_its_bundle() {
         let signature = fs::read_to_string(format!("{}.sig", path.display())).unwrap();
         let item = Item::Validations(Validations { list: Bytes::from(fs::read(&path).unwrap()), signature });
         let bundle = station.bundle_of("careless", &[item.clone(), csr.clone()], |_| ());
-        refused(station, || station.plan(&bundle), 1, saying, next);
+        refused_bundle(station, &bundle, 1, saying, next);
         let check = ["check", bundle.to_str().unwrap(), "--hierarchy", "hierarchy.toml"];
         refused(station, || station.run(&check), 4, saying, next);
     }
@@ -180,9 +190,9 @@ fn p05_a_list_that_does_not_count_refuses_its_bundle() {
     let signature = fs::read_to_string(format!("{}.sig", path.display())).unwrap();
     let item = Item::Validations(Validations { list: Bytes::from(good.clone().into_bytes()), signature });
     let late = station.bundle_of("late", &[csr.clone(), item.clone()], |_| ());
-    refused(station, || station.plan(&late), 1, "lists stand before everything else", "coldroot pack");
+    refused_bundle(station, &late, 1, "lists stand before everything else", "coldroot pack");
     let twice = station.bundle_of("twice", &[item.clone(), item.clone(), csr.clone()], |_| ());
-    refused(station, || station.plan(&twice), 1, "have the same id", "coldroot pack");
+    refused_bundle(station, &twice, 1, "have the same id", "coldroot pack");
     let large = list("large.toml", &v.keys[0], &format!("{good}# {}\n", "x".repeat(100_000)));
     let args = ["--requests", requests.to_str().unwrap(), "--validations", large.to_str().unwrap()];
     refused(station, || station.pack_args(&station.desk("no.bundle"), 1, &args), 1, "more than 100000 octets", "split");
@@ -348,7 +358,7 @@ fn p05_a_desk_brings_no_more_than_its_limits() {
         rows.iter().map(|row| Item::Request(request(&row.request, "xmpp-server", row))).collect()
     };
     let five = station.bundle_of("five", &items(&generated(5, 9)), |_| ());
-    refused(&station, || station.plan(&five), 1, saying, "split it");
+    refused_bundle(&station, &five, 1, saying, "split it");
 
     let first = station.bundle(4, 1);
     station.planned(&first);
@@ -357,7 +367,7 @@ fn p05_a_desk_brings_no_more_than_its_limits() {
     let serials: Vec<String> = station.leaves().into_iter().map(|(request, ..)| station.serial_of(&request)).collect();
     let second = station.bundle(3, 2);
     let saying = "with this bundle's 3 items desk `desk-1` brings 7 in 24 hours; it may bring 6";
-    refused(&station, || station.plan(&second), 1, saying, "a day after");
+    refused_bundle(&station, &second, 1, saying, "a day after");
     // The way out that the message names; a smaller bundle is the other one.
     let rows = [(serials[0].as_str(), "superseded"), (serials[1].as_str(), "superseded")];
     let table = station.revocations("two.csv", &rows);
@@ -368,7 +378,7 @@ fn p05_a_desk_brings_no_more_than_its_limits() {
     station.carried_out(&station.planned(&one));
     let another = station.pack_revocations(&rows[1..], 3);
     let saying = "with this bundle's 1 revocations desk `desk-1` brings 2 in 24 hours; it may bring 1";
-    refused(&station, || station.plan(&another), 1, saying, "a day after");
+    refused_bundle(&station, &another, 1, saying, "a day after");
     let tomorrow = utc(now() + DAY + HOUR);
     station.run(&["plan", "--bundle", another.to_str().unwrap(), "--now", &tomorrow]).ok();
 }
@@ -442,8 +452,8 @@ fn p05_two_desks_have_numbers_of_their_own_and_wait_for_each_other() {
     let (one_next, two_third) = (pack("desk-1", 2, 3), pack("desk-2", 3, 4));
     let plan = station.planned(&one);
     let waits = "bundle 1 of desk `desk-1` was received and has no answer yet";
-    refused(&station, || station.plan(&two), 1, waits, "coldroot void");
-    refused(&station, || station.plan(&one_next), 1, waits, "coldroot void");
+    refused_bundle(&station, &two, 1, waits, "coldroot void");
+    refused_bundle(&station, &one_next, 1, waits, "coldroot void");
     station.carried_out(&plan);
     // The other desk's first bundle answers no release, though there are three: it has received none.
     let plan = station.planned(&two);
@@ -456,16 +466,16 @@ fn p05_two_desks_have_numbers_of_their_own_and_wait_for_each_other() {
         void.extend(["--approval", approval.to_str().unwrap()]);
     }
     station.run(&void).ok();
-    refused(&station, || station.plan(&two), 1, "bundle 1 of desk `desk-2` was answered already", "next number");
-    refused(&station, || station.plan(&two_third), 1, "number 2 is expected", "bring bundle 2 first");
+    refused_bundle(&station, &two, 1, "bundle 1 of desk `desk-2` was answered already", "next number");
+    refused_bundle(&station, &two_third, 1, "number 2 is expected", "bring bundle 2 first");
     // One desk's key does not sign for the other.
     let row = &generated(1, 5)[0];
     let items = [Item::Request(request("r", "xmpp-server", row))];
     let by_another = Forged::new().items(items.iter().cloned()).head(|head| head.sequence = 2);
     let forged = by_another.signed_by("desk-2", coldroot::bundle::NAMESPACE).write(&station, "forged");
-    refused(&station, || station.plan(&forged), 1, "not signed by desk `desk-1`", "its own key");
+    refused_bundle(&station, &forged, 1, "not signed by desk `desk-1`", "its own key");
     let unknown = station.bundle_of("unknown", &items, |head| head.desk = "desk-9".into());
-    refused(&station, || station.plan(&unknown), 1, "knows no desk `desk-9`", "hierarchy.toml");
+    refused_bundle(&station, &unknown, 1, "knows no desk `desk-9`", "hierarchy.toml");
     station.carried_out(&station.planned(&one_next));
     station.carried_out(&station.planned(&pack("desk-2", 2, 6)));
     station.check_log();
@@ -500,7 +510,7 @@ fn p05_a_bundle_for_elsewhere_or_another_time_is_not_taken() {
         ),
     ];
     for (path, saying, next) in &cases {
-        refused(&station, || station.plan(path), 1, saying, next);
+        refused_bundle(&station, path, 1, saying, next);
         let check = ["check", path.to_str().unwrap(), "--hierarchy", "hierarchy.toml"];
         refused(&station, || station.run(&check), 4, saying, next);
     }
@@ -533,13 +543,7 @@ fn p09_a_rehearsals_bundle_is_nothing_to_a_real_station() {
     Run::of(Command::new("bash").args(["-c", &line]).current_dir(station.dir())).ok();
     let items = [Item::Request(request("r", "xmpp-server", &generated(1, 1)[0]))];
     let rehearsed = station.bundle_of("rehearsed", &items, |_| ());
-    refused(
-        &station,
-        || station.plan(&rehearsed),
-        1,
-        "for environment `rehearsal`; here it is `real`",
-        "coldroot show",
-    );
+    refused_bundle(&station, &rehearsed, 1, "for environment `rehearsal`; here it is `real`", "coldroot show");
 }
 
 #[test]
@@ -560,15 +564,15 @@ fn p04_what_a_bundle_answers_must_be_of_this_log_and_of_that_release() {
     // A log of the same name under another key; then the same key, and another history.
     let stranger = Station::ready();
     let foreign = answering("foreign", 2, checkpoint(&stranger, 2));
-    refused(&station, || station.plan(&foreign), 1, "not of this log", "last release of this station");
+    refused_bundle(&station, &foreign, 1, "not of this log", "last release of this station");
     let fork = answering("fork", 3, checkpoint(&twin, 3));
-    refused(&station, || station.plan(&fork), 3, "another root at", "restore");
+    refused_bundle(&station, &fork, 3, "another root at", "restore");
     let ahead = answering("ahead", 9, checkpoint(&station, 3));
-    refused(&station, || station.plan(&ahead), 3, "the desk has release 9", "restore");
+    refused_bundle(&station, &ahead, 3, "the desk has release 9", "restore");
     let mixed = answering("mixed", 3, checkpoint(&station, 2));
-    refused(&station, || station.plan(&mixed), 1, "which is an earlier release's", "--answers");
+    refused_bundle(&station, &mixed, 1, "which is an earlier release's", "--answers");
     let damaged = answering("damaged", 3, checkpoint(&station, 3).replacen('\n', " \n", 1));
-    refused(&station, || station.plan(&damaged), 1, "not of this log", "last release of this station");
+    refused_bundle(&station, &damaged, 1, "not of this log", "last release of this station");
     // The last but one is true as well: the desk may not have the last one yet.
     station.planned(&answering("earlier", 2, checkpoint(&station, 2)));
     station.check_log();

@@ -53,6 +53,16 @@ impl Station {
         run.fails(code, saying);
         assert!(self.state() == *before, "{case}: something was recorded or left behind");
     }
+
+    /// The same where the bundle was copied in whole before it was judged: that stands on record.
+    #[track_caller]
+    fn refuses_read(&self, case: &str, bundle: &Path, saying: &str) {
+        let before = self.state();
+        let run = self.plan(bundle);
+        eprintln!("{case}: exit {}: {}", run.code, run.out.lines().nth(1).unwrap_or_default().trim());
+        run.fails(1, saying);
+        self.only_read_in(&before, bundle);
+    }
 }
 
 type State = (Vec<coldroot::audit::entry::Entry>, Vec<PathBuf>);

@@ -55,7 +55,10 @@ fn refused(station: &Station, code: i32, saying: &str, run: impl FnOnce() -> Run
     assert_eq!(there, left, "{told}");
     assert_eq!(fs::read(station.path("audit/checkpoint")).ok(), checkpoint);
     assert_eq!(after[..entries.len()], entries);
-    assert!(after[entries.len()..].iter().all(|e| matches!(e.body, Body::PinTry { .. })), "{after:?}");
+    assert!(
+        after[entries.len()..].iter().all(|e| matches!(e.body, Body::PinTry { .. } | Body::MediumRead { .. })),
+        "{after:?}"
+    );
     told
 }
 

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use coldroot::audit::Log;
 use coldroot::audit::entry::{Body, Entry};
+use coldroot::digest::Digest;
 use serde_json::Value;
 
 use super::copy_tree;
@@ -385,6 +386,15 @@ impl Station {
         (self.entries(), files)
     }
 
+    /// What a refused bundle leaves: that it was read in, and nothing else.
+    #[track_caller]
+    pub fn only_read_in(&self, before: &(Vec<Entry>, Vec<PathBuf>), bundle: &Path) {
+        let (mut entries, files) = self.state();
+        let last = entries.pop().map(|entry| entry.body);
+        assert_eq!(last, Some(read_in(bundle)));
+        assert!((entries, files) == *before, "more was recorded or left behind than that it was read in");
+    }
+
     pub fn save_audit(&self, name: &str) -> PathBuf {
         let to = self.root.path().join(name);
         copy_tree(&self.path("audit"), &to);
@@ -404,6 +414,12 @@ impl Station {
         let run = super::verify_py(&self.path("audit"), &key, None);
         assert_eq!(run.code, 0, "{run:?}");
     }
+}
+
+/// The entry that says that this file was copied in.
+pub fn read_in(file: &Path) -> Body {
+    let (name, octets) = (file.file_name().unwrap().to_str().unwrap(), fs::read(file).unwrap());
+    Body::MediumRead { name: name.into(), digest: Digest::of(&octets), octets: octets.len() as u64 }
 }
 
 /// A request for the desk's table.

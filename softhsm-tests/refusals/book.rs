@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use coldroot::audit::entry::{Body, Entry};
 use coldroot::digest::Digest;
 
-use crate::harness::station::{COLDROOT, Station};
+use crate::harness::station::{COLDROOT, Station, read_in};
 use crate::harness::{files, repository};
 
 /// The transcripts of one chapter, on one station.
@@ -57,6 +57,20 @@ impl<'s> Book<'s> {
         let names = |state: &State| state.files.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
         assert_eq!(names(&now), names(&self.before), "{defect}: left something behind");
         assert!(now == self.before, "{defect}: a file changed");
+    }
+
+    /// The same for `plan` with a bundle that is copied in and then refused: that it was read in is on record, and nothing else.
+    #[track_caller]
+    pub fn refuse_bundle(&mut self, defect: &str, code: i32, bundle: &Path) {
+        self.said(defect, code, &["plan", "--bundle", bundle.to_str().unwrap()]);
+        let now = State::of(self.station);
+        let (new, same) = now.entries.split_last().unwrap();
+        assert_eq!(new.body, read_in(bundle), "{defect}");
+        assert!(same == self.before.entries.as_slice(), "{defect}: recorded more than that it was read in");
+        let tail = self.station.path("audit/tail");
+        let others = |state: &State| state.files.iter().filter(|(path, _)| *path != tail).cloned().collect::<Vec<_>>();
+        assert_eq!(others(&now), others(&self.before), "{defect}: left something behind, or a file changed");
+        self.before = now;
     }
 
     /// The same where the token comes into it: what was tried is on record, but nothing is issued, ended or written out.

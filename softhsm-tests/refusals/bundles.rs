@@ -144,7 +144,10 @@ fn p07_bundles() {
     let mut book = Book::new(&station);
     assert!(size > 500);
     for (defect, code, path) in cases {
-        book.refuse(defect, code, &["plan", "--bundle", path.to_str().unwrap()]);
+        match path.exists() {
+            true => book.refuse_bundle(defect, code, &path),
+            false => book.refuse(defect, code, &["plan", "--bundle", path.to_str().unwrap()]),
+        }
     }
     book.refuse("bundle: a directory", 1, &["plan", "--bundle", station.desk("").to_str().unwrap()]);
     book.refuse("bundle: a device", 1, &["plan", "--bundle", "/dev/zero"]);
@@ -152,20 +155,20 @@ fn p07_bundles() {
     // One bundle is taken; then come those that follow it wrongly.
     let plan = station.planned(&named("one").write(&station, "one"));
     book.turn();
-    let path = |name: &str| station.desk(&format!("{name}.bundle")).to_str().unwrap().to_owned();
+    let path = |name: &str| station.desk(&format!("{name}.bundle"));
     good().about(|a| a.salt = [2; 16]).write(&station, "usurper");
     named("two").about(|a| a.sequence = 2).write(&station, "two");
-    book.refuse("bundle: another one under the same number", 1, &["plan", "--bundle", &path("usurper")]);
-    book.refuse("bundle: the next one, while this one waits", 1, &["plan", "--bundle", &path("two")]);
+    book.refuse_bundle("bundle: another one under the same number", 1, &path("usurper"));
+    book.refuse_bundle("bundle: the next one, while this one waits", 1, &path("two"));
     station.carried_out(&plan);
     book.turn();
-    book.refuse("bundle: answered already", 1, &["plan", "--bundle", &path("one")]);
+    book.refuse_bundle("bundle: answered already", 1, &path("one"));
     let revocation = Item::Revoke(Revocation {
         serial: Bytes::from(vec![1, 2, 3]),
         reason: Some(4),
         requester: Untrusted::new("hostmaster@example.org"),
     });
     Forged::new().items([revocation]).about(|a| a.sequence = 9).write(&station, "late-revocation");
-    book.refuse("bundle: revocations, a number too far", 1, &["plan", "--bundle", &path("late-revocation")]);
+    book.refuse_bundle("bundle: revocations, a number too far", 1, &path("late-revocation"));
     assert!(book.close("bundles") >= 30);
 }

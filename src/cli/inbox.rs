@@ -3,6 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "station")]
+use crate::audit::{
+    Log,
+    entry::{Body, Entry},
+};
+#[cfg(feature = "station")]
+use crate::digest::Digest;
 use crate::media::{self, Name};
 
 use super::{Failure, flushed};
@@ -17,7 +24,12 @@ pub const MAX_EVIDENCE: u64 = 1 << 30;
 
 /// A private copy of a file of a medium, called by its SHA-256; gone when this is dropped. A copy that a cut left behind is
 /// replaced by itself.
-pub struct Incoming(PathBuf);
+pub struct Incoming {
+    path: PathBuf,
+    /// The file's name on its medium, and its SHA-256.
+    #[cfg(feature = "station")]
+    from: (Name, Digest),
+}
 
 impl Incoming {
     /// Copies a regular file of at most `limit` octets into `inbox`, which is made when it is missing.
@@ -31,16 +43,32 @@ impl Incoming {
         let name = Name::parse(&name.to_string_lossy())?;
         let medium = media::open(path.parent().unwrap_or(Path::new(".")))?;
         flushed::directory(inbox)?;
-        Ok(Incoming(media::copy_in(&medium, &name, limit, inbox)?.1))
+        let copied = media::copy_in(&medium, &name, limit, inbox)?;
+        Ok(Incoming {
+            path: copied.1,
+            #[cfg(feature = "station")]
+            from: (name, copied.0),
+        })
     }
 
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// Says in the log that the file was copied in, durably: before anything in it is judged, so that one which is refused
+    /// has left its trace too.
+    #[cfg(feature = "station")]
+    pub fn record(&self, log: &mut Log, now: i64) -> Result<(), Failure> {
+        let octets = fs::metadata(&self.path).map_err(|e| Failure::io(&self.path, e))?.len();
+        let (name, digest) = &self.from;
+        let body = Body::MediumRead { name: name.as_str().into(), digest: *digest, octets };
+        log.append(&Entry::new(now, body))?;
+        Ok(log.sync()?)
     }
 }
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        let _ = fs::remove_file(&self.path);
     }
 }

@@ -149,7 +149,7 @@ impl Station {
             Some(_) => {
                 *self.pin_sets.borrow_mut() = ledger.pin_sets.clone();
                 self.change.set(ledger.changed.newest);
-                self.latest.set(log.entry(log.size().saturating_sub(1))?.time);
+                self.latest.set(last_time(&log)?);
                 Ok((log, ledger))
             }
             None => Err(Failure::refused(
@@ -424,18 +424,26 @@ fn known(set: &PinSet) -> KnownSet {
     }
 }
 
+/// When the log was last written. That a file was read in or put on record does not count: a clock that has run ahead is noticed
+/// by just that, when a bundle has expired, and must not bind the station for it.
+fn last_time(log: &Log) -> Result<i64, Failure> {
+    for index in (0..log.size()).rev() {
+        let entry = log.entry(index)?;
+        if !put_on_record(&entry.body) {
+            return Ok(entry.time);
+        }
+    }
+    Ok(i64::MIN)
+}
+
+fn put_on_record(body: &Body) -> bool {
+    matches!(body, Body::MediumRead { .. } | Body::Evidence(_) | Body::Deviation { .. } | Body::Step { .. })
+}
+
 /// What is written while nobody is logged in. Behind an old copy's checkpoint such entries, of this run and of earlier ones, are
 /// no part of the log that the token knows.
 fn without_login(body: &Body) -> bool {
-    matches!(
-        body,
-        Body::PinTry { .. }
-            | Body::Failure { .. }
-            | Body::MediumRead { .. }
-            | Body::Evidence(_)
-            | Body::Deviation { .. }
-            | Body::Step { .. }
-    )
+    matches!(body, Body::PinTry { .. } | Body::Failure { .. }) || put_on_record(body)
 }
 
 /// How many entries the directory holds without those.

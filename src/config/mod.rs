@@ -13,6 +13,7 @@ mod uri;
 
 pub use ceremony::{Act, Ceremony, FORMAT as CEREMONY_FORMAT, revoked_serial};
 pub use hierarchy::*;
+#[cfg(feature = "station")]
 pub(crate) use line::plain_line;
 pub use pin::{PinEntry, PinForm};
 pub use uri::{KeyUri, TokenUri};

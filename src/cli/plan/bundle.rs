@@ -32,6 +32,7 @@ pub(super) fn from_bundle(
 ) -> Result<Planned, Failure> {
     // One bounded copy, hashed as it is copied; the medium is not read again.
     let incoming = Incoming::take(path, MAX_BUNDLE, &station.dir.join("in"))?;
+    incoming.record(log, station.now())?;
     let copy = incoming.path();
     let reader = BufReader::new(File::open(copy).map_err(|e| Failure::io(copy, e))?);
     let unverified = bundle::open(reader)?;
