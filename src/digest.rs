@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{Context, SHA256, digest};
 use aws_lc_rs::hmac;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -13,9 +13,9 @@ pub struct Digest(pub [u8; 32]);
 impl Digest {
     /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Digest {
-        let mut hasher = Hasher::default();
-        hasher.update(bytes);
-        hasher.finish()
+        let mut out = [0; 32];
+        out.copy_from_slice(digest(&SHA256, bytes).as_ref());
+        Digest(out)
     }
 
     /// Reads 64 hex digits of either case; anything else is `None`.

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::thread;
 
 use super::entry::{Body, Evidence};
-use super::merkle::{Frontier, leaf_hash};
+use super::merkle::Frontier;
 use super::named::named;
 use super::note::{self, VerifierKey};
 use super::order::{Broken, Order, serial_mark};
 use super::serial::issuer_and_serial;
+use super::sheaf::{Seen, Sheaves};
 use super::tiles::{self, WIDTH, full_tile_root};
 use super::{Error, View, artefact, withheld};
 use crate::digest::Digest;
@@ -86,7 +88,7 @@ impl Finding {
 
 /// Checks a log directory, a station's or a published copy, against the verifier key, which comes from elsewhere.
 ///
-/// Streams: memory is a few tiles, the number of plans, and 8 octets for each certificate.
+/// Streams: memory is a few tiles and bundles for each processor, the number of plans, and 8 octets for each certificate.
 pub fn check(dir: &Path, key: &VerifierKey) -> Result<Report, Finding> {
     let view = View::read(dir).map_err(finding(None))?;
     let note = view.checkpoint_text().ok_or(Cause::NoCheckpoint).map_err(finding(None))?;
@@ -99,11 +101,14 @@ pub fn check(dir: &Path, key: &VerifierKey) -> Result<Report, Finding> {
     let mut counts = BTreeMap::new();
     let mut rebuilt = Rebuilt::default();
     let mut changes = Vec::new();
-    for found in view.entries(0..view.size()) {
-        let (index, entry, bytes) = found.map_err(at)?;
-        if index < checkpoint.size {
-            rebuilt.push(&view, leaf_hash(&bytes)).map_err(finding(Some(index)))?;
-        }
+    let mut take = |index: u64, seen: Seen| {
+        let entry = match seen {
+            Seen::Certificate { plan, item, mark } => {
+                *counts.entry("certificate").or_insert(0) += 1;
+                return order.certificate(plan, item, mark).map_err(finding(Some(index)));
+            }
+            Seen::Other(entry) => entry,
+        };
         order.take(&entry).map_err(finding(Some(index)))?;
         artefacts.take(&view, &entry.body).map_err(finding(Some(index)))?;
         if let Body::Evidence(evidence) = &entry.body {
@@ -111,6 +116,26 @@ pub fn check(dir: &Path, key: &VerifierKey) -> Result<Report, Finding> {
         }
         changes.extend(entry.body.decision().map(|_| index));
         *counts.entry(kind(&entry.body)).or_insert(0) += 1;
+        Ok(())
+    };
+    thread::scope(|scope| {
+        for sheaf in Sheaves::read(scope, &view) {
+            (sheaf.first..).zip(sheaf.seen).try_for_each(|(index, seen)| take(index, seen))?;
+            if let Some(error) = sheaf.failed {
+                return Err(at(error));
+            }
+            let last = sheaf.first + (sheaf.leaves.len() as u64).saturating_sub(1);
+            match sheaf.root {
+                Some(root) => rebuilt.push_tile(&view, root),
+                None => sheaf.leaves.into_iter().try_for_each(|leaf| rebuilt.push(&view, leaf)),
+            }
+            .map_err(finding(Some(last)))?;
+        }
+        Ok(())
+    })?;
+    for found in view.entries(checkpoint.size..view.size()) {
+        let (index, entry, _) = found.map_err(at)?;
+        take(index, Seen::Other(Box::new(entry)))?;
     }
     rebuilt.finish(&view).map_err(finding(None))?;
     if rebuilt.frontier.root() != checkpoint.root {
@@ -195,11 +220,25 @@ struct Rebuilt {
 }
 
 impl Rebuilt {
+    /// A tile of the lowest level, compared already, has this root.
+    fn push_tile(&mut self, view: &View, root: Digest) -> Result<(), Error> {
+        self.frontier.push_tile(root);
+        self.grow(view, 1, root)?;
+        if let Some((n, _)) = self.levels.first_mut() {
+            *n += 1;
+        }
+        Ok(())
+    }
+
     fn push(&mut self, view: &View, leaf: Digest) -> Result<(), Error> {
         self.frontier.push(leaf);
-        let mut hash = leaf;
-        for level in 0.. {
-            if self.levels.get(level).is_none() {
+        self.grow(view, 0, leaf)
+    }
+
+    fn grow(&mut self, view: &View, from: usize, hash: Digest) -> Result<(), Error> {
+        let mut hash = hash;
+        for level in from.. {
+            while self.levels.len() <= level {
                 self.levels.push((0, Vec::new()));
             }
             let Some((n, hashes)) = self.levels.get_mut(level) else { return Ok(()) };

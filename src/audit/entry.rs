@@ -4,6 +4,7 @@
 //! octets. Persons appear as roster ids; personal data never stands in an entry.
 
 mod changes;
+mod glance;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,8 @@ use crate::cbor::{self, Bytes};
 use crate::config::Environment;
 use crate::digest::Digest;
 use crate::plan::{BundleRef, Count, Kind};
+
+pub(super) use glance::{Glance, glance};
 
 pub use changes::{
     ClockCorrected, CrlAdopted, Decision, Evidence, EvidenceKind, HandedOver, HierarchyAdopted, LogAdopted,

@@ -61,7 +61,7 @@ pub enum Error {
     Origin { found: String, expected: String },
 
     #[error("the signer could not seal the log: {0}")]
-    Sealer(Box<dyn std::error::Error + 'static>),
+    Sealer(Box<dyn std::error::Error + Send + Sync + 'static>),
     #[error("the signer's answer is not the checkpoint of size {size} that was asked for")]
     SealerAnswer { size: u64 },
     #[error("the signer has sealed {sealed} entries, but the log holds only {size}")]

@@ -17,7 +17,7 @@ use crate::digest::Digest;
 
 /// Who signs checkpoints and remembers the last one: the gate, with the audit key and the mark in the token.
 pub trait Sealer {
-    type Error: std::error::Error + 'static;
+    type Error: std::error::Error + Send + Sync + 'static;
     /// Size and root that this signer has marked, in the token; size 0: none, and no proof is needed.
     fn sealed(&self) -> (u64, Digest);
     /// Verifies the consistency proof from [`Sealer::sealed`], marks (size, root), then gives the signed note over (origin,

@@ -19,11 +19,10 @@ pub fn leaf_hash(bytes: &[u8]) -> Digest {
 
 /// The hash of an inner node: SHA-256(0x01 ‖ left ‖ right).
 pub fn node_hash(left: &Digest, right: &Digest) -> Digest {
-    let mut hasher = Hasher::default();
-    hasher.update(&[1]);
-    hasher.update(&left.0);
-    hasher.update(&right.0);
-    hasher.finish()
+    let mut bytes = [1; 65];
+    let octets = left.0.iter().chain(&right.0);
+    bytes.iter_mut().skip(1).zip(octets).for_each(|(to, from)| *to = *from);
+    Digest::of(&bytes)
 }
 
 /// The root of the empty tree: SHA-256 of nothing.
@@ -175,6 +174,18 @@ impl Frontier {
         }
         self.peaks.push(hash);
         self.size += 1;
+    }
+
+    /// Adds the root of 256 leaves, where a multiple of 256 stand before it.
+    pub(super) fn push_tile(&mut self, root: Digest) {
+        let mut hash = root;
+        for _ in 0..(self.size >> 8).trailing_ones() {
+            if let Some(left) = self.peaks.pop() {
+                hash = node_hash(&left, &hash);
+            }
+        }
+        self.peaks.push(hash);
+        self.size += 256;
     }
 
     pub fn root(&self) -> Digest {

@@ -21,6 +21,7 @@ pub mod note;
 mod order;
 pub mod proof;
 mod serial;
+mod sheaf;
 mod tail;
 pub mod tiles;
 pub mod view;

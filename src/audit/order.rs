@@ -1,11 +1,12 @@
 //! The rules that the order of entries keeps, whatever they hold.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::changed::{Changed, Unlawful};
 use super::entry::{Body, Entry, VERSION};
 use super::serial::issuer_and_serial;
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 use crate::plan::Kind;
 
 /// Which rule an entry breaks.
@@ -75,6 +76,21 @@ impl Order {
         self.open
     }
 
+    /// A certificate's entry of this version, as [`Order::take`] takes it. It changes nothing of the station's state.
+    pub(super) fn certificate(&mut self, plan: Digest, item: u64, mark: Option<u64>) -> Result<(), Broken> {
+        if self.entries == 0 {
+            return Err(Broken::Genesis);
+        }
+        self.entries += 1;
+        self.issued(plan, item, mark)
+    }
+
+    fn issued(&mut self, plan: Digest, item: u64, mark: Option<u64>) -> Result<(), Broken> {
+        self.item(plan, item, Kind::Certificates)?;
+        self.serials.push(mark.ok_or(Broken::Certificate)?);
+        Ok(())
+    }
+
     pub(super) fn take(&mut self, entry: &Entry) -> Result<(), Broken> {
         if entry.v != VERSION {
             return Err(Broken::Version(entry.v));
@@ -97,9 +113,7 @@ impl Order {
             Body::Revoked(revoked) => self.item(revoked.plan, revoked.item, Kind::Certificates),
             Body::Crl(crl) => self.item(crl.plan, crl.item, Kind::Certificates),
             Body::Certificate(certificate) => {
-                self.item(certificate.plan, certificate.item, Kind::Certificates)?;
-                self.serials.push(serial_mark(&certificate.der).ok_or(Broken::Certificate)?);
-                Ok(())
+                self.issued(certificate.plan, certificate.item, serial_mark(&certificate.der))
             }
             Body::Refused { plan, .. } => {
                 self.running(*plan)?.refused += 1;
@@ -201,11 +215,9 @@ impl Order {
 /// 64 bits that stand for an issuer and serial number. Equal marks are looked at again, octet by octet.
 pub(super) fn serial_mark(der: &[u8]) -> Option<u64> {
     let (issuer, serial) = issuer_and_serial(der)?;
-    let mut hasher = Hasher::default();
-    hasher.update(issuer);
-    hasher.update(serial);
-    let [a, b, c, d, e, f, g, h, ..] = hasher.finish().0;
-    Some(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    let mut hasher = DefaultHasher::new();
+    (issuer, serial).hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 #[cfg(test)]
