@@ -52,6 +52,7 @@ fn main() -> ExitCode {
         let dir = PathBuf::from(value("--dir").expect("--dir DIR"));
         let mut figures = run_part(&part, &dir, entries);
         figures.insert(format!("{part}-peak-mib"), peak());
+        figures.insert(format!("{part}-cpu-seconds"), cpu());
         println!("{}", serde_json::to_string(&figures).expect("figures are numbers"));
         return ExitCode::SUCCESS;
     }
@@ -397,6 +398,15 @@ fn lookups(audit: &Path, entries: u64, figures: &mut Figures) {
     measure("key", &|n| ledger.key_holder(&log, &key(n)).expect("an answer").is_some());
     measure("name", &|n| ledger.name_holder(&log, &name(n), BEGIN).expect("an answer").is_some());
     measure("request", &|n| !ledger.answers_to(&log, &format!("request-{n:010}")).expect("an answer").is_empty());
+}
+
+/// Processor time of this process, user and system, in seconds: on a machine that is busy with something else it says more
+/// than the clock. Linux counts in hundredths here.
+fn cpu() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let behind = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks: Vec<f64> = behind.split_whitespace().skip(11).take(2).filter_map(|n| n.parse().ok()).collect();
+    ticks.iter().sum::<f64>() / 100.0
 }
 
 /// The most memory that this process has had, MiB.
