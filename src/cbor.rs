@@ -3,6 +3,8 @@
 //! `serde_cbor` alone accepts non-minimal integers, indefinite lengths, repeated map keys and structs written as arrays.
 //! [`from_slice`] closes all of that in one stroke: what it decoded is encoded again and must equal the input.
 
+mod canonical;
+
 use std::io::{Read, Write};
 
 use serde::Serialize;
@@ -31,6 +33,9 @@ pub enum Error {
 pub fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
     let encode = |e: serde_cbor::Error| Error::Encode(e.to_string());
     let declared = serde_cbor::to_vec(value).map_err(encode)?;
+    if let Some(sorted) = canonical::canonical(&declared) {
+        return Ok(sorted);
+    }
     // `Value` keeps maps in a BTreeMap sorted by encoded key; a struct would be written in the order of its declaration.
     let sorted: Value = serde_cbor::from_slice(&declared).map_err(encode)?;
     serde_cbor::to_vec(&sorted).map_err(encode)
