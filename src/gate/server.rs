@@ -286,15 +286,12 @@ impl Gate {
                 self.workers.fit(&token, KeyAlgorithm::Ed25519, true)?;
                 let mut cka_id = [0; 16];
                 getrandom::fill(&mut cka_id).map_err(|e| Refusal::halt(format!("no random numbers: {e}")))?;
-                let wanted = GenerateKey {
-                    key: "audit".into(),
-                    token: token.id.clone(),
-                    label,
-                    cka_id: Bytes::from(cka_id.to_vec()),
-                    algorithm: KeyAlgorithm::Ed25519,
-                    backup: Backup::None,
-                };
-                (self.workers.generate(&token, &wanted, false)?, false)
+                (self.make_audit_key(&token, label, Bytes::from(cka_id.to_vec()))?, false)
+            }
+            // A public half alone, which a run left that was stopped within C_GenerateKeyPair: it is made anew. A pair is
+            // judged as if it had just been made.
+            [key] if key.handle == 0 && !key.spki.is_empty() => {
+                (self.make_audit_key(&token, label, key.cka_id.clone())?, false)
             }
             [key] if key.algorithm == KeyAlgorithm::Ed25519 => (key.clone(), true),
             keys => {
@@ -306,6 +303,12 @@ impl Gate {
         self.audit = Some(self.audit_ref(&key));
         self.belongs(&token, true, &[]).inspect_err(|_| self.audit = None)?;
         Ok(Reply::AuditKey { verifier_key: self.verifier_key()?.to_string(), adopted })
+    }
+
+    fn make_audit_key(&mut self, token: &Token, label: String, cka_id: Bytes) -> Result<KeyFacts, Refusal> {
+        let (key, algorithm, backup) = ("audit".into(), KeyAlgorithm::Ed25519, Backup::None);
+        let wanted = GenerateKey { key, token: token.id.clone(), label, cka_id, algorithm, backup };
+        self.workers.generate(token, &wanted, false)
     }
 
     fn verifier_key(&self) -> Result<note::VerifierKey, Refusal> {
