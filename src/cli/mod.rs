@@ -1,8 +1,8 @@
 //! The verbs: parse, resolve, one function a verb, one report, one exit code.
 
-mod against;
 #[cfg(feature = "station")]
 mod adopt_crl;
+mod against;
 #[cfg(feature = "station")]
 mod approvals;
 #[cfg(feature = "station")]
