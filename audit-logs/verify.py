@@ -362,6 +362,7 @@ BODIES = {
         mark_plan=optional(digest),
         size=u64,
         root=digest,
+        release=u64,
         decision=DECISION,
     ),
     "handed-over": exactly({"token": text, "from": text, "to": text, "decision": DECISION}),
@@ -1011,6 +1012,8 @@ class Changed:
             if body["hierarchy"] == body["before"]:
                 raise Refused("the hierarchy that is adopted was in force")
             self.hierarchy = body["hierarchy"]
+        if loss:
+            self.release = release
         if kind == "clock-corrected" and not (self.floor <= body["to"] < body["from"] and body["to"] <= time):
             raise Refused("the clock is not set back, or behind what a witness has read from another one")
         self.number = number

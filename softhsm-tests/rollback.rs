@@ -3,6 +3,8 @@
 //! Both modules stand behind the one that lists its calls: that nothing was signed and the mark not moved is read there, not
 //! believed.
 
+#[path = "rollback/adopt.rs"]
+mod adopt;
 #[path = "rollback/copy.rs"]
 mod copy;
 mod harness;

@@ -9,8 +9,9 @@ mod record;
 
 use crate::approval::{self, Approval};
 use crate::audit::changed::raised;
-use crate::audit::entry::{Approved, Body, ClockCorrected, CrlAdopted, Decision, Entry, HierarchyAdopted};
+use crate::audit::entry::{Approved, Body, ClockCorrected, CrlAdopted, Decision, Entry, HierarchyAdopted, LogAdopted};
 use crate::audit::mark::Mark;
+use crate::audit::merkle;
 use crate::config::{Hierarchy, Quorum};
 use crate::digest::Digest;
 use crate::plan::fixed_lines;
@@ -43,6 +44,8 @@ pub enum Error {
     Adopted,
     #[error("{0}")]
     Fixed(#[from] Fixed),
+    #[error("it is about another mark than the token's, or adopts no log")]
+    Mark,
     #[error("the clock is not set back, or it is set back too far")]
     Clock,
 }
@@ -58,6 +61,7 @@ impl Error {
                 "something came before it: have the statement written again, and approved".into()
             }
             Error::Floor { .. } | Error::Clock => "compare the station's clock with another one".into(),
+            Error::Mark => "have the statement written again, without --approval".into(),
             Error::Recorded | Error::Other | Error::Adopted => {
                 "the log was changed by something else than this program: `coldroot check` on the audit directory"
                     .into()
@@ -146,8 +150,45 @@ fn words(hierarchy: &Hierarchy, adopted: Option<&Hierarchy>, body: &Body) -> Res
             format!("adopt-crl: it is of {}, the next one was announced for {}", utc(*this_update), utc(*next_update)),
             format!("adopt-crl: it has {entries} entries, {unknown} of them of certificates that are unknown here"),
         ],
+        Body::LogAdopted(lost) => lost_words(lost),
         _ => Vec::new(),
     })
+}
+
+/// What officers read before they let a log go on that has lost something.
+fn lost_words(lost: &LogAdopted) -> Vec<String> {
+    let missing = match lost.mark_size > lost.size {
+        true => format!("{} entries at least are lost", lost.mark_size - lost.size),
+        false => "its entries are others than the token knows".into(),
+    };
+    let releases = match lost.mark_release > lost.release {
+        true => format!(
+            "releases {} to {} may have left the station and are unknown to it",
+            lost.release + 1,
+            lost.mark_release
+        ),
+        false => "no release is unknown to it".into(),
+    };
+    let open = lost
+        .mark_plan
+        .map_or("no plan was open".into(), |plan| format!("plan {plan} was open, and what it had done is unknown"));
+    [
+        format!(
+            "the token knows {} entries with root {}, and release {}",
+            lost.mark_size, lost.mark_root, lost.mark_release
+        ),
+        format!(
+            "the log that is left has {} sealed entries with root {}, and release {}",
+            lost.size, lost.root, lost.release
+        ),
+        missing,
+        releases,
+        open,
+        "certificates, revocations and keys of that time stay unknown; CRL numbers rise by 4294967296".into(),
+        "outsiders who have seen the lost entries will see that the log was forked".into(),
+    ]
+    .map(|words| format!("adopt-log: {words}"))
+    .into()
 }
 
 /// A length of time, in seconds, for people.
@@ -246,6 +287,63 @@ pub fn judge(
         }
         _ => Err(Error::Other),
     }
+}
+
+/// Whether an adoption is about this mark.
+pub fn loses(lost: &LogAdopted, mark: &Mark) -> bool {
+    (lost.mark_size, lost.mark_root, lost.mark_release, lost.mark_plan)
+        == (mark.size, mark.root, mark.release, mark.open_plan)
+}
+
+/// What the mark is after a log was adopted in the place of the one that it knows: the tree of `size` entries with `root`, which
+/// holds the entry and, by this proof, continues what was adopted. Releases go on behind the mark's.
+pub fn adopt(
+    mark: &Mark,
+    hierarchy: &Hierarchy,
+    entry: &Entry,
+    armored: &[String],
+    (size, root, consistency): (u64, Digest, &[Digest]),
+    now: i64,
+) -> Result<Mark, Error> {
+    let changed = judge_adoption(mark, hierarchy, entry, armored, now)?;
+    match &entry.body {
+        Body::LogAdopted(lost) if merkle::verify_consistency(lost.size, &lost.root, size, &root, consistency) => {
+            Ok(Mark { size, root, ..changed })
+        }
+        _ => Err(Error::Mark),
+    }
+}
+
+/// The same without the tree, which there is only when the entry is written: who would refuse it then refuses it before.
+pub fn judge_adoption(
+    mark: &Mark,
+    hierarchy: &Hierarchy,
+    entry: &Entry,
+    armored: &[String],
+    now: i64,
+) -> Result<Mark, Error> {
+    let Body::LogAdopted(lost) = &entry.body else { return Err(Error::Other) };
+    let Decision { release, change, approvals, witness_time, .. } = &lost.decision;
+    if mark.hierarchy != hierarchy.digest {
+        return Err(Error::Other);
+    }
+    if !loses(lost, mark) || lost.size == 0 {
+        return Err(Error::Mark);
+    }
+    if *change != mark.changes + 1 {
+        return Err(Error::Number { found: *change, marked: mark.changes });
+    }
+    if *release != mark.release {
+        return Err(Error::Release { found: *release, marked: mark.release });
+    }
+    if entry.time < mark.floor {
+        return Err(Error::Floor { found: utc(entry.time), floor: utc(mark.floor) });
+    }
+    if approved(hierarchy, None, entry, armored)? != *approvals {
+        return Err(Error::Recorded);
+    }
+    let floor = raised(mark.floor, *witness_time, now);
+    Ok(Mark { open_plan: None, changes: *change, floor, ..mark.clone() })
 }
 
 #[cfg(test)]

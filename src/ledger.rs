@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use crate::audit;
 use crate::audit::changed::Changed;
 use crate::audit::entry::{
-    Body, CertificateIssued, CrlIssued, End, Entry, Genesis, KeyBackedUp, KeyGenerated, PinSplit, Revoked, Start, Void,
-    WrappingKeyGenerated,
+    Body, CertificateIssued, CrlIssued, End, Entry, Genesis, KeyBackedUp, KeyGenerated, LogAdopted, PinSplit, Revoked,
+    Start, Void, WrappingKeyGenerated,
 };
 use crate::cbor::Bytes;
 use crate::digest::Digest;
@@ -38,6 +38,8 @@ pub const KEY_COMPROMISE: u8 = 1;
 /// reasonCode cACompromise.
 pub const CA_COMPROMISE: u8 = 2;
 const TWICE: &str = "its serial number stands in an earlier entry of the same kind";
+/// By so much the numbers of CRLs rise behind a gap.
+const CRL_JUMP: u64 = 1 << 32;
 /// What counts against a desk's limits of a day.
 const DAY: i64 = 86_400;
 
@@ -94,6 +96,12 @@ pub struct State {
     pub crls: BTreeMap<String, CrlIssued>,
     /// The greatest CRL number ever planned for each CA: the next one is greater, even if the plan was never signed.
     pub crl_numbers: BTreeMap<String, u64>,
+    /// How far CRL numbers were moved on by gaps.
+    crl_jump: u64,
+    /// Gaps of this log.
+    pub lost: Vec<LogAdopted>,
+    /// Desks that brought a bundle since the last gap.
+    heard_since: BTreeSet<String>,
     /// The last bundle of each desk.
     pub bundles: BTreeMap<String, BundleRef>,
     pub plans: BTreeMap<Digest, PlanState>,
@@ -196,6 +204,7 @@ impl Ledger {
             Body::Genesis(genesis) => self.genesis = Some(genesis.clone()),
             Body::BundleReceived { bundle, count, revocations } => {
                 self.received.push((entry.time, bundle.desk.clone(), *count, *revocations));
+                self.heard_since.insert(bundle.desk.clone());
                 self.bundles.insert(bundle.desk.clone(), bundle.clone());
             }
             Body::Planned { plan, kind, items, refused, bundle, counts } => {
@@ -311,12 +320,12 @@ impl Ledger {
                 // A probe that did not find out takes nothing back.
                 self.protected.extend(protected.map(|protected| (token.clone(), protected)));
             }
+            Body::LogAdopted(lost) => self.lose(lost.clone()),
             Body::Open { .. }
             | Body::PinTry { .. }
             | Body::Login { .. }
             | Body::Inventory { .. }
             | Body::HierarchyAdopted(_)
-            | Body::LogAdopted(_)
             | Body::HandedOver(_)
             | Body::ClockCorrected(_)
             | Body::MediumRead { .. }
@@ -328,6 +337,26 @@ impl Ledger {
             | Body::Failure { .. } => {}
         }
         Ok(())
+    }
+
+    /// A gap: release and CRL numbers go on where nothing that was lost can have used them (RFC 5280 §5.2.3 has 20 octets).
+    fn lose(&mut self, lost: LogAdopted) {
+        self.release = lost.mark_release;
+        self.crl_jump += CRL_JUMP;
+        self.crl_numbers.values_mut().for_each(|number| *number += CRL_JUMP);
+        self.heard_since.clear();
+        self.lost.push(lost);
+    }
+
+    /// A release and the size of its checkpoint that stand in a gap: the desk has what this log has lost.
+    pub fn in_a_gap(&self, release: u64, size: u64) -> bool {
+        let holds = |l: &LogAdopted| release <= l.mark_release && size > l.size && size <= l.mark_size;
+        self.lost.iter().any(holds)
+    }
+
+    /// A desk of whose bundles some may be in a gap: its next number is not known.
+    pub fn number_unknown(&self, desk: &str) -> bool {
+        !self.lost.is_empty() && !self.heard_since.contains(desk)
     }
 
     /// Acts on keys are about keys on record.
@@ -443,7 +472,7 @@ impl State {
 
     /// The number of a CA's next CRL.
     pub fn next_crl_number(&self, ca: &str) -> u64 {
-        self.crl_numbers.get(ca).copied().unwrap_or(0) + 1
+        self.crl_numbers.get(ca).copied().unwrap_or(self.crl_jump) + 1
     }
 
     /// Items and revocations that a desk brought in the 24 hours before `now`.

@@ -90,6 +90,7 @@ impl Changed {
             }
             _ => {}
         }
+        self.release = decision.release;
         (self.number, self.newest) = (found, Some(index));
         Ok(())
     }

@@ -36,6 +36,20 @@ pub struct Report {
     pub open_plan: Option<Digest>,
     /// The indices of the changes of state; whether they were approved is judged by [`crate::change::judge_log`].
     pub changes: Vec<u64>,
+    /// Where the log goes on behind a loss: what may have been issued, revoked or made there is unknown.
+    pub gaps: Vec<Gap>,
+}
+
+/// What a `log-adopted` entry tells of.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Gap {
+    pub entry: u64,
+    /// Releases behind this one, up to the other, may exist and are unknown here.
+    pub release: u64,
+    pub mark_release: u64,
+    /// The plan that was open.
+    pub plan: Option<Digest>,
 }
 
 /// The first thing that is wrong, and the entry where it showed.
@@ -59,6 +73,8 @@ pub enum Cause {
     Torn(u64),
     #[error("the entries give another root than the checkpoint")]
     Root,
+    #[error("it adopts another log than the one that stands before it")]
+    Adopted,
     #[error("{0}")]
     Order(#[from] Broken),
     #[error("issuer and serial number are those of entry {0}")]
@@ -79,7 +95,7 @@ impl Finding {
             Cause::Torn(_) => {
                 Some("if a run was stopped just now, run `coldroot sign` again, which cuts and records it; otherwise the disk has damaged the tail".into())
             }
-            Cause::Root | Cause::Order(_) | Cause::SerialTwice(_) | Cause::Evidence(_) => {
+            Cause::Root | Cause::Adopted | Cause::Order(_) | Cause::SerialTwice(_) | Cause::Evidence(_) => {
                 Some("the log was made or changed by something else than this program: keep a copy as evidence and ask who had the directory".into())
             }
         }
@@ -100,7 +116,7 @@ pub fn check(dir: &Path, key: &VerifierKey) -> Result<Report, Finding> {
     let mut artefacts = Artefacts::default();
     let mut counts = BTreeMap::new();
     let mut rebuilt = Rebuilt::default();
-    let mut changes = Vec::new();
+    let (mut changes, mut gaps) = (Vec::new(), Vec::new());
     let mut take = |index: u64, seen: Seen| {
         let entry = match seen {
             Seen::Certificate { plan, item, mark } => {
@@ -115,6 +131,13 @@ pub fn check(dir: &Path, key: &VerifierKey) -> Result<Report, Finding> {
             fits(&view, evidence).map_err(finding(Some(index)))?;
         }
         changes.extend(entry.body.decision().map(|_| index));
+        if let Body::LogAdopted(lost) = &entry.body {
+            if lost.size > index || view.root_at(lost.size).map_err(finding(None))? != lost.root {
+                return Err(finding(Some(index))(Cause::Adopted));
+            }
+            let (release, mark_release, mark_plan) = (lost.release, lost.mark_release, lost.mark_plan);
+            gaps.push(Gap { entry: index, release, mark_release, plan: mark_plan });
+        }
         *counts.entry(kind(&entry.body)).or_insert(0) += 1;
         Ok(())
     };
@@ -153,6 +176,7 @@ pub fn check(dir: &Path, key: &VerifierKey) -> Result<Report, Finding> {
         absent: artefacts.absent,
         open_plan,
         changes,
+        gaps,
     })
 }
 

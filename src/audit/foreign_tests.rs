@@ -29,8 +29,9 @@ fn station(dir: &Path, signer: &mut Signer) -> Log {
     let signature = log.put_artefact(b"-----BEGIN SSH SIGNATURE-----").unwrap();
     let checkpoint = log.put_artefact(b"the note of release 1").unwrap();
     let report = log.put_artefact(b"a report").unwrap();
+    log.append(&genesis(signer)).unwrap();
+    let of_genesis = log.root_at(1).unwrap();
     let mut put = |entry: Entry| log.append(&entry).unwrap();
-    put(genesis(signer));
     put(Entry::new(-1, Body::Open { mark_size: 1, cut: 300 }));
     put(Entry::new(70_000, Body::PinTry { token: "audit".into() }));
     put(Entry::new(
@@ -95,8 +96,9 @@ fn station(dir: &Path, signer: &mut Signer) -> Log {
             mark_root: root,
             mark_release: 2,
             mark_plan: None,
-            size: 20,
-            root,
+            size: 1,
+            root: of_genesis,
+            release: 1,
             decision: decision(),
         }),
         Body::HandedOver(HandedOver { token: "audit".into(), from: "1".into(), to: "2".into(), decision: decision() }),

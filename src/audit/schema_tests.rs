@@ -231,7 +231,16 @@ fn changes() -> Vec<Body> {
     let (number, this_update, next_update, crl) = (7, 1, 2, digest());
     let adopted = |mark_plan| {
         let (mark_size, mark_root, mark_release, size) = (30, root, 2, 20);
-        Body::LogAdopted(LogAdopted { mark_size, mark_root, mark_release, mark_plan, size, root, decision: decision() })
+        Body::LogAdopted(LogAdopted {
+            mark_size,
+            mark_root,
+            mark_release,
+            mark_plan,
+            size,
+            root,
+            release: 1,
+            decision: decision(),
+        })
     };
     let evidence = |kind| {
         let (what, artefact, withheld, octets, person) = (text("w"), digest(), true, 10, text("anna"));

@@ -145,7 +145,7 @@ pub fn check_log(path: &Path, key: &VerifierKey, given: Option<&str>) -> Result<
             ("changes", changes_words(changes)),
             ("mark", "not compared: that needs a login".into()),
         ])
-    );
+    ) + &gaps(&report);
     also(Answer::new(text, report), &log, key, given)
 }
 
@@ -155,6 +155,23 @@ fn changes_words(change::Judged { approved, not_judged }: change::Judged) -> Str
         (_, 0) => format!("{approved} of the station's state, approved by their quorums"),
         _ => format!("{approved} approved by their quorums, {not_judged} not judged: what was signed is not here"),
     }
+}
+
+/// What a log does not know because its end was lost once.
+fn gaps(report: &audit::check::Report) -> String {
+    let one = |gap: &audit::check::Gap| {
+        let releases = match gap.mark_release > gap.release {
+            true => format!("releases {} to {}", gap.release + 1, gap.mark_release),
+            false => "no release".into(),
+        };
+        let plan = gap.plan.map_or(String::new(), |plan| format!("; plan {plan} was open"));
+        format!(
+            "  GAP: entry {} (log-adopted): {releases} may exist that this log does not know{plan}; certificates, revocations and keys of\n  \
+             that time are unknown, and a checkpoint from it contradicts this log.\n",
+            gap.entry
+        )
+    };
+    report.gaps.iter().map(one).collect()
 }
 
 /// `check` of a checkpoint alone.

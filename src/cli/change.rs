@@ -166,7 +166,12 @@ pub(super) fn judge_reason(reason: &str, example: &str) -> Result<(), Failure> {
 }
 
 /// Writes the statement for the quorum to sign.
-fn statement(station: &Station, body: &Body, adopted: Option<&Hierarchy>, command: &str) -> Result<Answer, Failure> {
+pub(super) fn statement(
+    station: &Station,
+    body: &Body,
+    adopted: Option<&Hierarchy>,
+    command: &str,
+) -> Result<Answer, Failure> {
     let statement = change::statement(&station.hierarchy, adopted, body)?;
     let act = change::act(body).unwrap_or_default();
     let digest = statement.split("sha256 ").nth(1).and_then(|rest| rest.get(..8)).unwrap_or_default();

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "station")]
 mod adopt_crl;
+#[cfg(feature = "station")]
+mod adopt_log;
 mod against;
 #[cfg(feature = "station")]
 mod approvals;
@@ -140,6 +142,9 @@ enum Verb {
     /// Write a release again, byte for byte, from the audit directory
     #[cfg(feature = "station")]
     Release(release::ReleaseArgs),
+    /// When no newer copy is left: go on with the log that there is, and say in it what is lost
+    #[cfg(feature = "station")]
+    AdoptLog(adopt_log::AdoptLogArgs),
     /// Bring a lost or damaged audit directory back from its copy
     #[cfg(feature = "station")]
     Restore(restore::RestoreArgs),
@@ -214,6 +219,8 @@ pub fn run() -> ExitCode {
         Verb::CorrectClock(args) => clock::correct_clock(&cli.globals, args),
         #[cfg(feature = "station")]
         Verb::Release(args) => release::release(&cli.globals, args),
+        #[cfg(feature = "station")]
+        Verb::AdoptLog(args) => adopt_log::adopt_log(&cli.globals, args),
         #[cfg(feature = "station")]
         Verb::Restore(args) => restore::restore(&cli.globals, args),
         Verb::Show(args) => show::show(&cli.globals, args),

@@ -106,7 +106,9 @@ impl Station {
     pub fn restore_hint(&self) -> String {
         let (dir, copy) = (crate::text::shell(&self.dir), self.copy.as_ref().map(crate::text::shell));
         let copy = copy.unwrap_or_else(|| "COPY".into());
-        format!("restore the newest copy, then run this again: coldroot --station {dir} restore {copy}")
+        format!(
+            "restore the newest copy, then run this again: coldroot --station {dir} restore {copy} (is every newer one lost: coldroot adopt-log)"
+        )
     }
 
     /// `out/`, made when it is missing.
@@ -313,7 +315,7 @@ impl Station {
         }
     }
 
-    fn read_mark(&self, gate: &mut Gate) -> Result<Mark, Failure> {
+    pub(super) fn read_mark(&self, gate: &mut Gate) -> Result<Mark, Failure> {
         let Some(mark) = gate.mark()? else {
             return Err(Failure::refused(
                 "the token carries no mark of this log",
@@ -395,7 +397,7 @@ impl Station {
         self.hierarchy.token(token).is_some_and(|token| token.same_keys_as.is_some())
     }
 
-    fn try_login(&self, log: &mut Log, gate: &mut Gate, token: &str) -> Result<Body, Failure> {
+    pub(super) fn try_login(&self, log: &mut Log, gate: &mut Gate, token: &str) -> Result<Body, Failure> {
         log.append(&Entry::new(self.now(), Body::PinTry { token: token.into() }))?;
         log.sync()?;
         if let Some(sets) = self.pin_sets.borrow().get(token) {

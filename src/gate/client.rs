@@ -210,6 +210,17 @@ impl Gate {
         reply!(self.ask(&request)?, Reply::Ended => ())
     }
 
+    /// Has the mark go on from the tree of this size and root, which holds the entry of an adopted log and by this proof
+    /// continues that log.
+    pub fn adopt_log(
+        &mut self,
+        entry: Proven,
+        tree: (u64, Digest, Vec<Digest>),
+        approvals: Vec<String>,
+    ) -> Result<(), Error> {
+        reply!(self.ask(&Request::AdoptLog { entry, tree, approvals })?, Reply::Ended => ())
+    }
+
     /// Has the mark follow a change of state; one that it has followed already changes nothing.
     pub fn change(&mut self, entry: Proven, approvals: Vec<String>) -> Result<(), Error> {
         reply!(self.ask(&Request::Change { entry, approvals })?, Reply::Ended => ())

@@ -284,6 +284,20 @@ impl Gate {
         self.hierarchy = adopted.unwrap_or_else(|| self.hierarchy.clone());
         Ok(Reply::Ended)
     }
+
+    /// The mark moves in one write from a log that is lost to the tree that holds the entry which says so, and which continues
+    /// the log that the quorum has adopted.
+    pub(super) fn adopt_log(
+        &mut self,
+        new: &Proven,
+        (size, root, proof): &(u64, Digest, Vec<Digest>),
+        approvals: &[String],
+    ) -> Result<Reply, Refusal> {
+        let (mark, size, root) = (self.marked()?, *size, *root);
+        let entry = included(&Mark { size, root, ..mark.clone() }, &new.entry, new.index, &new.inclusion)?;
+        self.write_mark(change::adopt(&mark, &self.hierarchy, &entry, approvals, (size, root, proof), self.now()?)?)?;
+        Ok(Reply::Ended)
+    }
 }
 
 fn out_of_place(head: &plan::Head, mark: &Mark) -> Refusal {

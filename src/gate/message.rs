@@ -54,6 +54,9 @@ pub enum Request {
     End { entry: Bytes, index: u64, inclusion: Vec<Digest> },
     /// Ends a plan without carrying the rest of it out: `void` and `end` are the two entries.
     Void { plan: PathBuf, approvals: Vec<String>, void: Proven, end: Proven },
+    /// Has the mark go on from the tree of this size and root, which holds the entry of an adopted log and by this proof
+    /// continues that log.
+    AdoptLog { entry: Proven, tree: (u64, Digest, Vec<Digest>), approvals: Vec<String> },
     /// Has the mark follow a change of state that signs nothing: its entry, and the approvals that it names.
     Change { entry: Proven, approvals: Vec<String> },
     /// The objects of a token that is logged in, from this number on: what they say of themselves, nothing that is secret.

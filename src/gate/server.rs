@@ -132,6 +132,7 @@ impl Gate {
             Request::Do { items } => self.carry_out(&items),
             Request::End { entry, index, inclusion } => self.end(&entry, index, &inclusion),
             Request::Void { plan, approvals, void, end } => self.void(&plan, &approvals, void, end),
+            Request::AdoptLog { entry, tree, approvals } => self.adopt_log(&entry, &tree, &approvals),
             Request::Change { entry, approvals } => self.change(&entry, &approvals),
             Request::Inventory { token, from } => {
                 self.need_login(&token)?;

@@ -92,9 +92,10 @@ pub struct LogAdopted {
     pub mark_root: Digest,
     pub mark_release: u64,
     pub mark_plan: Option<Digest>,
-    /// The log that goes on: its entries up to this one, and their root.
+    /// The log that goes on: the entries under its last checkpoint, their root, and the last release among them.
     pub size: u64,
     pub root: Digest,
+    pub release: u64,
     pub decision: Decision,
 }
 

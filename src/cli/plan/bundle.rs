@@ -99,6 +99,13 @@ fn judge_answer(station: &Station, log: &Log, ledger: &Ledger, head: &bundle::He
         let what = format!("the checkpoint that the bundle answers is not of this log: {e}");
         Failure::refused(what, "the desk must answer the last release of this station")
     })?;
+    if ledger.in_a_gap(head.answers.release, seen.size) {
+        eprintln!(
+            "coldroot: desk `{}` has release {} with {} entries, which this log has lost: entry log-adopted tells of it",
+            head.desk, head.answers.release, seen.size
+        );
+        return Ok(());
+    }
     let held = log.sealed_size();
     let halt = |what: String| Failure { code: Code::Halted, what, hint: Some(station.restore_hint()) };
     if seen.size > held || head.answers.release > ledger.release {
@@ -197,7 +204,10 @@ fn judge_order(ledger: &Ledger, bundle: &BundleRef) -> Result<bool, Failure> {
         )),
         _ => {
             let expected = last.map_or(1, |l| l.sequence + 1);
-            match (bundle.sequence == expected, ledger.unanswered()) {
+            // Bundles that were answered in a gap are not known: the desk knows its number.
+            let next =
+                bundle.sequence == expected || (bundle.sequence > expected && ledger.number_unknown(&bundle.desk));
+            match (next, ledger.unanswered()) {
                 // The desk's own last bundle: were this one taken, that one could never be answered.
                 (true, Some((waits, plan))) => Err(waiting(waits, plan)),
                 (true, None) => Ok(true),
