@@ -15,7 +15,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use coldroot::audit::Log;
-use coldroot::audit::entry::{Body, Entry};
+use coldroot::audit::entry::{Body, End, Entry};
+use coldroot::digest::Digest;
 use harness::batch::Batch;
 use harness::faulty::{count, play};
 use harness::station::{COLDROOT, HIERARCHY, PIN, Run, Station, generated};
@@ -216,8 +217,13 @@ fn p04_a_fork_grown_by_hand_from_an_old_copy_is_refused_at_any_length() {
             let saying = if name == "shorter" { OLD } else { "token's mark" };
             refuses(&station, &dir, saying);
         }
-        let almost =
-            grow("almost", marked + 4, &|n| if n + 1 < marked { truth[n].clone() } else { truth[marked].clone() });
+        let Body::End(end) = &truth[marked - 1].body else { panic!("{truth:?}") };
+        let other = Body::End(End { manifest: Digest([7; 32]), ..end.clone() });
+        let almost = grow("almost", marked + 4, &|n| match n + 1 {
+            place if place < marked => truth[n].clone(),
+            place if place == marked => Entry { body: other.clone(), ..truth[n].clone() },
+            _ => truth[marked].clone(),
+        });
         refuses(&station, &almost, "another root");
         // All of the truth, by hand: the same log, whoever wrote it down.
         let same = grow("same", truth.len(), &|n| truth[n].clone());
