@@ -58,6 +58,7 @@ fn p02_the_demo_leaves_the_whole_layout_and_its_manifest() {
     let left: BTreeSet<String> =
         all.into_iter().filter(|p| !p.starts_with("station/") && !p.starts_with("desk/")).collect();
     let mut named: BTreeSet<String> = table().iter().map(|(id, _)| format!("certs/{id}.pem")).collect();
+    named.extend(table().iter().map(|(id, _)| format!("proofs/{id}.tlog-proof")));
     let fixed = ["root.pem", "intermediates.pem", "crls/root.crl", "crls/xmpp-1.crl", "refused.json", "report.html"];
     named.extend(fixed.map(str::to_owned));
     named.extend(["manifest.json", "log/checkpoint"].map(str::to_owned));
