@@ -2,9 +2,12 @@
 //! left it on the disk, under its name.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
+#[cfg(feature = "station")]
+use std::io::Write;
 use std::path::Path;
 
+#[cfg(feature = "station")]
 use tempfile::NamedTempFile;
 
 use super::Failure;
@@ -27,6 +30,7 @@ pub fn directory(dir: &Path) -> Result<(), Failure> {
 }
 
 /// A temporary file beside `path`, always of the same name: what a stop has left is removed first.
+#[cfg(feature = "station")]
 pub fn beside(path: &Path) -> Result<NamedTempFile, Failure> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".part");
@@ -42,6 +46,7 @@ pub fn beside(path: &Path) -> Result<NamedTempFile, Failure> {
 /// Gives a file its name, over whatever had it.
 ///
 /// On disk after a cut: the old file or the new one, whole.
+#[cfg(feature = "station")]
 pub fn name(file: NamedTempFile, path: &Path) -> Result<(), Failure> {
     file.as_file().sync_all().map_err(|e| Failure::io(path, e))?;
     file.persist(path).map_err(|e| Failure::io(path, e.error))?;
@@ -49,6 +54,7 @@ pub fn name(file: NamedTempFile, path: &Path) -> Result<(), Failure> {
 }
 
 /// Writes a file whole, as [`name`] does.
+#[cfg(feature = "station")]
 pub fn file(path: &Path, octets: &[u8]) -> Result<(), Failure> {
     let mut part = beside(path)?;
     part.write_all(octets).map_err(|e| Failure::io(path, e))?;
