@@ -342,8 +342,8 @@ impl Ledger {
     /// A gap: release and CRL numbers go on where nothing that was lost can have used them (RFC 5280 §5.2.3 has 20 octets).
     fn lose(&mut self, lost: LogAdopted) {
         self.release = lost.mark_release;
-        self.crl_jump += CRL_JUMP;
-        self.crl_numbers.values_mut().for_each(|number| *number += CRL_JUMP);
+        self.crl_jump = self.crl_jump.saturating_add(CRL_JUMP);
+        self.crl_numbers.values_mut().for_each(|number| *number = number.saturating_add(CRL_JUMP));
         self.heard_since.clear();
         self.lost.push(lost);
     }
@@ -472,7 +472,7 @@ impl State {
 
     /// The number of a CA's next CRL.
     pub fn next_crl_number(&self, ca: &str) -> u64 {
-        self.crl_numbers.get(ca).copied().unwrap_or(self.crl_jump) + 1
+        self.crl_numbers.get(ca).copied().unwrap_or(self.crl_jump).saturating_add(1)
     }
 
     /// Items and revocations that a desk brought in the 24 hours before `now`.

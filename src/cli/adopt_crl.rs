@@ -121,8 +121,10 @@ fn judge(der: &[u8], crl: &CrlFields, ledger: &Ledger, log: &Log, now: i64) -> R
     // a later time and has a smaller number.
     let next = ledger.next_crl_number(ca);
     if crl.number < next || crl.number > MAX_NUMBER {
-        let what =
-            format!("CRL {} is not behind number {} of CA `{shown}`, the last one on record", crl.number, next - 1);
+        let what = format!(
+            "CRL {} of CA `{shown}` does not count: its number must be from {next} to {MAX_NUMBER}",
+            crl.number
+        );
         return Err(Failure::refused(what, "an older CRL brings nothing: everything on record is on the next one"));
     }
     let lasting = |reason: &u8| REASONS.iter().any(|(known, _)| known == reason);
