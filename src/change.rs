@@ -305,13 +305,11 @@ pub fn adopt(
     (size, root, consistency): (u64, Digest, &[Digest]),
     now: i64,
 ) -> Result<Mark, Error> {
-    let changed = judge_adoption(mark, hierarchy, entry, armored, now)?;
-    match &entry.body {
-        Body::LogAdopted(lost) if merkle::verify_consistency(lost.size, &lost.root, size, &root, consistency) => {
-            Ok(Mark { size, root, ..changed })
-        }
-        _ => Err(Error::Mark),
+    let Body::LogAdopted(lost) = &entry.body else { return Err(Error::Other) };
+    if !merkle::verify_consistency(lost.size, &lost.root, size, &root, consistency) {
+        return Err(Error::Mark);
     }
+    Ok(Mark { size, root, ..judge_adoption(mark, hierarchy, entry, armored, now)? })
 }
 
 /// The same without the tree, which there is only when the entry is written: who would refuse it then refuses it before.
@@ -376,6 +374,46 @@ mod tests {
         assert!(matches!(judged(&mark, &failure), Err(Error::Other)));
         // What the mark has followed already leaves it as it is.
         assert_eq!(judged(&mark, &clock(1, 0, 60_000)).unwrap(), mark);
+    }
+
+    /// All but the approvals, which the tests on a token show.
+    #[test]
+    fn p04_a_log_is_adopted_only_for_this_mark_and_only_by_what_continues_it() {
+        let hierarchy = Hierarchy::parse(EXAMPLE).unwrap();
+        let [a, b, c] = [b"a", b"b", b"c"].map(|leaf| merkle::leaf_hash(leaf));
+        let grown = merkle::node_hash(&a, &b);
+        let first = Mark::first(&hierarchy.origin, hierarchy.digest);
+        let mark = Mark { size: 9, root: Digest([9; 32]), release: 3, changes: 1, floor: 50_000, ..first };
+        let lost = |mark: &Mark, change: u64, time: i64| {
+            let (reason, operator, witness) = ("why".into(), "cyd".into(), "ben".into());
+            let (release, approvals) = (mark.release, Vec::new());
+            let decision = Decision { reason, release, change, approvals, operator, witness, witness_time: None };
+            let (mark_size, mark_root, mark_release, mark_plan) = (mark.size, mark.root, mark.release, mark.open_plan);
+            let lost =
+                LogAdopted { mark_size, mark_root, mark_release, mark_plan, size: 1, root: a, release: 1, decision };
+            Entry::new(time, Body::LogAdopted(lost))
+        };
+        let adopted =
+            |entry: &Entry, tree: (u64, Digest, &[Digest])| adopt(&mark, &hierarchy, entry, &[], tree, 95_000);
+        let lawful = lost(&mark, 2, 60_000);
+        // In its place, it wants its quorum and nothing else.
+        assert!(matches!(adopted(&lawful, (2, grown, &[b])), Err(Error::Approval(approval::Error::Quorum { .. }))));
+        let other = merkle::node_hash(&c, &b);
+        for (size, root, proof) in [(2, grown, &[c][..]), (2, grown, &[]), (2, other, &[b]), (1, c, &[]), (0, a, &[])] {
+            assert!(matches!(adopted(&lawful, (size, root, proof)), Err(Error::Mark)), "{size}");
+        }
+        let tree: (u64, Digest, &[Digest]) = (2, grown, &[b]);
+        for other in [
+            Mark { size: 8, ..mark.clone() },
+            Mark { root: Digest([8; 32]), ..mark.clone() },
+            Mark { release: 2, ..mark.clone() },
+            Mark { open_plan: Some(Digest([1; 32])), ..mark.clone() },
+        ] {
+            assert!(matches!(adopted(&lost(&other, 2, 60_000), tree), Err(Error::Mark)));
+        }
+        assert!(matches!(adopted(&lost(&mark, 1, 60_000), tree), Err(Error::Number { found: 1, marked: 1 })));
+        assert!(matches!(adopted(&lost(&mark, 2, 40_000), tree), Err(Error::Floor { .. })));
+        assert!(matches!(adopted(&clock(2, 3, 60_000), tree), Err(Error::Other)));
     }
 
     #[test]
