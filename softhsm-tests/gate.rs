@@ -3,6 +3,8 @@
 
 mod harness;
 
+#[path = "gate/changes.rs"]
+mod changes;
 #[path = "gate/corpus.rs"]
 mod corpus;
 #[path = "gate/forgery.rs"]

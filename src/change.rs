@@ -252,7 +252,11 @@ pub fn judge(
 ) -> Result<Mark, Error> {
     let Decision { release, change, approvals, witness_time, .. } = entry.body.decision().ok_or(Error::Other)?;
     if *change == mark.changes {
-        return Ok(mark.clone());
+        // Nothing else of the entry is judged, so it says nothing that the mark does not say.
+        return match adopts(&entry.body) {
+            Some(named) if named != mark.hierarchy => Err(Error::Other),
+            _ => Ok(mark.clone()),
+        };
     }
     if *change != mark.changes + 1 {
         return Err(Error::Number { found: *change, marked: mark.changes });
@@ -374,6 +378,11 @@ mod tests {
         assert!(matches!(judged(&mark, &failure), Err(Error::Other)));
         // What the mark has followed already leaves it as it is.
         assert_eq!(judged(&mark, &clock(1, 0, 60_000)).unwrap(), mark);
+        let mut named = clock(1, 0, 60_000);
+        let Body::ClockCorrected(ClockCorrected { decision, .. }) = named.body else { unreachable!() };
+        let (before, hierarchy) = (mark.hierarchy, Digest([7; 32]));
+        named.body = Body::HierarchyAdopted(HierarchyAdopted { before, hierarchy, decision });
+        assert!(matches!(judged(&mark, &named), Err(Error::Other)));
     }
 
     /// All but the approvals, which the tests on a token show.

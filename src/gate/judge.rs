@@ -65,7 +65,7 @@ impl Gate {
     fn judge_place(&self, head: &plan::Head, digest: Digest, mark: &Mark) -> Result<(), Refusal> {
         let h = &self.hierarchy;
         let bound = (head.hierarchy, &head.origin, &head.name, head.environment);
-        if bound != (h.digest, &h.origin, &h.name, h.environment) {
+        if bound != (h.digest, &h.origin, &h.name, h.environment) || head.hierarchy != mark.hierarchy {
             return Err(Refusal::no("the plan was made for another hierarchy", "plan again at this station"));
         }
         if let Some(open) = mark.open_plan.filter(|open| *open != digest) {
@@ -280,8 +280,9 @@ impl Gate {
         let entry = included(&mark, &proven.entry, proven.index, &proven.inclusion)?;
         let adopted = change::adopts(&entry.body).map(|digest| self.on_record(&digest)).transpose()?;
         let changed = change::judge(&mark, &self.hierarchy, adopted.as_ref(), &entry, approvals, self.now()?)?;
+        let obeyed = adopted.filter(|new| new.digest == changed.hierarchy);
         self.write_mark(changed)?;
-        self.hierarchy = adopted.unwrap_or_else(|| self.hierarchy.clone());
+        self.hierarchy = obeyed.unwrap_or_else(|| self.hierarchy.clone());
         Ok(Reply::Ended)
     }
 
