@@ -100,10 +100,16 @@ fn p04_a_copy_follows_each_mark_and_a_lost_directory_comes_back_from_it() {
     station.carried_out(&station.planned(&station.bundle(1, 2)));
     station.check_log();
     in_step(&station);
-    // A directory that is whole is not replaced.
+    // A directory that is whole is not replaced; what a stopped restore had still to bring is brought.
     let state = station.state();
     station.run(&["restore", COPY]).fails(1, "has nothing that it has not");
+    let kept = fs::read(station.path("hierarchy.toml")).unwrap();
+    fs::remove_file(station.path("hierarchy.toml")).unwrap();
+    assert_eq!(station.run(&["restore", COPY]).ok()["also-back"], serde_json::json!(["hierarchy.toml"]));
+    assert_eq!(fs::read(station.path("hierarchy.toml")).unwrap(), kept);
     assert!(station.state() == state);
+    let strangers = Station::ready().verifier_key();
+    station.run(&["restore", COPY, "--verifier-key", &strangers]).fails(1, "holds another key than --verifier-key");
     assert!(!station.path("audit.part").exists() && !station.path("audit.before-1").exists());
 }
 
@@ -119,7 +125,20 @@ fn p04_a_damaged_directory_is_moved_aside_and_an_old_copy_is_for_the_mark_to_ref
     let mut octets = fs::read(&tile).unwrap();
     octets[40] ^= 1;
     fs::write(&tile, &octets).unwrap();
+    // A torn record is evidence too.
+    let tail = station.path("audit/tail");
+    let torn = [fs::read(&tail).unwrap(), b"torn".to_vec()].concat();
+    fs::write(&tail, &torn).unwrap();
     let damaged = files(&station.path("audit"));
+    // What a restore that was stopped had begun is no source: it would be removed first.
+    copy_tree(&station.path(COPY), &station.path("audit.part"));
+    station.run(&["restore", "./audit.part"]).fails(1, "audit.part is what a restore that was stopped had begun");
+    assert_eq!(files(&station.path("audit.part")).len(), files(&station.path(COPY)).len());
+    // A copy for others verifies, and brings no station back.
+    let public = station.dir().with_file_name("public");
+    station.run(&["export", COPY, "--format", "public", "--to", public.to_str().unwrap()]).ok();
+    check(&station, public.to_str().unwrap());
+    station.run(&["restore", public.to_str().unwrap()]).fails(4, "without what a station must hold");
     // A copy that is not good, or not of this log, replaces nothing.
     let bad = station.dir().with_file_name("bad-copy");
     copy_tree(&station.path(COPY), &bad);
@@ -137,6 +156,7 @@ fn p04_a_damaged_directory_is_moved_aside_and_an_old_copy_is_for_the_mark_to_ref
     assert!(told["why"].as_str().unwrap().contains("damaged"), "{told}");
     let aside = files(&station.path("audit.before-1"));
     assert_eq!(aside.len(), damaged.len());
+    assert_eq!(fs::read(station.path("audit.before-1/tail")).unwrap(), torn, "evidence is not changed");
     let crl = station.planned_by(&["--crl", "root"]);
     let approvals = station.approve(&crl);
     let halted = refused(&station, 3, "older than the token's mark", || station.sign(&crl, &approvals));

@@ -76,6 +76,11 @@ impl Log {
         Ok(Log { view, _lock: lock, copy: None, copied: None, stopped: false })
     }
 
+    /// Keeps writers away from a directory, and changes nothing in it.
+    pub fn lock(dir: &Path) -> Result<Lock, Error> {
+        lock(dir)
+    }
+
     /// Opens a log, or a published copy of one, for reading only: no lock, nothing is written, nothing is recovered.
     pub fn read(dir: &Path) -> Result<View, Error> {
         View::read(dir)
@@ -287,7 +292,7 @@ fn tail_of(view: &mut View) -> Result<&mut Tail, Error> {
 }
 
 /// One writer at a time, as long as this value, or at most its process, lives.
-struct Lock(File);
+pub struct Lock(File);
 
 impl Drop for Lock {
     /// Unlocked by name, not by closing: a child that another thread is just starting holds a copy of the descriptor until

@@ -6,7 +6,7 @@
 //! 3 note in it, flushed           the same
 //! 4 audit → audit.before-N        no audit/ yet; the next run goes on at 2
 //! 5 audit.part → audit            the log is back
-//! 6 verifier-key, hierarchy.toml  where they were missing; the next run says that audit/ is whole
+//! 6 verifier-key, hierarchy.toml  where they were missing; the next run brings them, and says that audit/ is whole
 //! ```
 //! Nothing is deleted, and nobody logs in: whether the copy is new enough is for the token's mark to say, at the next login.
 
@@ -17,13 +17,14 @@ use clap::Args;
 use serde_json::json;
 
 use crate::audit::entry::{Body, Entry};
+use crate::audit::named::named;
 use crate::audit::note::VerifierKey;
-use crate::audit::{self, Log, View, check, copy};
+use crate::audit::{Log, View, check, copy};
 use crate::ledger::Ledger;
 use crate::report::terminal::{human_count, pairs};
 use crate::text::{path as shown, shell};
 
-use super::{Answer, Failure, Globals, clock, failure::Code};
+use super::{Answer, Failure, Globals, clock, failure::Code, flushed};
 
 /// Brings an audit directory back.
 #[derive(Args)]
@@ -46,62 +47,94 @@ pub fn restore(globals: &Globals, args: RestoreArgs) -> Result<Answer, Failure> 
         let dir = shell(station);
         return Err(Failure::refused(format!("there is no directory {}", shown(station)), format!("mkdir {dir}")));
     }
-    let key = match &args.verifier_key {
-        Some(key) => super::offline::verifier_key(key)?,
-        None if station.join("verifier-key").is_file() => {
-            super::offline::verifier_key(&station.join("verifier-key").to_string_lossy())?
+    let own = station.join("verifier-key");
+    let own = own.is_file().then(|| super::offline::verifier_key(&own.to_string_lossy())).transpose()?;
+    let given = args.verifier_key.as_deref().map(super::offline::verifier_key).transpose()?;
+    let key = match (own, given) {
+        (Some(own), Some(given)) if own.to_string() != given.to_string() => {
+            return Err(Failure::refused(
+                "the station's file `verifier-key` holds another key than --verifier-key",
+                "this is another station, or another one's copy: compare both with the minutes",
+            ));
         }
-        None => {
+        (Some(key), _) | (None, Some(key)) => key,
+        (None, None) => {
             return Err(Failure::usage(
                 "the station's file `verifier-key` is not there",
                 "--verifier-key KEY, from the minutes or any place that is not the copy",
             ));
         }
     };
-    check::check(&args.from, &key).map_err(|e| Failure {
-        code: Code::CheckFailed,
-        what: format!("the copy is not good: {e}"),
-        hint: Some("take another copy; any whole one of audit/ will do".into()),
-    })?;
+    check::check(&args.from, &key).map_err(|e| bad_copy(e.to_string()))?;
     let view = View::read(&args.from)?;
+    holds_all(&view)?;
     let audit = station.join("audit");
-    let before = judge(&audit, &key, &view, station)?;
+    // Whoever writes to it holds its lock. It is looked at and moved, and nothing in it is changed.
+    let _lock = if audit.is_dir() { Some(Log::lock(&audit)?) } else { None };
+    let Some(before) = judge(&audit, &key, &view)? else {
+        return nothing_lost(station, &View::read(&audit)?, &view, &key);
+    };
     let ledger = fold(&view)?;
     let aside = bring_back(station, &args.from, &view, &before, globals)?;
     let lost = also_lost(station, &view, &key, &ledger)?;
     Ok(told(station, &view, &ledger, &before, aside.as_deref(), &lost))
 }
 
-/// What lies in `audit/`: a clause for the log and for people.
-fn judge(audit: &Path, key: &VerifierKey, copy: &View, station: &Path) -> Result<String, Failure> {
+fn bad_copy(why: String) -> Failure {
+    Failure {
+        code: Code::CheckFailed,
+        what: format!("the copy is not good: {why}"),
+        hint: Some("take another copy; any whole one of a station's audit/ will do".into()),
+    }
+}
+
+/// A copy for everybody, a release's log for one, verifies without what only a station has. It brings no station back.
+fn holds_all(copy: &View) -> Result<(), Failure> {
+    for entry in copy.entries(0..copy.size()) {
+        for (digest, what) in named(&entry?.1.body) {
+            if what.held() && copy.verify_artefact(&digest).is_err() {
+                return Err(bad_copy(format!(
+                    "it is one for others, without what a station must hold (artefact {digest})"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What lies in `audit/`: a clause for the log and for people. `None`: a whole log, of which the copy has nothing more.
+fn judge(audit: &Path, key: &VerifierKey, copy: &View) -> Result<Option<String>, Failure> {
     let empty = fs::read_dir(audit).map_or(true, |mut entries| entries.next().is_none());
     if empty {
-        return Ok("the audit directory was lost".into());
-    }
-    // Whoever writes to it holds its lock.
-    if let Err(e @ audit::Error::Locked(_)) = Log::open(audit).map(drop) {
-        return Err(e.into());
+        return Ok(Some("the audit directory was lost".into()));
     }
     if let Err(e) = check::check(audit, key) {
-        return Ok(format!("the audit directory was damaged ({e})"));
+        return Ok(Some(format!("the audit directory was damaged ({e})")));
     }
     let there = View::read(audit)?;
     let (size, held) = (there.size(), copy.size());
     let common = size.min(held);
-    if there.root_at(common)? != copy.root_at(common)? {
-        return Ok(format!("the audit directory held another log of {size} entries"));
+    Ok(if there.root_at(common)? != copy.root_at(common)? {
+        Some(format!("the audit directory held another log of {size} entries"))
+    } else if size < held {
+        Some(format!("the audit directory held only {size} entries"))
+    } else {
+        None
+    })
+}
+
+/// The log is whole; what a stop behind step 5 has left undone is done.
+fn nothing_lost(station: &Path, there: &View, copy: &View, key: &VerifierKey) -> Result<Answer, Failure> {
+    let lost = also_lost(station, there, key, &fold(there)?)?;
+    let (size, held) = (human_count(there.size()), human_count(copy.size()));
+    if lost.is_empty() {
+        return Err(Failure::refused(
+            format!("audit/ is whole, and the copy has nothing that it has not: {size} entries, the copy {held}"),
+            format!("nothing is to be restored; go on: coldroot --station {} show audit", shell(station)),
+        ));
     }
-    if size < held {
-        return Ok(format!("the audit directory held only {size} entries"));
-    }
-    Err(Failure::refused(
-        format!(
-            "audit/ is whole, and the copy has nothing that it has not: {} entries, the copy {}",
-            human_count(size),
-            human_count(held)
-        ),
-        format!("nothing is to be restored; go on: coldroot --station {} show audit", shell(station)),
-    ))
+    let text = format!("audit/ is whole, with {size} entries. Brought back from it: {}.\n", lost.join(", "));
+    Ok(Answer::new(text, json!({ "size": there.size(), "also-back": lost })))
 }
 
 /// Steps 2 to 5. Returns where the directory from before went.
@@ -118,6 +151,11 @@ fn bring_back(
         move |e| Failure::io(&path, e)
     };
     if part.exists() {
+        if from.canonicalize().is_ok_and(|from| part.canonicalize().is_ok_and(|part| from.starts_with(part))) {
+            let what = "audit.part is what a restore that was stopped had begun, and would be made anew";
+            let (part, kept) = (shell(&part), shell(station.join("audit.kept")));
+            return Err(Failure::refused(what, format!("mv {part} {kept}, then restore from there")));
+        }
         // Of a restore that was stopped: nothing names it.
         fs::remove_dir_all(&part).map_err(io(&part))?;
     }
@@ -165,12 +203,12 @@ fn also_lost(station: &Path, view: &View, key: &VerifierKey, ledger: &Ledger) ->
     let mut brought = Vec::new();
     let path = station.join("verifier-key");
     if !path.exists() {
-        write(&path, format!("{key}\n").as_bytes())?;
+        flushed::file(&path, format!("{key}\n").as_bytes())?;
         brought.push("verifier-key".to_string());
     }
     let path = station.join("hierarchy.toml");
     if let Some(digest) = in_force(view, ledger)?.filter(|_| !path.exists()) {
-        write(&path, &view.artefact(&digest)?)?;
+        flushed::file(&path, &view.artefact(&digest)?)?;
         brought.push("hierarchy.toml".to_string());
     }
     Ok(brought)
@@ -185,15 +223,6 @@ fn in_force(view: &View, ledger: &Ledger) -> Result<Option<crate::digest::Digest
         }
     }
     Ok(digest)
-}
-
-/// Whole or not at all; never over anything.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let io = |e| Failure::io(path, e);
-    let part = path.with_extension("part");
-    fs::write(&part, bytes).map_err(io)?;
-    fs::File::open(&part).and_then(|file| file.sync_all()).map_err(io)?;
-    fs::rename(&part, path).map_err(io)
 }
 
 /// The highest release that lies in `out/`.
