@@ -386,6 +386,37 @@ class Made(unittest.TestCase):
             self.log.write()
             self.refused(reason)
 
+    def test_an_adopted_log_is_the_one_before_its_entry(self):
+        self.whole()
+        self.fill(300)
+        decision = {"reason": "why", "release": 2, "change": 1, "approvals": [], "operator": "o", "witness": "w", "witness-time": None}
+        right = dict(mark_size=400, mark_root=sha(b"lost"), mark_release=2, mark_plan=None, size=270,
+                     root=mth(self.log.entries[:270]), release=1, decision=decision)  # fmt: skip
+        before = list(self.log.entries)
+        for change, why in [
+            ({}, None),
+            ({"root": mth(before[:269])}, "another root"),
+            ({"size": 271}, "another root"),
+            ({"size": 301}, "not this one before it"),
+            ({"size": 0}, "not this one before it"),
+        ]:
+            self.log.entries = before + [entry("log-adopted", **dict(right, **change))]
+            self.log.write()
+            if why is None:
+                self.assertEqual(self.log.verify()["counts"]["log-adopted"], 1)
+            else:
+                with self.assertRaisesRegex(verify.Refused, why):
+                    self.log.verify()
+
+    def test_a_report_stays_with_its_station(self):
+        name = self.log.artefact(b"a report")
+        self.log.entries.append(entry("inventory", token="t", serial="1", report=name, right=1, missing=0, wrong=0, unexpected=0))
+        self.log.write()
+        self.log.verify()
+        (self.log.path / "artefact" / name.hex()[:2] / name.hex()).unlink()
+        with self.assertRaises(verify.Refused):
+            self.log.verify()
+
     def test_entries_have_one_encoding_and_known_fields(self):
         good = entry("open", mark_size=1, cut=0)
         body = encode({"mark-size": 1, "cut": 0})

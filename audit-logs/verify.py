@@ -1102,7 +1102,7 @@ class Artefacts:
     """Files named by their SHA-256."""
 
     # What a station must hold itself; in a published copy everything may be absent.
-    KEPT = {"hierarchy", "requesters", "approval", "plan", "crl", "checkpoint", "proof", "inventory", "backup", "script", "evidence"}
+    KEPT = {"hierarchy", "requesters", "approval", "plan", "crl", "checkpoint", "proof", "inventory", "backup", "script", "evidence", "report"}
 
     def __init__(self, directory, station):
         self.directory = directory
@@ -1225,6 +1225,19 @@ def entries(directory, size, tail):
         yield index, data, None
 
 
+def adopted(directory, size, index, body):
+    """A log that was adopted is this one before its entry: its size and root."""
+    if not 0 < body["size"] <= min(index, size):
+        raise Refused("the log that was adopted is not this one before it", index)
+    tree = Tree()
+    for n in range((body["size"] + WIDTH - 1) // WIDTH):
+        bundle = directory.bundle(n, min(WIDTH, size - n * WIDTH))
+        for data in bundle[: body["size"] - n * WIDTH]:
+            tree.add(leaf_hash(data))
+    if tree.root() != body["root"]:
+        raise Refused("the log that was adopted has another root", index)
+
+
 def verify(path, key, roots=None):
     """Checks a log; gives what it holds or raises Refused. `roots`: set of DER certificates, or None."""
     directory = Directory(path)
@@ -1252,6 +1265,8 @@ def verify(path, key, roots=None):
             artefacts.entry(kind, body)
             if kind == "evidence":
                 artefacts.evidence(body)
+            if kind == "log-adopted":
+                adopted(directory, size, index, body)
             if kind == "certificate":
                 authorities.certificate(body)
             if kind in ("crl", "crl-adopted"):
