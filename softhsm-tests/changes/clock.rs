@@ -68,6 +68,52 @@ fn p10_a_clock_that_ran_ahead_is_set_back_by_a_quorum() {
     refused(&station, &other, 1, "does not stand before the log's last entry");
 }
 
+/// A run under a clock that is ahead, stopped where the log says so.
+fn stopped_ahead(station: &Station, args: &[&str], wanted: impl Fn(&[Body]) -> bool) -> Station {
+    for when in 1.. {
+        let copy = station.copy();
+        let run = killed_at(&copy, args, "fdatasync", when);
+        assert_eq!(run.code, -1, "no such stop: {run:?}");
+        if wanted(&copy.bodies()[station.entries().len()..]) {
+            return copy;
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn p05_a_plan_that_a_clock_ahead_has_left_open_has_a_way_out() {
+    let station = Station::ready();
+    let ahead = utc(now() + 20 * DAY);
+    let planned = station.run(&["plan", "--crl", "root", "--now", &ahead]).ok();
+    let plan = std::path::PathBuf::from(planned["plan"].as_str().unwrap());
+    let approvals = station.approve(&plan);
+    let args = [station.sign_args(&plan, &approvals), vec!["--now", &ahead]].concat();
+    let (start, end) = (|b: &Body| matches!(b, Body::Start(_)), |b: &Body| matches!(b, Body::End(_)));
+
+    // Started: it is voided, and then the clock is set back.
+    let started = stopped_ahead(&station, &args, |new| new.iter().any(start));
+    refused(&started, &started.sign_args(&plan, &[]), 1, "but the log's last entry is of");
+    let to = utc(now());
+    let clock = correct(&["--to", &to, "--witness-time", &to]);
+    refused(&started, &clock, 1, "was started and its release is not written");
+    let void = ["void", "--plan", plan.to_str().unwrap(), "--reason", "the clock was wrong"];
+    let void = [&void[..], &["--operator", "carol", "--witness", "dave"]].concat();
+    let (_, approvals) = approved(&started, &void, &["alice", "bob"]);
+    started.run(&with(&void, &approvals)).ok();
+    let (_, approvals) = approved(&started, &clock, &["alice", "bob"]);
+    started.run(&with(&clock, &approvals)).ok();
+    started.carried_out(&started.planned_by(&["--crl", "root"]));
+    started.check_log();
+
+    // Ended, its release not written: it is written.
+    let ended = stopped_ahead(&station, &args, |new| new.iter().any(end));
+    ended.sign(&plan, &[]).ok();
+    let (_, approvals) = approved(&ended, &clock, &["alice", "bob"]);
+    ended.run(&with(&clock, &approvals)).ok();
+    ended.check_log();
+}
+
 #[test]
 fn p10_only_what_a_witness_has_read_raises_the_floor() {
     let station = Station::ready();

@@ -53,7 +53,9 @@ pub fn void(globals: &Globals, args: VoidArgs) -> Result<Answer, Failure> {
     super::recognise::must_be_regular(&args.plan)?;
     let mut plan = Plan::open(&args.plan)?;
     people::judge(&station, &args.people)?;
-    let (mut log, mut ledger) = station.open_log()?;
+    // A clock that ran ahead is set back when no plan is open, so a plan ends whatever the clock says.
+    let (mut log, mut ledger) = station.open_log_whatever_the_clock_says()?;
+    station.judge_floor(&ledger)?;
     let state = judge(&plan, &ledger, &args)?;
     if state.end.is_none() && plan.head().hierarchy != station.hierarchy.digest {
         let what = "the plan was made for the hierarchy that was in force before, so it never starts";
