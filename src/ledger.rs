@@ -98,6 +98,8 @@ pub struct State {
     pub crl_numbers: BTreeMap<String, u64>,
     /// How far CRL numbers were moved on by gaps.
     crl_jump: u64,
+    /// The numbers as they stood before the last of those jumps: CRLs behind them may have been signed in the gap.
+    crl_before_gap: BTreeMap<String, u64>,
     /// Gaps of this log.
     pub lost: Vec<LogAdopted>,
     /// Desks that brought a bundle since the last gap.
@@ -342,6 +344,7 @@ impl Ledger {
     /// A gap: release and CRL numbers go on where nothing that was lost can have used them (RFC 5280 §5.2.3 has 20 octets).
     fn lose(&mut self, lost: LogAdopted) {
         self.release = lost.mark_release;
+        self.crl_before_gap = self.crl_numbers.clone();
         self.crl_jump = self.crl_jump.saturating_add(CRL_JUMP);
         self.crl_numbers.values_mut().for_each(|number| *number = number.saturating_add(CRL_JUMP));
         self.heard_since.clear();

@@ -1,5 +1,6 @@
 //! Every newer copy is lost: the log that is left goes on, and says what it has lost.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use coldroot::audit::View;
@@ -31,14 +32,27 @@ fn statement(station: &Station) -> (PathBuf, String) {
     (PathBuf::from(told["statement-file"].as_str().unwrap()), told["statement"].as_str().unwrap().to_owned())
 }
 
-/// A station that has lost releases 3 and 4; the release directories are still in `out/`.
+/// A station that has lost releases 3 and 4; the release directories are still in `out/`, and the CRL of the last one, which
+/// revokes a certificate of the other, is `gap.crl`.
 fn lost(hierarchy: String) -> Station {
     let station = Station::ready_of(hierarchy);
     let old = station.save_audit("old");
     station.carried_out(&station.planned(&station.bundle(2, 1)));
-    station.carried_out(&station.planned_by(&["--crl", "root"]));
+    let serial = station.serial_of(&station.leaves()[0].0);
+    station.carried_out(&station.planned_by(&["--revoke", &serial, "--reason", "superseded"]));
+    fs::write(station.path("gap.crl"), newest_crl(&station)).unwrap();
     station.restore_audit(&old);
     station
+}
+
+/// The newest CRL of the CA for servers, DER.
+fn newest_crl(station: &Station) -> Vec<u8> {
+    let crl = |body| match body {
+        Body::Crl(crl) if crl.ca == "xmpp-1" => Some(crl.crl.hex()),
+        _ => None,
+    };
+    let hex = station.bodies().into_iter().filter_map(crl).next_back().unwrap();
+    fs::read(station.path(&format!("audit/artefact/{}/{hex}", &hex[..2]))).unwrap()
 }
 
 #[test]
@@ -79,6 +93,17 @@ fn p04_a_log_that_has_lost_its_end_goes_on_by_its_own_quorum_and_says_so() {
             .filter_map(|b| if let Body::Crl(crl) = b { Some(crl.number) } else { None })
             .collect();
         assert!(numbers[numbers.len() - 2..].iter().all(|n| *n > 1 << 32), "{numbers:?}");
+        // What was revoked in the gap stays revoked, once its CRL is adopted; the numbers go on as they are.
+        let adopt = ["adopt-crl", "gap.crl", "--reason", "of the gap", "--operator", "carol", "--witness", "dave"];
+        let file = PathBuf::from(station.run(&adopt).ok()["statement-file"].as_str().unwrap());
+        let approvals = station.approve(&file);
+        let given: Vec<&str> = approvals.iter().flat_map(|a| ["--approval", a.to_str().unwrap()]).collect();
+        station.run(&[&adopt[..], &given].concat()).ok();
+        station.carried_out(&station.planned_by(&["--crl", "xmpp-1"]));
+        let [gap, next] = [fs::read(station.path("gap.crl")).unwrap(), newest_crl(&station)]
+            .map(|der| coldroot::x509::read_crl(&der).unwrap());
+        assert_eq!((gap.number, next.number), (2, (1 << 32) + 2));
+        assert_eq!((gap.revoked.len(), &next.revoked), (1, &gap.revoked));
         // The desk has a release that this log has lost, and a number that it does not expect.
         let requests = station.requests("answering", &generated(2, 7));
         let third = station.pack_with(&requests, 3, &["--answers", "out/release-0003", "--release", "3"]);

@@ -40,9 +40,6 @@ pub struct CrlArgs {
     pub decided: Decided,
 }
 
-/// The greatest number that is adopted: those behind it must have room.
-const MAX_NUMBER: u64 = 1 << 62;
-
 pub fn adopt_crl(globals: &Globals, args: CrlArgs) -> Result<Answer, Failure> {
     let station = Station::load(globals)?;
     super::recognise::must_be_regular(&args.crl)?;
@@ -119,12 +116,11 @@ fn judge(der: &[u8], crl: &CrlFields, ledger: &Ledger, log: &Log, now: i64) -> R
     }
     // The number says which is the newer one, not the date: where a revocation had to be made here first, the station's own CRL is of
     // a later time and has a smaller number.
-    let next = ledger.next_crl_number(ca);
-    if crl.number < next || crl.number > MAX_NUMBER {
-        let what = format!(
-            "CRL {} of CA `{shown}` does not count: its number must be from {next} to {MAX_NUMBER}",
-            crl.number
-        );
+    let numbers = ledger.adoptable(ca);
+    if !numbers.iter().any(|numbers| numbers.contains(&crl.number)) {
+        let ranges: Vec<String> = numbers.iter().map(|n| format!("from {} to {}", n.start(), n.end())).collect();
+        let what =
+            format!("CRL {} of CA `{shown}` does not count: its number must be {}", crl.number, ranges.join(", or "));
         return Err(Failure::refused(what, "an older CRL brings nothing: everything on record is on the next one"));
     }
     let lasting = |reason: &u8| REASONS.iter().any(|(known, _)| known == reason);

@@ -1,10 +1,12 @@
 //! CRLs that were signed elsewhere: what they bring to the next ones.
 
+use std::ops::RangeInclusive;
+
 use crate::audit::entry::CrlAdopted;
 use crate::x509;
 use crate::x509::fields::{CrlFields, Revoked};
 
-use super::{Entries, Error, Ledger, OnCrl};
+use super::{CRL_JUMP, Entries, Error, Ledger, OnCrl};
 
 /// The serial numbers of a foreign CRL, sorted out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,7 +17,21 @@ pub struct Foreign {
     pub good_here: Vec<Revoked>,
 }
 
+/// The greatest number that is adopted: those behind it must have room.
+const MOST: u64 = 1 << 62;
+
 impl Ledger {
+    /// The numbers of CRLs that can be adopted for a CA: those behind all that were given, and where the log has lost its end,
+    /// those that may have been given in the gap.
+    pub fn adoptable(&self, ca: &str) -> Vec<RangeInclusive<u64>> {
+        let mut ranges = vec![self.next_crl_number(ca)..=MOST];
+        if self.crl_jump > 0 {
+            let before = self.crl_before_gap.get(ca).copied().unwrap_or(self.crl_jump - CRL_JUMP);
+            ranges.push(before.saturating_add(1)..=before.saturating_add(CRL_JUMP - 1));
+        }
+        ranges
+    }
+
     /// Sorts the entries of a CRL of this CA: those that stand on its list already are in neither part.
     pub fn sort_out(&self, log: &dyn Entries, ca: &str, crl: &CrlFields) -> Result<Foreign, Error> {
         let mut foreign = Foreign::default();
@@ -34,7 +50,7 @@ impl Ledger {
     /// Takes the entry of such a CRL: its number counts, its unknown entries stay, and a CRL that says so is due.
     pub(super) fn adopt_crl(&mut self, log: &dyn Entries, index: u64, adopted: &CrlAdopted) -> Result<(), Error> {
         let wrong = |what: String| Error::Entry { index, what };
-        if adopted.number < self.next_crl_number(&adopted.ca) {
+        if !self.adoptable(&adopted.ca).iter().any(|numbers| numbers.contains(&adopted.number)) {
             return Err(wrong("adopts a CRL with a number that was given already".into()));
         }
         let der = log.artefact(&adopted.crl).map_err(|e| wrong(format!("its CRL is not here: {e}")))?;
@@ -50,7 +66,8 @@ impl Ledger {
         }
         let list = self.revoked.entry(adopted.ca.clone()).or_default();
         list.extend(unknown.into_iter().map(|entry| OnCrl { entry, not_after: i64::MAX }));
-        self.crl_numbers.insert(adopted.ca.clone(), adopted.number);
+        let number = adopted.number.max(self.next_crl_number(&adopted.ca) - 1);
+        self.crl_numbers.insert(adopted.ca.clone(), number);
         self.unlisted.insert(adopted.ca.clone());
         Ok(())
     }
