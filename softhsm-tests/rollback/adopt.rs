@@ -122,6 +122,13 @@ fn p04_a_log_that_has_lost_its_end_goes_on_by_its_own_quorum_and_says_so() {
 #[test]
 fn p04_a_log_is_adopted_only_as_its_quorum_has_read_it() {
     let station = lost(faulty::hierarchy(""));
+    // A clock that had run ahead does not stand in the way: only behind the adoption can it be corrected.
+    let kept = station.save_audit("kept-clock");
+    let ahead = coldroot::text::utc(station.entries().last().unwrap().time + 9 * 86_400);
+    station.run(&["plan", "--crl", "root", "--now", &ahead]).ok();
+    station.run(&["plan", "--crl", "root"]).fails(1, "but the log's last entry is of");
+    statement(&station);
+    station.restore_audit(&kept);
     let (path, _) = statement(&station);
     let approvals = station.approve(&path);
     refused(&station, 1, "not approved", || station.run(&args(&approvals[..1])));

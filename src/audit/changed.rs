@@ -63,7 +63,7 @@ impl Changed {
 
     fn change(&mut self, index: u64, entry: &Entry, body: &Body) -> Result<(), Unlawful> {
         let Some(decision) = body.decision() else { return Ok(()) };
-        let (found, wanted) = (decision.change, self.number + 1);
+        let (found, wanted) = (decision.change, self.number.saturating_add(1));
         // A log that follows a loss goes on behind what its token remembers.
         let after_a_loss = matches!(body, Body::LogAdopted(_) | Body::HandedOver(_));
         if found < wanted || (found > wanted && !after_a_loss) {

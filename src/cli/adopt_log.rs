@@ -50,7 +50,9 @@ pub fn adopt_log(globals: &Globals, args: AdoptLogArgs) -> Result<Answer, Failur
     let station = Station::load(globals)?;
     judge_reason(&args.reason, "why no newer copy is left")?;
     people::judge(&station, &args.people)?;
-    let (mut log, ledger) = station.open_log()?;
+    // Its last entry may be of a clock that had run ahead: that can be corrected only behind this.
+    let (mut log, ledger) = station.open_log_whatever_the_clock_says()?;
+    station.judge_floor(&ledger)?;
     if log.sealed_size() == 0 {
         return Err(Failure::refused("the log that is left has no checkpoint", "find a copy that has one"));
     }
@@ -64,7 +66,7 @@ pub fn adopt_log(globals: &Globals, args: AdoptLogArgs) -> Result<Answer, Failur
     let known = matches!(mark.compare(&log)?, Standing::Equal | Standing::Ahead { .. });
     let index = match newest {
         Some((_, made)) if known && made.decision.change == mark.changes && made.decision.reason == args.reason => {
-            return sealed(log, gate, &mark, &made);
+            return sealed(log, gate, &mark, &made, &ledger);
         }
         _ if known => {
             let what = format!("nothing is lost: the log holds the {} entries that the token's mark knows", mark.size);
@@ -118,11 +120,11 @@ pub fn adopt_log(globals: &Globals, args: AdoptLogArgs) -> Result<Answer, Failur
     let consistency = log.consistency_proof(made.size, size)?;
     let approvals = recorded_signatures(&log, &made.decision.approvals)?;
     gate.adopt_log(entry, (size, root, consistency), approvals)?;
-    sealed(log, gate, &Mark { size, root, ..mark }, &made)
+    sealed(log, gate, &Mark { size, root, ..mark }, &made, &ledger)
 }
 
 /// The entry is under the mark; now its checkpoint.
-fn sealed(mut log: Log, mut gate: Gate, mark: &Mark, made: &LogAdopted) -> Result<Answer, Failure> {
+fn sealed(mut log: Log, mut gate: Gate, mark: &Mark, made: &LogAdopted, ledger: &Ledger) -> Result<Answer, Failure> {
     gate.grow_from(mark.size, mark.root);
     seal(&mut log, &mut gate)?;
     gate.close()?;
@@ -132,12 +134,16 @@ fn sealed(mut log: Log, mut gate: Gate, mark: &Mark, made: &LogAdopted) -> Resul
         false => "none".into(),
     };
     let open = mark_plan.map_or("none".to_string(), |plan| plan.hex());
+    let begun = ledger.open_plan().map_or(String::new(), |(plan, _)| {
+        format!("coldroot void, for plan {}, which this log has as started; ", &plan.hex()[..8])
+    });
     let text = format!(
         "The log that was left goes on. What the token knew beyond it is lost, and stands in the log as a gap.\n\n{}\n  \
          In the gap may be certificates that were issued, revocations, and keys: ask the desks for the releases that they have.\n  \
          The next CRL of each CA has a number that is higher by 4,294,967,296. Publish this log anew: whoever has seen the lost one \
          will say that it was forked, and entry log-adopted says why.\n  \
-         next: coldroot token inventory, for keys that the log does not know; then coldroot plan --crl CA, for each CA\n",
+         next: {begun}coldroot token inventory, for keys that the log does not know; coldroot adopt-crl, for the newest CRL of each CA \
+         that the desks have; then coldroot plan --crl CA, for each CA\n",
         pairs(&[
             ("the mark knew", format!("{} entries", human_count(*mark_size))),
             ("the log had", format!("{} sealed entries", human_count(*size))),

@@ -236,7 +236,7 @@ impl Rows for Table {
                     utc(fields.not_before),
                     utc(fields.not_after),
                     cell(&x509::name_text(&fields.subject)),
-                    cell(&names(&fields.san).join(" ")),
+                    names(&fields.san).iter().map(|name| cell(name)).collect::<Vec<_>>().join(" "),
                     Digest::of(&c.der).hex(),
                     String::new(),
                     String::new(),

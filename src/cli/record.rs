@@ -223,7 +223,10 @@ fn refuse_second(log: &Log, same: impl Fn(&Body) -> bool) -> Result<(), Failure>
         let (index, entry, _) = entry?;
         if same(&entry.body) {
             let what = format!("the same is on record already: entry {index}");
-            return Err(Failure::refused(what, "if it happened again, say so in --what; coldroot show audit"));
+            return Err(Failure::refused(
+                what,
+                "it stands once; if it happened again, record it after the next login; coldroot show audit",
+            ));
         }
     }
     Ok(())

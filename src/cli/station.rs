@@ -165,12 +165,13 @@ impl Station {
     pub fn not_in_force(&self, ledger: &Ledger) -> Failure {
         let in_force = ledger.changed.hierarchy;
         let file = crate::text::shell(self.audit_dir().join(artefact::path(&in_force)));
-        match ledger.changed.number {
-            0 => Failure::refused(
+        let first = ledger.genesis.as_ref().is_some_and(|genesis| genesis.hierarchy == in_force);
+        match first {
+            true => Failure::refused(
                 "hierarchy.toml is not the one that this log was begun with",
                 "put back the file whose SHA-256 the genesis entry names; it is an artefact of the audit directory",
             ),
-            _ => Failure::refused(
+            false => Failure::refused(
                 format!("hierarchy.toml is not the one in force, whose SHA-256 is {in_force}"),
                 format!(
                     "an adoption was stopped: run `coldroot adopt-hierarchy` again; or put the file back, which is {file}"

@@ -1,7 +1,7 @@
 //! A year of a log, counted for its page.
 
 use crate::audit::View;
-use crate::audit::entry::{Body, Entry};
+use crate::audit::entry::{Body, CrlAdopted, CrlIssued, Entry};
 use crate::cli::show::body_words;
 use crate::cli::{Failure, entries::Filter};
 use crate::config::Environment;
@@ -34,8 +34,12 @@ pub(super) fn count(log: &View, year: i32) -> Result<Year, Failure> {
         ..Year::default()
     };
     Filter::default().each(log, 0, |index, entry| -> Result<bool, Failure> {
-        if let Body::Crl(crl) = &entry.body {
-            validity(&mut all, &crl.ca, Validity { number: crl.number, from: crl.this_update, until: crl.next_update });
+        match &entry.body {
+            Body::Crl(CrlIssued { ca, number, this_update, next_update, .. })
+            | Body::CrlAdopted(CrlAdopted { ca, number, this_update, next_update, .. }) => {
+                validity(&mut all, ca, Validity { number: *number, from: *this_update, until: *next_update });
+            }
+            _ => {}
         }
         if (begin..end).contains(&entry.time) {
             all.entries += 1;
