@@ -38,7 +38,9 @@ fn p10_a_clock_that_ran_ahead_is_set_back_by_a_quorum() {
     let lines = |wanted: &str| assert!(statement.contains(wanted), "`{wanted}` is missing:\n{statement}");
     lines(&format!("correct-clock: the log's last entry is of {}\n", utc(last)));
     lines(&format!("correct-clock: the clock says {to}, and this is right\n"));
-    lines("correct-clock: time goes back by 20 days and 00:00:0");
+    let back = last - coldroot::text::parse_utc(&to).unwrap();
+    lines(&format!("correct-clock: time goes back by {} days and ", back / DAY));
+    lines(&format!(" hours ({back} seconds)\n"));
     lines("after        release 2, change 0\n");
     lines(&format!("reason: {REASON}\n"));
     // One officer is no quorum; nor are approvals of another statement.

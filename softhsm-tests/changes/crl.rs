@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
 
 use coldroot::audit::entry::Body;
 use coldroot::text::hex;
 use coldroot::x509;
 
-use super::harness::station::{Run, Station};
+use super::harness::station::{Run, Station, now};
 use super::{approved, mark, refused, stopped_anywhere, with};
 
 fn adopt<'a>(file: &'a str, extra: &[&'a str]) -> Vec<&'a str> {
@@ -32,6 +34,10 @@ fn lost() -> (Station, String) {
     let elsewhere = station.copy();
     elsewhere.carried_out(&elsewhere.planned(&elsewhere.bundle(2, 1)));
     let serial = elsewhere.serial_of(&elsewhere.leaves()[0].0);
+    // The CRL is younger than all that this station has on record, by more than a second.
+    while now() < station.entries().last().unwrap().time + 2 {
+        sleep(Duration::from_millis(100));
+    }
     elsewhere.carried_out(&elsewhere.planned_by(&["--revoke", &serial, "--reason", "superseded"]));
     fs::write(station.path("lost.crl"), newest(&elsewhere)).unwrap();
     (station, serial)
