@@ -164,6 +164,14 @@ impl<'de> Deserialize<'de> for KeyAlgorithm {
 /// ([`crate::wire::MAX_FRAME`]). Enough for a CRL of some 70,000 entries.
 const LONGEST_MESSAGE: usize = 3 << 20;
 
+/// A message that must go whole into the token is too long for that.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an item has {octets} octets, too many for one signature by {algorithm}")]
+pub struct TooLong {
+    pub octets: usize,
+    pub algorithm: &'static str,
+}
+
 impl SignatureAlgorithm {
     const CLASSICAL: [SignatureAlgorithm; 10] = [
         SignatureAlgorithm::EcdsaSha256,
@@ -191,6 +199,28 @@ impl SignatureAlgorithm {
             SignatureAlgorithm::Ed25519 | SignatureAlgorithm::PostQuantum(_) => Some(LONGEST_MESSAGE),
             _ => None,
         }
+    }
+
+    /// What the token signs: the digest for ECDSA and RSA (made here, so that a large TBS need not cross to the token), the
+    /// bytes themselves for Ed25519, ML-DSA and SLH-DSA. An error where they are more than [`Self::longest_message`].
+    pub fn message(self, tbs: &[u8]) -> Result<Vec<u8>, TooLong> {
+        use aws_lc_rs::digest::{SHA256, SHA384, SHA512, digest};
+        if self.longest_message().is_some_and(|most| tbs.len() > most) {
+            return Err(TooLong { octets: tbs.len(), algorithm: self.name() });
+        }
+        let hash = match self {
+            SignatureAlgorithm::EcdsaSha256 | SignatureAlgorithm::RsaSha256 | SignatureAlgorithm::RsaPssSha256 => {
+                &SHA256
+            }
+            SignatureAlgorithm::EcdsaSha384 | SignatureAlgorithm::RsaSha384 | SignatureAlgorithm::RsaPssSha384 => {
+                &SHA384
+            }
+            SignatureAlgorithm::EcdsaSha512 | SignatureAlgorithm::RsaSha512 | SignatureAlgorithm::RsaPssSha512 => {
+                &SHA512
+            }
+            SignatureAlgorithm::Ed25519 | SignatureAlgorithm::PostQuantum(_) => return Ok(tbs.to_vec()),
+        };
+        Ok(digest(hash, tbs).as_ref().to_vec())
     }
 
     /// The dotted object identifier (RFC 3279, 4055, 5758, 8410, 9881, 9909).
@@ -305,6 +335,20 @@ fn unknown<E: serde::de::Error>(found: &str, known: impl Iterator<Item = &'stati
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn a_message_too_long_to_be_signed_whole_is_refused_before_anything_is_asked() {
+        let most = SignatureAlgorithm::Ed25519.longest_message().unwrap();
+        let tbs = vec![0x30; most + 1];
+        let [ml_dsa, slh_dsa] =
+            [PostQuantum::MlDsa65, PostQuantum::SlhDsaShake128s].map(SignatureAlgorithm::PostQuantum);
+        for whole in [SignatureAlgorithm::Ed25519, ml_dsa, slh_dsa] {
+            assert_eq!(whole.message(&tbs[..most]).unwrap(), &tbs[..most]);
+            assert_eq!(whole.message(&tbs), Err(TooLong { octets: 3_145_729, algorithm: whole.name() }));
+        }
+        assert_eq!(SignatureAlgorithm::RsaPssSha384.message(&tbs).unwrap().len(), 48);
+        assert_eq!(SignatureAlgorithm::EcdsaSha512.message(&tbs).unwrap().len(), 64);
+    }
 
     #[test]
     fn every_name_is_read_as_what_was_written() {

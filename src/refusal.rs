@@ -25,6 +25,12 @@ impl Refusal {
     }
 }
 
+impl From<crate::algorithm::TooLong> for Refusal {
+    fn from(e: crate::algorithm::TooLong) -> Refusal {
+        Refusal::no(e.to_string(), "plan again: a plan with such an item is refused when it is made")
+    }
+}
+
 impl From<crate::config::Error> for Refusal {
     fn from(e: crate::config::Error) -> Refusal {
         Refusal { what: format!("hierarchy.toml: {e}"), hint: e.hint(), halted: false }

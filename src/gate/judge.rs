@@ -171,7 +171,7 @@ impl Gate {
             if answer > MOST_ANSWERED {
                 break;
             }
-            let message = message_for(algorithm, tbs)?;
+            let message = algorithm.message(tbs)?;
             match groups.iter_mut().find(|(known, _, a, _)| known == key && *a == algorithm) {
                 Some((_, _, _, messages)) => messages.push((n, message)),
                 None => groups.push((key.clone(), declared, algorithm, vec![(n, message)])),
@@ -313,44 +313,4 @@ pub(super) fn included(mark: &Mark, entry: &[u8], index: u64, inclusion: &[Diges
         return Err(Refusal::bug("the entry does not stand in the last checkpoint"));
     }
     Entry::decode(entry).map_err(|_| Refusal::bug("the entry does not decode"))
-}
-
-/// What the token signs: the digest for ECDSA and RSA (made here, so that a large TBS need not cross to the token), the
-/// bytes themselves for Ed25519, ML-DSA and SLH-DSA.
-pub(super) fn message_for(algorithm: SignatureAlgorithm, tbs: &[u8]) -> Result<Vec<u8>, Refusal> {
-    use SignatureAlgorithm as A;
-    use aws_lc_rs::digest::{SHA256, SHA384, SHA512, digest};
-    if algorithm.longest_message().is_some_and(|most| tbs.len() > most) {
-        let what = format!("an item has {} octets, too many for one signature by {}", tbs.len(), algorithm.name());
-        return Err(Refusal::no(what, "plan again: a plan with such an item is refused when it is made"));
-    }
-    let hash = match algorithm {
-        A::EcdsaSha256 | A::RsaSha256 | A::RsaPssSha256 => &SHA256,
-        A::EcdsaSha384 | A::RsaSha384 | A::RsaPssSha384 => &SHA384,
-        A::EcdsaSha512 | A::RsaSha512 | A::RsaPssSha512 => &SHA512,
-        A::Ed25519 | A::PostQuantum(_) => return Ok(tbs.to_vec()),
-    };
-    Ok(digest(hash, tbs).as_ref().to_vec())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::algorithm::PostQuantum;
-
-    #[test]
-    fn a_message_too_long_to_be_signed_whole_is_refused_before_anything_is_asked() {
-        let most = SignatureAlgorithm::Ed25519.longest_message().unwrap();
-        let tbs = vec![0x30; most + 1];
-        let [ml_dsa, slh_dsa] =
-            [PostQuantum::MlDsa65, PostQuantum::SlhDsaShake128s].map(SignatureAlgorithm::PostQuantum);
-        for whole in [SignatureAlgorithm::Ed25519, ml_dsa, slh_dsa] {
-            assert_eq!(message_for(whole, &tbs[..most]).unwrap(), &tbs[..most]);
-            let refusal = message_for(whole, &tbs).unwrap_err();
-            assert!(!refusal.halted && refusal.what.contains("3145729 octets"), "{}", refusal.what);
-            assert!(refusal.what.ends_with(whole.name()), "{}", refusal.what);
-        }
-        assert_eq!(message_for(SignatureAlgorithm::RsaPssSha384, &tbs).unwrap().len(), 48);
-        assert_eq!(message_for(SignatureAlgorithm::EcdsaSha512, &tbs).unwrap().len(), 64);
-    }
 }

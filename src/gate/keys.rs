@@ -3,7 +3,6 @@
 use crate::plan::{self, Item};
 use crate::refusal::Refusal;
 
-use super::judge::message_for;
 use super::message::Outcome;
 use super::server::Gate;
 
@@ -30,6 +29,6 @@ impl Gate {
         // Only the making of a key may be the first thing that this log does with a token.
         self.belongs(&token, matches!(item, Item::GenerateWrappingKey(_)), id)?;
         let audit = self.station.join("audit");
-        Ok(Outcome::KeyAct(self.workers.key_act(&token, item, declared, &audit, message_for)?))
+        Ok(Outcome::KeyAct(self.workers.key_act(&token, item, declared, &audit)?))
     }
 }

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::algorithm::SignatureAlgorithm;
 use crate::audit::artefact;
 use crate::config::Token;
 use crate::digest::Digest;
@@ -27,15 +26,13 @@ pub enum KeyDone {
 }
 
 impl Workers {
-    /// Carries out an item that the gate has judged. `message` makes what a key signs to prove itself; backups lie below
-    /// `audit`.
+    /// Carries out an item that the gate has judged. Backups lie below `audit`.
     pub fn key_act(
         &mut self,
         token: &Token,
         item: &Item,
         declared: Declared,
         audit: &Path,
-        message: impl Fn(SignatureAlgorithm, &[u8]) -> Result<Vec<u8>, Refusal>,
     ) -> Result<KeyDone, Refusal> {
         let act = match item {
             Item::GenerateWrappingKey(key) => return Ok(KeyDone::WrappingKey(self.generate_wrapping(token, key)?)),
@@ -43,7 +40,7 @@ impl Workers {
             _ => return Err(Refusal::bug("no act on a key")),
         };
         let KeyAct { key, deed } = act.as_ref();
-        let message = |text: &[u8]| message(key.algorithm.signs_with(), text);
+        let message = |text: &[u8]| key.algorithm.signs_with().message(text);
         Ok(match deed {
             Deed::Prove { .. } => return Err(Refusal::bug("a proof is signed with the other messages of its key")),
             Deed::Backup { wrapping, text } => {
