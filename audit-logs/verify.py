@@ -430,6 +430,10 @@ def strict_base64(data):
     return decoded
 
 
+# SubjectPublicKeyInfo of a P-256 key up to its point, which is not compressed.
+P256 = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")
+
+
 class VerifierKey:
     def __init__(self, line):
         self.line = line
@@ -439,12 +443,29 @@ class VerifierKey:
             key = strict_base64(key)
         except Refused:
             raise Refused("the verifier key is malformed")
-        if not ORIGIN.fullmatch(self.name) or len(key) != 33 or key[0] != 1:
-            raise Refused("the verifier key is malformed or not Ed25519")
-        self.id = hashlib.sha256(self.name.encode() + b"\n" + key).digest()[:4]
+        if not ORIGIN.fullmatch(self.name):
+            raise Refused("the verifier key is malformed")
+        # The key's type decides how a signature is verified; nothing in a note does.
+        if len(key) == 33 and key[0] == 1:
+            named = self.name.encode() + b"\n" + key
+            self.public = ed25519.Ed25519PublicKey.from_public_bytes(key[1:])
+        elif len(key) == 92 and key[0] == 2 and key[1:].startswith(P256):
+            named = key[1:]
+            try:
+                self.public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), key[27:])
+            except ValueError:
+                raise Refused("the verifier key is no point of its curve")
+        else:
+            raise Refused("the verifier key is malformed, or neither Ed25519 nor ECDSA P-256")
+        self.id = hashlib.sha256(named).digest()[:4]
         if self.id.hex() != hexed:
             raise Refused("the verifier key is mistyped: its hash does not fit")
-        self.public = ed25519.Ed25519PublicKey.from_public_bytes(key[1:])
+
+    def verify(self, signature, signed):
+        if isinstance(self.public, ed25519.Ed25519PublicKey):
+            self.public.verify(signature, signed)
+        else:
+            self.public.verify(signature, signed, ec.ECDSA(hashes.SHA256()))
 
 
 def open_checkpoint(data, key):
@@ -472,7 +493,7 @@ def open_checkpoint(data, key):
     if len(ours) != 1:
         raise Refused("the checkpoint has %s signature by the given key" % ("more than one" if ours else "no"))
     try:
-        key.public.verify(ours[0], signed.encode())
+        key.verify(ours[0], signed.encode())
     except InvalidSignature:
         raise Refused("the checkpoint's signature does not verify with the given key")
     lines = signed[:-1].split("\n")

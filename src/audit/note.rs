@@ -1,10 +1,15 @@
-//! Checkpoints as signed notes: C2SP signed-note and tlog-checkpoint, Ed25519 (signature type 0x01).
+//! Checkpoints as signed notes: C2SP signed-note and tlog-checkpoint, Ed25519 (signature type 0x01) or, where a token has
+//! none, ECDSA P-256 with SHA-256 (type 0x02).
+//!
+//! ECDSA signatures are malleable: with (r, s) the pair (r, n−s) verifies too, and tokens give either. Both are taken, as Go and
+//! others do: whoever turns one into the other gets a second signature by the same key over the same text, which says nothing
+//! new. Nothing is named by a signature but the artefact of a note on record, and that by the digest of all its octets.
 //!
 //! The text and the note are made by separate functions: the token signs the text, in another process.
 
 use std::fmt;
 
-use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey};
 use data_encoding::{BASE64, HEXLOWER};
 
 use crate::digest::Digest;
@@ -17,6 +22,15 @@ pub const MAX_ORIGIN: usize = 128;
 pub const MAX_SIZE: u64 = 1 << 48;
 /// The signed-note type of Ed25519.
 const TYPE_ED25519: u8 = 0x01;
+/// The signed-note type of ECDSA.
+const TYPE_ECDSA: u8 = 0x02;
+/// SubjectPublicKeyInfo of an Ed25519 key up to its 32 octets (RFC 8410 §4).
+const SPKI_ED25519: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+/// SubjectPublicKeyInfo of a P-256 key up to the 64 octets of its point (RFC 5480 §2), which is not compressed.
+const SPKI_P256: [u8; 27] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
+    0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
+];
 const DASH: &str = "\u{2014} ";
 
 /// Why a note is not accepted.
@@ -83,16 +97,35 @@ impl Checkpoint {
     }
 }
 
-/// An Ed25519 key that verifies notes, with its name.
+/// A key that verifies notes, with its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifierKey {
     name: String,
-    public: [u8; 32],
+    public: Public,
+}
+
+/// The kind of a key decides how a signature is verified and what its id is; nothing in a note does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Public {
+    Ed25519([u8; 32]),
+    /// The point's two coordinates.
+    P256([u8; 64]),
 }
 
 impl VerifierKey {
-    /// `name` must be a [`valid_origin`]: in this program the key is named like the log.
+    /// An Ed25519 key. `name` must be a [`valid_origin`]: in this program the key is named like the log.
     pub fn new(name: &str, public: [u8; 32]) -> Result<VerifierKey, Error> {
+        VerifierKey::of(name, Public::Ed25519(public))
+    }
+
+    /// The key of a SubjectPublicKeyInfo: Ed25519, or P-256 with its point not compressed.
+    pub fn of_spki(name: &str, spki: &[u8]) -> Result<VerifierKey, Error> {
+        let ed25519 = spki.strip_prefix(&SPKI_ED25519).and_then(|key| key.try_into().ok()).map(Public::Ed25519);
+        let p256 = || spki.strip_prefix(&SPKI_P256).and_then(|key| key.try_into().ok()).map(Public::P256);
+        VerifierKey::of(name, ed25519.or_else(p256).ok_or(Error::VerifierKey)?)
+    }
+
+    fn of(name: &str, public: Public) -> Result<VerifierKey, Error> {
         match valid_origin(name) {
             true => Ok(VerifierKey { name: name.to_string(), public }),
             false => Err(Error::VerifierKey),
@@ -105,9 +138,12 @@ impl VerifierKey {
         let (_, key) = rest.split_once('+').ok_or(Error::VerifierKey)?;
         let octets = BASE64.decode(key.as_bytes()).map_err(|_| Error::VerifierKey)?;
         let (kind, public) = octets.split_first().ok_or(Error::VerifierKey)?;
-        let public: [u8; 32] = public.try_into().map_err(|_| Error::VerifierKey)?;
-        let key = VerifierKey::new(name, public)?;
-        match *kind == TYPE_ED25519 && key.to_string() == text {
+        let key = match *kind {
+            TYPE_ED25519 => VerifierKey::new(name, public.try_into().map_err(|_| Error::VerifierKey)?)?,
+            TYPE_ECDSA if public.starts_with(&SPKI_P256) => VerifierKey::of_spki(name, public)?,
+            _ => return Err(Error::VerifierKey),
+        };
+        match key.to_string() == text {
             true => Ok(key),
             false => Err(Error::VerifierKey),
         }
@@ -117,26 +153,44 @@ impl VerifierKey {
         &self.name
     }
 
-    pub fn public(&self) -> &[u8; 32] {
-        &self.public
+    /// Type and key, as a verifier key has them: of ECDSA the SubjectPublicKeyInfo.
+    fn encoded(&self) -> Vec<u8> {
+        match &self.public {
+            Public::Ed25519(key) => [&[TYPE_ED25519], key.as_slice()].concat(),
+            Public::P256(point) => [&[TYPE_ECDSA], SPKI_P256.as_slice(), point].concat(),
+        }
     }
 
-    /// The first four octets of SHA-256(name ‖ 0x0A ‖ type ‖ public key).
+    /// The first four octets of SHA-256(name ‖ 0x0A ‖ type ‖ public key); of ECDSA, of SHA-256(SubjectPublicKeyInfo).
     pub fn id(&self) -> [u8; 4] {
-        let digest = Digest::of(&[self.name.as_bytes(), b"\n", &[TYPE_ED25519], &self.public].concat());
+        let encoded = self.encoded();
+        let digest = match &self.public {
+            Public::Ed25519(_) => Digest::of(&[self.name.as_bytes(), b"\n", &encoded].concat()),
+            Public::P256(_) => Digest::of(encoded.get(1..).unwrap_or_default()),
+        };
         let [a, b, c, d, ..] = digest.0;
         [a, b, c, d]
+    }
+
+    fn verify(&self, text: &[u8], signature: &[u8]) -> Result<(), Error> {
+        let verified = match &self.public {
+            Public::Ed25519(key) => UnparsedPublicKey::new(&ED25519, key.as_slice()).verify(text, signature),
+            Public::P256(point) => {
+                let point = [&[0x04], point.as_slice()].concat();
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point).verify(text, signature)
+            }
+        };
+        verified.map_err(|_| Error::BadSignature)
     }
 }
 
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = [&[TYPE_ED25519], self.public.as_slice()].concat();
-        write!(f, "{}+{}+{}", self.name, HEXLOWER.encode(&self.id()), BASE64.encode(&key))
+        write!(f, "{}+{}+{}", self.name, HEXLOWER.encode(&self.id()), BASE64.encode(&self.encoded()))
     }
 }
 
-/// The signed note of `text` and the key's signature (64 octets) over it.
+/// The signed note of `text` and the key's signature over it: 64 octets, of ECDSA the DER of r and s.
 pub fn assemble(text: &str, key: &VerifierKey, signature: &[u8]) -> String {
     format!("{text}\n{DASH}{} {}\n", key.name, BASE64.encode(&[&key.id(), signature].concat()))
 }
@@ -155,9 +209,7 @@ pub fn open(note: &str, key: &VerifierKey) -> Result<Checkpoint, Error> {
     if ours.next().is_some() {
         return Err(Error::TwoSignatures);
     }
-    UnparsedPublicKey::new(&ED25519, key.public)
-        .verify(text.as_bytes(), &signature.value)
-        .map_err(|_| Error::BadSignature)?;
+    key.verify(text.as_bytes(), &signature.value)?;
     match checkpoint.origin == key.name {
         true => Ok(checkpoint),
         false => Err(Error::NotACheckpoint("its origin is not the key's name")),

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use crate::algorithm::KeyAlgorithm;
 use crate::approval::quorate;
 use crate::audit::Log;
 use crate::audit::entry::{Body, Entry, Genesis};
@@ -57,7 +56,7 @@ pub fn init(globals: &Globals, args: InitArgs) -> Result<Answer, Failure> {
 
     let mut gate = station.start_gate()?;
     // Before anybody types a PIN for a token that could not hold the audit key.
-    gate.fit(&hierarchy.audit_token, KeyAlgorithm::Ed25519, true)?;
+    gate.fit(&hierarchy.audit_token, hierarchy.audit_algorithm, true)?;
     if let Some(dir) = station.missing_copy() {
         let e = crate::audit::copy::Error::Missing(dir.to_path_buf());
         return Err(Failure::refused(format!("the log's copy: {e}"), e.hint()));

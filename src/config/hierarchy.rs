@@ -27,6 +27,8 @@ pub struct Hierarchy {
     pub audit_key_label: String,
     /// The directory on a second medium that holds the log's copy; relative to the station.
     pub audit_copy: Option<PathBuf>,
+    /// Ed25519, or ECDSA P-256 on a token that has none.
+    pub audit_algorithm: KeyAlgorithm,
     /// Landlock and seccomp around the process that parses hostile input.
     pub sandbox: Guard,
     /// Pages that hold a PIN never reach the swap.

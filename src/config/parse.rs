@@ -56,6 +56,16 @@ impl Hierarchy {
             audit_token: raw.audit.token,
             audit_key_label: raw.audit.key_label,
             audit_copy: raw.audit.copy.map(PathBuf::from),
+            audit_algorithm: match raw.audit.algorithm.as_deref() {
+                None | Some("ed25519") => KeyAlgorithm::Ed25519,
+                Some("ecdsa-p256") => KeyAlgorithm::EcdsaP256,
+                Some(_) => {
+                    return Err(field(
+                        "audit.algorithm",
+                        "must be ed25519 or ecdsa-p256, which signed notes have a type for",
+                    ));
+                }
+            },
             sandbox: guard("station.sandbox", raw.station.sandbox, environment)?,
             locked_pages: guard("station.locked-pages", raw.station.locked_pages, environment)?,
             age: pin::program("programs.age", raw.programs.age)?,

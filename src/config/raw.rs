@@ -44,6 +44,7 @@ pub struct Audit {
     pub token: String,
     pub key_label: String,
     pub copy: Option<String>,
+    pub algorithm: Option<String>,
 }
 
 #[derive(Deserialize, Default)]

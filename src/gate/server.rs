@@ -5,7 +5,6 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
 use crate::approval;
 use crate::audit::{artefact, mark::Mark, merkle, note};
 use crate::cbor::Bytes;
@@ -266,7 +265,7 @@ impl Gate {
             token: self.hierarchy.audit_token.clone(),
             label: self.hierarchy.audit_key_label.clone(),
             cka_id: key.cka_id.clone(),
-            algorithm: KeyAlgorithm::Ed25519,
+            algorithm: self.hierarchy.audit_algorithm,
             spki: key.spki.clone(),
         }
     }
@@ -282,9 +281,10 @@ impl Gate {
         let now = self.now()?;
         approval::quorate(&statement, approvals, &self.hierarchy, &self.hierarchy.quorum_init, now)?;
         let label = self.hierarchy.audit_key_label.clone();
+        let algorithm = self.hierarchy.audit_algorithm;
         let (key, adopted) = match self.workers.keys_by_label(&token, &label)?.as_slice() {
             [] => {
-                self.workers.fit(&token, KeyAlgorithm::Ed25519, true)?;
+                self.workers.fit(&token, algorithm, true)?;
                 let mut cka_id = [0; 16];
                 getrandom::fill(&mut cka_id).map_err(|e| Refusal::halt(format!("no random numbers: {e}")))?;
                 (self.make_audit_key(&token, label, Bytes::from(cka_id.to_vec()))?, false)
@@ -294,10 +294,12 @@ impl Gate {
             [key] if key.handle == 0 && !key.spki.is_empty() => {
                 (self.make_audit_key(&token, label, key.cka_id.clone())?, false)
             }
-            [key] if key.algorithm == KeyAlgorithm::Ed25519 => (key.clone(), true),
+            [key] if key.algorithm == algorithm => (key.clone(), true),
             keys => {
-                let what =
-                    format!("the token holds {} objects named `{label}` that are no single Ed25519 pair", keys.len());
+                let what = format!(
+                    "the token holds {} objects named `{label}` that are no single {algorithm} pair",
+                    keys.len()
+                );
                 return Err(Refusal::no(what, "give the audit key a label of its own in hierarchy.toml"));
             }
         };
@@ -307,17 +309,14 @@ impl Gate {
     }
 
     fn make_audit_key(&mut self, token: &Token, label: String, cka_id: Bytes) -> Result<KeyFacts, Refusal> {
-        let (key, algorithm, backup) = ("audit".into(), KeyAlgorithm::Ed25519, Backup::None);
+        let (key, algorithm, backup) = ("audit".into(), self.hierarchy.audit_algorithm, Backup::None);
         let wanted = GenerateKey { key, token: token.id.clone(), label, cka_id, algorithm, backup };
         self.workers.generate(token, &wanted, false)
     }
 
     fn verifier_key(&self) -> Result<note::VerifierKey, Refusal> {
-        /// SubjectPublicKeyInfo of an Ed25519 key up to its 32 octets (RFC 8410 §4).
-        const PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
-        let public = self.audit.as_ref().and_then(|key| key.spki.strip_prefix(&PREFIX)?.try_into().ok());
-        let public = public.ok_or_else(|| Refusal::bug("there is no audit key, or it is no Ed25519 key"))?;
-        note::VerifierKey::new(&self.hierarchy.origin, public).map_err(|e| Refusal::bug(&e.to_string()))
+        let audit = self.audit.as_ref().ok_or_else(|| Refusal::bug("there is no audit key"))?;
+        note::VerifierKey::of_spki(&self.hierarchy.origin, &audit.spki).map_err(|e| Refusal::bug(&e.to_string()))
     }
 
     /// The token's keys belong to this log. With `new`, a token of no log becomes this one's: it is about to get its first
@@ -393,10 +392,10 @@ impl Gate {
         }
         self.write_mark(Mark { size, root, ..old })?;
         let text = note::checkpoint_text(&self.hierarchy.origin, size, &root);
-        let message = [(0, text.as_bytes().to_vec())];
+        let algorithm = self.hierarchy.audit_algorithm.signs_with();
+        let message = [(0, algorithm.message(text.as_bytes())?)];
         let token = self.audit_token()?;
-        let signatures =
-            self.workers.sign(&[token.id], &key, Declared::default(), SignatureAlgorithm::Ed25519, &message)?;
+        let signatures = self.workers.sign(&[token.id], &key, Declared::default(), algorithm, &message)?;
         let signature = signatures.first().ok_or_else(|| Refusal::bug("no signature"))?;
         Ok(Reply::Note(note::assemble(&text, &self.verifier_key()?, &signature.value)))
     }

@@ -75,7 +75,7 @@ pub fn init_statement(hierarchy: &Hierarchy) -> String {
         "1 to do, 0 refused",
     ]);
     let (token, label) = (&hierarchy.audit_token, &hierarchy.audit_key_label);
-    lines.push_str(&format!("act          init {token} ed25519 {label}\n"));
+    lines.push_str(&format!("act          init {token} {} {label}\n", hierarchy.audit_algorithm));
     lines
 }
 

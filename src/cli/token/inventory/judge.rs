@@ -266,8 +266,7 @@ fn audit_key(left: &mut Vec<&ObjectFacts>, against: &Against<'_>) -> Line {
 
 fn verifies(spki: Option<&Bytes>, verifier_key: &str) -> bool {
     let Ok(key) = VerifierKey::parse(verifier_key) else { return false };
-    // The 32 octets of an Ed25519 key are the end of its SubjectPublicKeyInfo (RFC 8410 §4).
-    spki.is_some_and(|spki| spki.len() == 44 && spki.ends_with(key.public()))
+    spki.is_some_and(|spki| VerifierKey::of_spki(key.name(), spki).as_ref() == Ok(&key))
 }
 
 /// A data object of the gate. The new one is written before the older is destroyed, so a run that was stopped in between leaves

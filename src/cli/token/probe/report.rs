@@ -138,7 +138,7 @@ impl Wanted {
         }
         let audit = hierarchy.audit_token == token.id;
         if audit {
-            keys.entry(KeyAlgorithm::Ed25519).or_default().push("audit".into());
+            keys.entry(hierarchy.audit_algorithm).or_default().push("audit".into());
         }
         let of_issuer = |ca: &str| hierarchy.ca(ca).and_then(|ca| hierarchy.key(&ca.key));
         let mut issuing: Vec<KeyAlgorithm> = hierarchy
