@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use super::durable::{self, Batch};
 use super::tail::{Header, Tail};
 use super::tiles::{self, Tiles};
-use super::{Error as LogError, View};
+use super::{Error as LogError, View, paper};
 use crate::digest::Digest;
 
 /// What a copy consists of.
-const NAMES: [&str; 4] = ["artefact", "tile", "checkpoint", "tail"];
+const NAMES: [&str; 5] = ["artefact", "tile", "checkpoint", "tail", paper::FILE];
 
 /// Why a copy was not brought up to the log.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +78,8 @@ pub struct Copied {
 /// 3 checkpoint renamed  the log up to its checkpoint; the copy's old tail repeats entries that the tiles hold, or there is
 ///                       none yet: a published copy
 /// 4 tail renamed        the log, whole, unsealed entries too
-/// 5 old edges removed   partial tiles whose full tile is there
+/// 5 mark renamed        the mark of this log, where it lies in the directory; before, an older one, or none
+/// 6 old edges removed   partial tiles whose full tile is there
 /// ```
 /// A first copy becomes a log at line 3. The next call does what is missing.
 pub fn bring_over(to: &Path, log: &View) -> Result<Copied, Error> {
@@ -92,14 +93,15 @@ pub fn bring_over(to: &Path, log: &View) -> Result<Copied, Error> {
         files += 1;
     }
     batch.commit()?; // 2
-    for name in ["checkpoint", "tail"] {
+    // The mark last: it never knows more than the log beside it.
+    for name in ["checkpoint", "tail", paper::FILE] {
         let from = log.dir().join(name);
         if from.exists() {
-            copy_file(&from, &to.join(name))?; // 3, 4
+            copy_file(&from, &to.join(name))?; // 3, 4, 5
             files += 1;
         }
     }
-    Tiles::new(to).prune(old, new)?; // 5
+    Tiles::new(to).prune(old, new)?; // 6
     Ok(Copied { size: log.size(), root: log.root()?, files })
 }
 

@@ -19,6 +19,7 @@ pub mod merkle;
 pub mod named;
 pub mod note;
 mod order;
+pub mod paper;
 pub mod proof;
 mod serial;
 mod sheaf;

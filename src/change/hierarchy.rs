@@ -40,6 +40,8 @@ pub fn successor(old: &Hierarchy, new: &Hierarchy) -> Result<(), Fixed> {
         ("origin", old.origin == new.origin),
         ("audit.token", old.audit_token == new.audit_token),
         ("audit.key-label", old.audit_key_label == new.audit_key_label),
+        ("audit.mark", old.audit_mark == new.audit_mark),
+        ("audit.minutes-file", old.minutes_file == new.minutes_file),
     ];
     if let Some((field, _)) = station.into_iter().find(|(_, same)| !same) {
         return Err(Fixed::Station { field });

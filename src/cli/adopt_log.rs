@@ -66,7 +66,7 @@ pub fn adopt_log(globals: &Globals, args: AdoptLogArgs) -> Result<Answer, Failur
     let known = matches!(mark.compare(&log)?, Standing::Equal | Standing::Ahead { .. });
     let index = match newest {
         Some((_, made)) if known && made.decision.change == mark.changes && made.decision.reason == args.reason => {
-            return sealed(log, gate, &mark, &made, &ledger);
+            return sealed(&station, log, gate, &mark, &made, &ledger);
         }
         _ if known => {
             let what = format!("nothing is lost: the log holds the {} entries that the token's mark knows", mark.size);
@@ -120,14 +120,21 @@ pub fn adopt_log(globals: &Globals, args: AdoptLogArgs) -> Result<Answer, Failur
     let consistency = log.consistency_proof(made.size, size)?;
     let approvals = recorded_signatures(&log, &made.decision.approvals)?;
     gate.adopt_log(entry, (size, root, consistency), approvals)?;
-    sealed(log, gate, &Mark { size, root, ..mark }, &made, &ledger)
+    sealed(&station, log, gate, &Mark { size, root, ..mark }, &made, &ledger)
 }
 
 /// The entry is under the mark; now its checkpoint.
-fn sealed(mut log: Log, mut gate: Gate, mark: &Mark, made: &LogAdopted, ledger: &Ledger) -> Result<Answer, Failure> {
+fn sealed(
+    station: &Station,
+    mut log: Log,
+    mut gate: Gate,
+    mark: &Mark,
+    made: &LogAdopted,
+    ledger: &Ledger,
+) -> Result<Answer, Failure> {
     gate.grow_from(mark.size, mark.root);
     seal(&mut log, &mut gate)?;
-    gate.close()?;
+    station.close(&mut log, gate)?;
     let LogAdopted { mark_size, mark_release, mark_plan, size, release, .. } = made;
     let lost = match *mark_release > *release {
         true => format!("{} to {mark_release}", release + 1),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::audit::mark::Standing;
 use crate::audit::note::{self, VerifierKey};
-use crate::audit::{self, View, against};
+use crate::audit::{self, View, against, paper};
 use crate::change;
 use crate::digest::Digest;
 use crate::report::terminal::{counted, human_count, pairs};
@@ -30,7 +30,7 @@ pub enum Kept {
     Copy(Box<View>),
 }
 
-/// Reads `--against`: a directory, a file with a signed note, or a size and its root as they were printed: `59 4b92 5466 …`, or
+/// Reads `--against`: a directory, a file with a signed note or a page of minutes, or a size and its root as they were printed: `59 4b92 5466 …`, or
 /// the root as 32 words.
 pub fn kept(given: &str, key: &VerifierKey) -> Result<Kept, Failure> {
     let path = Path::new(given);
@@ -51,7 +51,11 @@ pub fn kept(given: &str, key: &VerifierKey) -> Result<Kept, Failure> {
         return Ok(Kept::Copy(Box::new(copy)));
     }
     if path.exists() {
-        let checkpoint = signed(&read_text(path, note::MAX_NOTE as u64)?)?;
+        let text = read_text(path, note::MAX_NOTE as u64)?;
+        if let Some((size, root)) = paper::read_page(&text) {
+            return Ok(Kept::Point { size, root, from: format!("the minutes in {}", shown(path)) });
+        }
+        let checkpoint = signed(&text)?;
         let from = format!("checkpoint {}", shown(path));
         return Ok(Kept::Point { size: checkpoint.size, root: checkpoint.root, from });
     }
@@ -143,10 +147,29 @@ pub fn check_log(path: &Path, key: &VerifierKey, given: Option<&str>) -> Result<
             ("unsealed", human_count(report.unsealed)),
             ("root", hex_groups(&report.root.0)),
             ("changes", changes_words(changes)),
-            ("mark", "not compared: that needs a login".into()),
+            ("mark", mark(path, key, &log)?),
         ])
     ) + &gaps(&report);
     also(Answer::new(text, report), &log, key, given)
+}
+
+/// A mark in the token is read by a login alone. One that lies in the directory is read here; whether it is the newest one the paper
+/// says.
+fn mark(path: &Path, key: &VerifierKey, log: &View) -> Result<String, Failure> {
+    let failed = |what: String| Failure {
+        code: Code::CheckFailed,
+        ..Failure::refused(format!("audit/{}: {what}", paper::FILE), TAKE_IT_SERIOUSLY)
+    };
+    let Some(note) = paper::read(path)? else { return Ok("not compared: that needs a login".into()) };
+    let marked = paper::Marked::open(&note, key).map_err(|e| failed(format!("no mark of this log: {e}")))?;
+    match marked.mark.compare(log)? {
+        Standing::Equal | Standing::Ahead { .. } => Ok(format!(
+            "on paper: the note in the directory knows {} of these entries; whether it is the newest the minutes say: --against 'SIZE WORDS'",
+            human_count(marked.mark.size)
+        )),
+        Standing::Behind { missing } => Err(failed(format!("it knows {missing} entries that are missing here"))),
+        Standing::Fork => Err(failed("it is of another log: another root".into())),
+    }
 }
 
 fn changes_words(change::Judged { approved, not_judged }: change::Judged) -> String {

@@ -130,7 +130,7 @@ pub(super) fn decide(
     station.follow(&entry);
     seal(log, &mut gate)?;
     finish(log, &mut gate, &mark, Some(index))?;
-    gate.close()?;
+    station.close(log, gate)?;
     Ok(Outcome::Made)
 }
 
@@ -138,7 +138,7 @@ pub(super) fn decide(
 pub(super) fn resume(station: &Station, log: &mut Log, mut gate: Gate) -> Result<(), Failure> {
     let cut = log.cut();
     station.log_in(log, &mut gate, Vec::new(), cut)?;
-    Ok(gate.close()?)
+    station.close(log, gate)
 }
 
 const NOTHING: &str = "nothing was changed; have the statement written again, without --approval";

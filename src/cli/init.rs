@@ -10,6 +10,7 @@ use crate::audit::Log;
 use crate::audit::entry::{Body, Entry, Genesis};
 use crate::audit::mark::{Mark, Standing};
 use crate::change::recorded;
+use crate::config::MarkPlace;
 use crate::gate::Gate;
 use crate::plan::init_statement;
 use crate::report::terminal::pairs;
@@ -56,7 +57,8 @@ pub fn init(globals: &Globals, args: InitArgs) -> Result<Answer, Failure> {
 
     let mut gate = station.start_gate()?;
     // Before anybody types a PIN for a token that could not hold the audit key.
-    gate.fit(&hierarchy.audit_token, hierarchy.audit_algorithm, true)?;
+    let mark = hierarchy.audit_mark == MarkPlace::Token;
+    gate.fit(&hierarchy.audit_token, hierarchy.audit_algorithm, mark)?;
     if let Some(dir) = station.missing_copy() {
         let e = crate::audit::copy::Error::Missing(dir.to_path_buf());
         return Err(Failure::refused(format!("the log's copy: {e}"), e.hint()));
@@ -105,7 +107,7 @@ pub fn init(globals: &Globals, args: InitArgs) -> Result<Answer, Failure> {
     // Before the mark, behind which nothing is left to do but the checkpoint: whoever stops it anywhere still gets the key.
     write_verifier_key(&station, &verifier_key)?;
     seal(&mut log, &mut gate)?;
-    gate.close()?;
+    station.close(&mut log, gate)?;
     Ok(begun(&station, &log, &verifier_key, adopted))
 }
 
@@ -139,7 +141,7 @@ fn finish(station: &Station, mut gate: Gate, mark: &[u8]) -> Result<Answer, Fail
     gate.grow_from(mark.size, mark.root);
     write_verifier_key(station, &verifier_key)?;
     seal(&mut log, &mut gate)?;
-    gate.close()?;
+    station.close(&mut log, gate)?;
     Ok(begun(station, &log, &verifier_key, true))
 }
 

@@ -109,7 +109,8 @@ pub fn sign(globals: &Globals, args: SignArgs) -> Result<Answer, Failure> {
     }
     let release = run.end(&mut log, &mut ledger, &mut plan, &args.plan, mark.release)?;
     station.record_troubles(&mut log, &mut run.gate);
-    run.gate.close()?;
+    // Nothing leaves before the page is copied: a run that is stopped here has no release yet.
+    station.close(&mut log, run.gate)?;
     if let Some(backups) = super::backup::write(&station, &log, plan.digest(), release, args.media.as_deref())? {
         eprintln!("coldroot: the backups lie in {}", crate::text::path(station.out_dir()?.join(backups)));
     }

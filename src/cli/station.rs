@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::audit::entry::{Body, Entry, ShareOf};
 use crate::audit::mark::{Mark, Standing};
 use crate::audit::{Log, Sealer, artefact};
-use crate::config::{self, Environment, Guard, Hierarchy};
+use crate::config::{self, Environment, Guard, Hierarchy, MarkPlace};
 use crate::digest::Tagger;
 use crate::gate::Gate;
 use crate::ledger::{Ledger, PinSet};
@@ -314,6 +314,23 @@ impl Station {
             true => self.read_mark(gate),
             false => Ok(mark),
         }
+    }
+
+    /// Ends a run that was logged in. Where the mark is on paper, its new page is copied now, and the log's copy gets the mark before
+    /// and behind that: whichever page is the newest, the copy goes with it.
+    pub fn close(&self, log: &mut Log, mut gate: Gate) -> Result<(), Failure> {
+        if self.hierarchy.audit_mark == MarkPlace::Token {
+            return Ok(gate.close()?);
+        }
+        log.sync()?;
+        gate.page()?;
+        copy_over(log);
+        if let Err(e) = gate.close() {
+            self.record_failure(log, &format!("minutes: {e}"));
+            return Err(e.into());
+        }
+        copy_over(log);
+        Ok(())
     }
 
     pub(super) fn read_mark(&self, gate: &mut Gate) -> Result<Mark, Failure> {

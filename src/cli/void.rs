@@ -110,7 +110,7 @@ pub fn void(globals: &Globals, args: VoidArgs) -> Result<Answer, Failure> {
         run.refuse(&mut log, plan.digest(), refusals, state.answered)?;
     }
     let release = run.end(&mut log, &mut ledger, &mut plan, &args.plan, mark.release)?;
-    run.gate.close()?;
+    station.close(&mut log, run.gate)?;
     let target = super::release::write(&station, &mut log, &ledger, &plan, release)?;
     let rest = plan.head().items - done;
     // What was revoked stays revoked, but the CRL that was to say so is not made.

@@ -29,6 +29,9 @@ pub struct Hierarchy {
     pub audit_copy: Option<PathBuf>,
     /// Ed25519, or ECDSA P-256 on a token that has none.
     pub audit_algorithm: KeyAlgorithm,
+    pub audit_mark: MarkPlace,
+    /// Rehearsals only: the page of minutes that is read and written in place of a person with paper; relative to the station.
+    pub minutes_file: Option<PathBuf>,
     /// Landlock and seccomp around the process that parses hostile input.
     pub sandbox: Guard,
     /// Pages that hold a PIN never reach the swap.
@@ -71,6 +74,15 @@ impl fmt::Display for Environment {
             Environment::Rehearsal => "rehearsal",
         })
     }
+}
+
+/// Where it is remembered which state of the log is the newest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarkPlace {
+    /// In a data object beside the audit key.
+    Token,
+    /// In the audit directory, signed; and on paper, in the words of the minutes.
+    Paper,
 }
 
 /// What a run does where the operating system cannot give a protection.
@@ -413,6 +425,10 @@ impl Base {
 }
 
 impl Hierarchy {
+    pub fn marks_on_paper(&self) -> bool {
+        self.audit_mark == MarkPlace::Paper
+    }
+
     pub fn token(&self, id: &str) -> Option<&Token> {
         self.tokens.iter().find(|t| t.id == id)
     }

@@ -11,8 +11,8 @@ use crate::algorithm::KeyAlgorithm;
 use crate::digest::Digest;
 
 use super::hierarchy::{
-    Backup, Deadlines, Desk, Environment, FORMAT, Guard, Hierarchy, Key, MAX_FILE, Person, Quorum, Role, Token,
-    Validator, WrappingKey,
+    Backup, Deadlines, Desk, Environment, FORMAT, Guard, Hierarchy, Key, MAX_FILE, MarkPlace, Person, Quorum, Role,
+    Token, Validator, WrappingKey,
 };
 use super::line::{ascii_line, id, plain, plain_line, show};
 use super::{Error, KeyUri, TokenUri, authority, field, from_toml, pin, raw};
@@ -66,6 +66,12 @@ impl Hierarchy {
                     ));
                 }
             },
+            audit_mark: match raw.audit.mark.as_deref() {
+                None | Some("token") => MarkPlace::Token,
+                Some("paper") => MarkPlace::Paper,
+                Some(_) => return Err(field("audit.mark", "must be token or paper")),
+            },
+            minutes_file: raw.audit.minutes_file.map(PathBuf::from),
             sandbox: guard("station.sandbox", raw.station.sandbox, environment)?,
             locked_pages: guard("station.locked-pages", raw.station.locked_pages, environment)?,
             age: pin::program("programs.age", raw.programs.age)?,

@@ -45,6 +45,8 @@ pub struct Audit {
     pub key_label: String,
     pub copy: Option<String>,
     pub algorithm: Option<String>,
+    pub mark: Option<String>,
+    pub minutes_file: Option<String>,
 }
 
 #[derive(Deserialize, Default)]

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::PinEntry;
-use super::hierarchy::{Base, Ca, Hierarchy, Token};
-use super::line::show;
+use super::hierarchy::{Base, Ca, Environment, Hierarchy, MarkPlace, Token};
+use super::line::{plain_line, show};
 use super::{Error, field};
 
 impl Hierarchy {
@@ -19,6 +19,7 @@ impl Hierarchy {
         unique("ca", self.cas.iter().map(|c| c.id.as_str()))?;
         unique("profile", self.profiles.iter().map(|p| p.id.as_str()))?;
         self.check_copies()?;
+        self.check_minutes()?;
         self.check_keys()?;
         self.check_wrapping_keys()?;
         for (i, ca) in self.cas.iter().enumerate() {
@@ -30,6 +31,25 @@ impl Hierarchy {
             self.check_under_issuer(ca, i)?;
         }
         self.check_desks()
+    }
+
+    /// A file in place of paper says nothing of what is newest. It stands only where the PIN lies in a file too: whoever types a PIN
+    /// is asked for the words, whatever hierarchy a parent has brought.
+    fn check_minutes(&self) -> Result<(), Error> {
+        let Some(file) = &self.minutes_file else { return Ok(()) };
+        let at = "audit.minutes-file";
+        plain_line(at, &file.to_string_lossy(), 4096)?;
+        let by_file = |token: &Token| token.pin == PinEntry::Prompt && token.pin_file.is_some();
+        if self.environment == Environment::Real {
+            return Err(field(at, "belongs to rehearsals; here the words are typed from the minutes"));
+        }
+        if self.audit_mark != MarkPlace::Paper {
+            return Err(field(at, "belongs to `mark = \"paper\"`"));
+        }
+        match self.token(&self.audit_token).is_none_or(by_file) {
+            true => Ok(()),
+            false => Err(field(at, "belongs to an audit token with a `pin-file`: who types a PIN types the words too")),
+        }
     }
 
     /// A copy is a copy of one that is none, and no two tables name one token: its second login would wait for the first.

@@ -242,7 +242,12 @@ impl Gate {
         reply!(self.ask(&Request::Troubles)?, Reply::Troubles(troubles) => troubles)
     }
 
-    /// Logs out and waits for the process to end.
+    /// Has the mark on disk say that a page of the minutes is about to be shown. What is copied now fits that page and the one before.
+    pub fn page(&mut self) -> Result<(), Error> {
+        reply!(self.ask(&Request::Page)?, Reply::Page => ())
+    }
+
+    /// Logs out, has the page copied if there is one, and waits for the process to end.
     pub fn close(mut self) -> Result<(), Error> {
         self.ask(&Request::Bye)?;
         self.child.wait().map_err(Error::Start)?;

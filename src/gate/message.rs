@@ -66,7 +66,9 @@ pub enum Request {
     Probe { token: String, step: Step },
     /// What went wrong with tokens, and was met, since this was last asked.
     Troubles,
-    /// Logs out and ends.
+    /// Before `Bye`: the mark on disk says that a page of the minutes is about to be shown, if there is to be one.
+    Page,
+    /// Logs out, has the page copied if there is one, and ends.
     Bye,
 }
 
@@ -114,6 +116,7 @@ pub enum Reply {
     Done(Vec<Outcome>),
     Ended,
     Troubles(Vec<Trouble>),
+    Page,
     Bye,
     /// Nothing was done. `halted`: state is kept and the run can be resumed; otherwise the request itself is at fault.
     Refused {

@@ -11,7 +11,7 @@ use crate::cbor::Bytes;
 use crate::change;
 use crate::config::{Backup, Environment, Hierarchy, PinForm, Token};
 use crate::digest::Digest;
-use crate::pin::{self, PinSource, Pins, Wanted};
+use crate::pin::{self, Minutes, PinSource, Pins, Wanted};
 use crate::plan::{self, GenerateKey, KeyRef, Plan};
 use crate::refusal::Refusal;
 use crate::token::ask::KeyFacts;
@@ -65,6 +65,10 @@ fn take_stdin() -> std::io::Result<UnixStream> {
     Ok(socket)
 }
 
+fn clock() -> Option<i64> {
+    SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_secs()).ok())
+}
+
 pub(super) struct Gate {
     pub(super) station: PathBuf,
     pub(super) hierarchy: Hierarchy,
@@ -79,6 +83,8 @@ pub(super) struct Gate {
     audit: Option<KeyRef>,
     /// What stands in the token; every checkpoint must grow from it.
     mark: Option<Mark>,
+    /// What is done where that is not the token, but the directory and the minutes.
+    minutes: Minutes,
     pub(super) plan: Option<Plan>,
 }
 
@@ -96,7 +102,9 @@ impl Gate {
         let pins = Pins::read(pins, &hierarchy)?;
         let workers = Workers::new(workers);
         let (tried, bound) = (BTreeMap::new(), BTreeSet::new());
-        Ok(Gate { station, hierarchy, now, pins, workers, tried, bound, audit: None, mark: None, plan: None })
+        let minutes = Minutes::of(&hierarchy, &station);
+        let (audit, mark, plan) = (None, None, None);
+        Ok(Gate { station, hierarchy, now, pins, workers, tried, bound, audit, mark, minutes, plan })
     }
 
     fn answer(&mut self, request: Request) -> Result<Reply, Refusal> {
@@ -142,17 +150,14 @@ impl Gate {
                 Ok(Reply::Probed(self.workers.probe(&self.token(&token)?, &step)?))
             }
             Request::Troubles => Ok(Reply::Troubles(self.workers.troubles())),
-            Request::Bye => {
-                self.workers.close();
-                Ok(Reply::Bye)
-            }
+            Request::Page => self.page(),
+            Request::Bye => self.bye(),
         }
     }
 
     pub(super) fn now(&self) -> Result<i64, Refusal> {
-        let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_secs()).ok());
         let floor = self.mark.as_ref().map_or(0, |mark| mark.floor);
-        let now = self.now.or(elapsed).filter(|now| *now >= floor);
+        let now = self.now.or_else(clock).filter(|now| *now >= floor);
         now.ok_or_else(|| {
             let what = format!("the clock stands before {}, which a witness has read", crate::text::utc(floor));
             Refusal::no(what, "set the clock, after a look at another one")
@@ -237,8 +242,15 @@ impl Gate {
     }
 
     fn read_mark(&mut self, token: &Token) -> Result<(), Refusal> {
-        let Some(value) = self.workers.read_data(token, MARK_LABEL)? else { return Ok(()) };
-        let mark = Mark::decode(&value).map_err(|e| Refusal::halt(format!("the mark in the token is damaged: {e}")))?;
+        let mark = match self.hierarchy.marks_on_paper() {
+            true => self.minutes.read(&self.workers.keys_by_label(token, &self.hierarchy.audit_key_label)?)?,
+            false => {
+                let value = self.workers.read_data(token, MARK_LABEL)?;
+                let mark = value.map(|value| Mark::decode(&value)).transpose();
+                mark.map_err(|e| Refusal::halt(format!("the mark in the token is damaged: {e}")))?
+            }
+        };
+        let Some(mark) = mark else { return Ok(()) };
         if mark.origin != self.hierarchy.origin {
             let what = format!("the token carries the mark of another log, `{}`", crate::text::escape(&mark.origin));
             return Err(Refusal::no(what, "insert the token of this station, or name the right station"));
@@ -253,6 +265,7 @@ impl Gate {
             let what = format!("the token holds {} audit keys, not one", keys.len());
             return Err(Refusal::no(what, "`coldroot token list` shows what is there"));
         };
+        self.minutes.judge_key(&key.cka_id)?;
         self.audit = Some(self.audit_ref(key));
         self.belongs(token, false, &[]).inspect_err(|_| self.audit = None)?;
         self.mark = Some(mark);
@@ -284,17 +297,22 @@ impl Gate {
         let algorithm = self.hierarchy.audit_algorithm;
         let (key, adopted) = match self.workers.keys_by_label(&token, &label)?.as_slice() {
             [] => {
-                self.workers.fit(&token, algorithm, true)?;
+                self.workers.fit(&token, algorithm, !self.hierarchy.marks_on_paper())?;
                 let mut cka_id = [0; 16];
                 getrandom::fill(&mut cka_id).map_err(|e| Refusal::halt(format!("no random numbers: {e}")))?;
-                (self.make_audit_key(&token, label, Bytes::from(cka_id.to_vec()))?, false)
+                (self.make_audit_key(&token, label, self.minutes.name_key(cka_id))?, false)
             }
             // A public half alone, which a run left that was stopped within C_GenerateKeyPair: it is made anew. A pair is
             // judged as if it had just been made.
             [key] if key.handle == 0 && !key.spki.is_empty() => {
+                self.minutes.judge_key(&key.cka_id)?;
                 (self.make_audit_key(&token, label, key.cka_id.clone())?, false)
             }
-            [key] if key.algorithm == algorithm => (key.clone(), true),
+            [key] if key.algorithm == algorithm => {
+                self.minutes.judge_key(&key.cka_id)?;
+                self.minutes.never()?;
+                (key.clone(), true)
+            }
             keys => {
                 let what = format!(
                     "the token holds {} objects named `{label}` that are no single {algorithm} pair",
@@ -333,7 +351,12 @@ impl Gate {
             let what = format!("the keys of token `{}` do not belong to this log", token.id);
             Refusal::no(what, "insert the token of this station, or name the right station")
         };
-        if self.workers.stores_no_data(token)? {
+        // The audit key of a mark on paper needs no object to name its log: the note that it has signed does.
+        let notes = self.hierarchy.marks_on_paper() && token.id == self.hierarchy.audit_token;
+        if notes && id.is_empty() {
+            return Ok(());
+        }
+        if notes || self.workers.stores_no_data(token)? {
             return id.ends_with(&plan::log_tag(&ours)).then_some(()).ok_or_else(foreign);
         }
         let ours = ours.into_bytes();
@@ -349,11 +372,17 @@ impl Gate {
     /// The mark that this process knows, after a look whether the token still holds it: a second gate must not go on from
     /// a mark that the first one has replaced.
     fn held_mark(&mut self) -> Result<Option<Mark>, Refusal> {
-        let held = self.workers.read_data(&self.audit_token()?, MARK_LABEL)?;
-        let known = self.mark.as_ref().map(Mark::encode).transpose()?;
-        match held.as_ref().map(|h| h.as_slice()) == known.as_deref() {
+        let same = match self.hierarchy.marks_on_paper() {
+            true => self.minutes.is_held()?,
+            false => {
+                let held = self.workers.read_data(&self.audit_token()?, MARK_LABEL)?;
+                let known = self.mark.as_ref().map(Mark::encode).transpose()?;
+                held.as_ref().map(|h| h.as_slice()) == known.as_deref()
+            }
+        };
+        match same {
             true => Ok(self.mark.clone()),
-            false => Err(Refusal::halt("the mark in the token is not the one that this process has read or written")),
+            false => Err(Refusal::halt("the mark is not the one that this process has read or written")),
         }
     }
 
@@ -364,10 +393,35 @@ impl Gate {
 
     pub(super) fn write_mark(&mut self, mark: Mark) -> Result<(), Refusal> {
         if self.mark.as_ref() != Some(&mark) {
-            self.workers.write_data(&self.audit_token()?, MARK_LABEL, &mark.encode()?)?;
+            match self.hierarchy.marks_on_paper() {
+                true => {
+                    let note = self.sign_note(&self.minutes.text(&mark)?)?;
+                    self.minutes.put(note)?;
+                }
+                false => self.workers.write_data(&self.audit_token()?, MARK_LABEL, &mark.encode()?)?,
+            }
             self.mark = Some(mark);
         }
         Ok(())
+    }
+
+    /// Both notes are signed while the token is there: copying takes people longer than some tokens keep a session.
+    fn page(&mut self) -> Result<Reply, Refusal> {
+        let page = self.mark.as_ref().map(|mark| self.minutes.page(mark)).transpose()?;
+        if let Some([shown, copied]) = page.flatten() {
+            let (shown, copied) = (self.sign_note(&shown)?, self.sign_note(&copied)?);
+            self.minutes.announce(shown, copied)?;
+        }
+        Ok(Reply::Page)
+    }
+
+    /// Nobody is logged in any more while people write.
+    fn bye(&mut self) -> Result<Reply, Refusal> {
+        self.workers.close();
+        if let Some(mark) = &self.mark {
+            self.minutes.close(mark, self.now.or_else(clock).unwrap_or_default())?;
+        }
+        Ok(Reply::Bye)
     }
 
     /// The mark is written first, then the checkpoint is signed: so no two checkpoints are ever signed of which one does not
@@ -377,10 +431,10 @@ impl Gate {
     /// A root says nothing of its size (RFC 9162 §2.1.4): where two sizes give the proof the same shape, a parent that lies
     /// can claim either. It gains a log that no verifier accepts, and which its own next entries do not continue.
     fn sign_checkpoint(&mut self, size: u64, root: Digest, consistency: &[Digest]) -> Result<Reply, Refusal> {
-        let Some(key) = self.audit.clone() else {
+        if self.audit.is_none() {
             let hint = "run `coldroot init` first, or insert the right token";
             return Err(Refusal::no("the token carries no mark of this log", hint));
-        };
+        }
         let old = self.held_mark()?.unwrap_or_else(|| Mark::first(&self.hierarchy.origin, self.hierarchy.digest));
         if size == 0 || !merkle::verify_consistency(old.size, &old.root, size, &root, consistency) {
             let what = format!(
@@ -391,12 +445,17 @@ impl Gate {
             return Err(Refusal::no(what, hint));
         }
         self.write_mark(Mark { size, root, ..old })?;
-        let text = note::checkpoint_text(&self.hierarchy.origin, size, &root);
+        Ok(Reply::Note(self.sign_note(&note::checkpoint_text(&self.hierarchy.origin, size, &root))?))
+    }
+
+    /// The signed note of a text that this process has made itself.
+    fn sign_note(&mut self, text: &str) -> Result<String, Refusal> {
+        let key = self.audit.clone().ok_or_else(|| Refusal::bug("there is no audit key"))?;
         let algorithm = self.hierarchy.audit_algorithm.signs_with();
         let message = [(0, algorithm.message(text.as_bytes())?)];
         let token = self.audit_token()?;
         let signatures = self.workers.sign(&[token.id], &key, Declared::default(), algorithm, &message)?;
         let signature = signatures.first().ok_or_else(|| Refusal::bug("no signature"))?;
-        Ok(Reply::Note(note::assemble(&text, &self.verifier_key()?, &signature.value)))
+        Ok(note::assemble(text, &self.verifier_key()?, &signature.value))
     }
 }

@@ -3,6 +3,7 @@
 
 mod age;
 mod custodians;
+mod minutes;
 pub mod shares;
 mod terminal;
 mod wanted;
@@ -28,6 +29,7 @@ use custodians::Room;
 use shares::{KnownSet, Split};
 use terminal::Terminal;
 
+pub use minutes::Minutes;
 pub use wanted::Wanted;
 
 /// PKCS #11 leaves the bound to the token; no token takes more.

@@ -1,4 +1,4 @@
-//! The terminal: asks without echo. Octet by octet into one buffer that never moves: a reader that buffers would leave what was
+//! The terminal: asks without echo, but for what is no secret. Octet by octet into one buffer that never moves: a reader that buffers would leave what was
 //! typed behind.
 
 use std::fs::{File, OpenOptions};
@@ -59,6 +59,33 @@ impl Terminal {
         }
         self.say("\n")?;
         Ok(Secret::new(std::mem::take(&mut *line)))
+    }
+
+    /// The same for what is no secret: printable ASCII, shown as it is typed.
+    pub(super) fn shown(&mut self, most: usize) -> io::Result<String> {
+        let mut line = String::with_capacity(most);
+        loop {
+            match self.octet()? {
+                b'\r' | b'\n' => break,
+                0x03 | 0x04 => return Err(io::ErrorKind::Interrupted.into()),
+                0x15 => {
+                    self.say(&"\x08 \x08".repeat(line.len()))?;
+                    line.clear();
+                }
+                0x08 | 0x7f => {
+                    if line.pop().is_some() {
+                        self.say("\x08 \x08")?;
+                    }
+                }
+                octet if !(octet == b' ' || octet.is_ascii_graphic()) || line.len() >= most => self.say("\x07")?,
+                octet => {
+                    line.push(octet.into());
+                    self.tty.write_all(&[octet])?;
+                }
+            }
+        }
+        self.say("\n")?;
+        Ok(line)
     }
 
     fn octet(&mut self) -> io::Result<u8> {

@@ -1,6 +1,6 @@
 //! The statement: what officers read and sign. ASCII, ten fixed lines, then one per act, CA and profile.
 
-use crate::config::Hierarchy;
+use crate::config::{Hierarchy, MarkPlace};
 use crate::digest::Digest;
 use crate::text;
 
@@ -75,7 +75,8 @@ pub fn init_statement(hierarchy: &Hierarchy) -> String {
         "1 to do, 0 refused",
     ]);
     let (token, label) = (&hierarchy.audit_token, &hierarchy.audit_key_label);
-    lines.push_str(&format!("act          init {token} {} {label}\n", hierarchy.audit_algorithm));
+    let mark = if hierarchy.audit_mark == MarkPlace::Paper { ", mark on paper" } else { "" };
+    lines.push_str(&format!("act          init {token} {} {label}{mark}\n", hierarchy.audit_algorithm));
     lines
 }
 

@@ -76,6 +76,11 @@ pub fn octet(place: usize, word: &str) -> Option<u8> {
     u8::try_from(list(place).iter().position(|known| known.eq_ignore_ascii_case(word))?).ok()
 }
 
+/// All octets as words, with spaces between them.
+pub fn spoken(octets: &[u8]) -> String {
+    octets.iter().enumerate().map(|(place, octet)| word(place, *octet)).collect::<Vec<_>>().join(" ")
+}
+
 fn list(place: usize) -> &'static [&'static str; 256] {
     if place.is_multiple_of(2) { &EVEN } else { &ODD }
 }

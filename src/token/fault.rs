@@ -171,9 +171,10 @@ impl Fault {
             Fault::Unfit { .. } => Some(
                 "give the key another algorithm in hierarchy.toml, or put it on another [[token]]: docs/tokens.md says what works where",
             ),
-            Fault::NoMark(_) => {
-                Some("put the audit key on another [[token]]: `token` of [audit] in hierarchy.toml names it")
-            }
+            Fault::NoMark(_) => Some(
+                "put the audit key on another [[token]], which `token` of [audit] in hierarchy.toml names; or let the minutes be what \
+                     remembers: mark = \"paper\" in [audit]",
+            ),
             Fault::SlotNumber { .. } => Some("leave `slot` out of its [[token]]: label and serial find it"),
             Fault::Sessions { .. } => Some("lower `sessions` of its [[token]] in hierarchy.toml"),
             Fault::MessageLength { .. } => {

@@ -102,10 +102,13 @@ pub(super) fn inventory(station: &Station, args: &InventoryArgs) -> Result<Answe
             "objects": report.objects, "since": since, "recorded": recorded,
         }));
     }
-    if let Some(log) = &mut log {
-        seal(log, &mut gate)?;
+    match &mut log {
+        Some(log) => {
+            seal(log, &mut gate)?;
+            station.close(log, gate)?;
+        }
+        None => gate.close()?,
     }
-    gate.close()?;
     text.push_str(&next(station, good, ledger.as_ref()));
     let answer = Answer::new(text, json);
     Ok(if good { answer } else { answer.with_code(Code::CheckFailed) })

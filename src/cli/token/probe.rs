@@ -57,7 +57,10 @@ pub(super) fn probe(station: &Station, args: &ProbeArgs) -> Result<Answer, Failu
         }
     };
     let recorded = match log {
-        None => None,
+        None => {
+            gate.close()?;
+            None
+        }
         Some(mut log) => {
             let bytes = serde_json::to_vec_pretty(&report)
                 .map_err(|e| Failure::refused(format!("the report cannot be written: {e}"), "this is a bug"))?;
@@ -70,10 +73,10 @@ pub(super) fn probe(station: &Station, args: &ProbeArgs) -> Result<Answer, Failu
             };
             let index = log.append(&Entry::new(station.now(), body))?;
             seal(&mut log, &mut gate)?;
+            station.close(&mut log, gate)?;
             Some(index)
         }
     };
-    gate.close()?;
     let mut text = shown::text(&report);
     text.push_str(&next(station, token, &report, recorded));
     let mut json = serde_json::to_value(&report).unwrap_or_default();

@@ -71,7 +71,7 @@ pub(super) fn split_pin(mut station: Station, args: &SplitPinArgs) -> Result<Ans
     let cut = log.cut();
     station.log_in(&mut log, &mut gate, vec![token.id.clone()], cut)?;
     let split = carry_out(&station, &mut log, &mut gate, &token, args)?;
-    gate.close()?;
+    station.close(&mut log, gate)?;
     Ok(told(&station, &token, &split))
 }
 
