@@ -73,6 +73,7 @@ fn the_example_is_lawful_as_it_is() {
     let bare = [
         Remove("quorum"),
         Remove("station"),
+        Remove("audit.algorithm"),
         Remove("token[0].sessions"),
         Remove("profile[2].days"),
         Remove("profile[2].window-hours"),
@@ -88,6 +89,7 @@ fn the_example_is_lawful_as_it_is() {
     ];
     let bare = Hierarchy::parse(&changed(EXAMPLE, &bare)).unwrap();
     assert_eq!((bare.sandbox, bare.locked_pages), (h.sandbox, h.locked_pages));
+    assert_eq!((bare.audit_algorithm, h.audit_algorithm), (KeyAlgorithm::Ed25519, KeyAlgorithm::Ed25519));
     assert_eq!((bare.quorum_init, bare.quorum_keys), (h.quorum_init, h.quorum_keys));
     assert_eq!(bare.quorum_certificates, h.quorum_certificates);
     assert_eq!(bare.tokens[0].sessions, h.tokens[0].sessions);
@@ -231,6 +233,10 @@ fn lawless_hierarchies_are_refused_by_the_path_of_the_field() {
         ("key of two CAs", &[Set("ca[1].key", "'root-key'")], "ca[0].key"),
         // references
         ("unknown audit token", &[Set("audit.token", "'x'")], "audit.token"),
+        ("P-384 for the audit key", &[Set("audit.algorithm", "'ecdsa-p384'")], "audit.algorithm"),
+        ("RSA for the audit key", &[Set("audit.algorithm", "'rsa-3072'")], "audit.algorithm"),
+        ("capitals in the audit key's algorithm", &[Set("audit.algorithm", "'Ed25519'")], "audit.algorithm"),
+        ("no text for the audit key's algorithm", &[Set("audit.algorithm", "2")], "audit.algorithm"),
         ("unknown token of a key", &[Set("key[1].token", "'x'")], "key[1].token"),
         ("unknown key of a CA", &[Set("ca[1].key", "'x'")], "ca[1].key"),
         ("unknown issuer of a CA", &[Set("ca[1].issuer", "'x'")], "ca[1].issuer"),
@@ -428,6 +434,7 @@ const WRAPPING: Edit = Set("wrapping-key", "[{ id = 'wrap-1', token = 'main', la
 fn lawful_hierarchies_that_look_close_to_lawless_ones() {
     let cases: &[(&str, &[Edit])] = &[
         ("ECDSA P-256 key", &[Push("person[0].keys", P256)]),
+        ("audit key of ECDSA P-256", &[Set("audit.algorithm", "'ecdsa-p256'")]),
         ("witness without a key", &[Remove("person[2].keys")]),
         ("as many validators as there are", &[VALIDATOR, Set("profile[2].validators", "1")]),
         ("suffixes of several labels", &[Set("desk[0].suffixes", "['xn--bcher-kva.example', 'org']")]),

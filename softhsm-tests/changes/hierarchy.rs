@@ -112,11 +112,12 @@ fn p09_what_the_log_and_its_keys_are_bound_to_never_changes() {
     type Change<'a> = Box<dyn Fn(String) -> String + 'a>;
     let put =
         |from: &'static str, to: &'static str| -> Change { Box::new(move |text: String| text.replacen(from, to, 1)) };
-    let cases: [(Change, &str); 10] = [
+    let cases: [(Change, &str); 11] = [
         (put("name = \"Road\"", "name = \"Rode\""), "`name` may not change"),
         (put("example.org/coldroot/demo", "example.org/coldroot/other"), "`origin` may not change"),
         (put("key-label = \"audit\"", "key-label = \"audit-2\""), "`audit.key-label` may not change"),
         (put("[audit]", "[audit]\nmark = \"paper\""), "`audit.mark` may not change"),
+        (put("[audit]\n", "[audit]\nalgorithm = \"ecdsa-p256\"\n"), "`audit.algorithm` may not change"),
         (Box::new(|text| text.replace(&serial(&text), &other)), "token `main` may not get another serial number"),
         (
             put("label = \"root\"", "label = \"root-2\""),

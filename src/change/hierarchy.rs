@@ -42,6 +42,7 @@ pub fn successor(old: &Hierarchy, new: &Hierarchy) -> Result<(), Fixed> {
         ("audit.key-label", old.audit_key_label == new.audit_key_label),
         ("audit.mark", old.audit_mark == new.audit_mark),
         ("audit.minutes-file", old.minutes_file == new.minutes_file),
+        ("audit.algorithm", old.audit_algorithm == new.audit_algorithm),
     ];
     if let Some((field, _)) = station.into_iter().find(|(_, same)| !same) {
         return Err(Fixed::Station { field });
