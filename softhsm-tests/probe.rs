@@ -1,5 +1,7 @@
 //! `token list`, `token probe` and `token inventory`: what is said of a token, and that looking changes nothing.
 
+#[path = "probe/audit_key.rs"]
+mod audit_key;
 mod harness;
 #[path = "probe/inventory.rs"]
 mod inventory;

@@ -94,6 +94,49 @@ fn a_token_that_cannot_hold_audit_key_and_mark_is_refused_before_a_pin_is_asked_
     }
 }
 
+/// CKM_EC_EDWARDS_KEY_PAIR_GEN and CKM_EDDSA; CKM_EC_KEY_PAIR_GEN and CKM_ECDSA.
+const EDWARDS: &str = "0x1055,0x1057";
+const WEIERSTRASS: &str = "0x1040,0x1041";
+
+#[test]
+fn a_token_without_ed25519_is_told_before_init_what_audit_key_it_could_hold() {
+    let p256 = || hierarchy("").replacen("[audit]\n", "[audit]\nalgorithm = \"ecdsa-p256\"\n", 1);
+    let (with, without) = ("write `algorithm = \"ecdsa-p256\"` into [audit]", "leave `algorithm` out of [audit]");
+    for (text, hidden, said, hints) in [
+        (hierarchy(""), EDWARDS, "not fit for ed25519 keys: it does not list CKM_EC_EDWARDS_KEY_PAIR_GEN", Some(with)),
+        (p256(), WEIERSTRASS, "not fit for ecdsa-p256 keys: it does not list CKM_EC_KEY_PAIR_GEN", Some(without)),
+        // What the token cannot do either is no advice.
+        (hierarchy(""), &format!("{EDWARDS},{WEIERSTRASS}"), "not fit for ed25519 keys", None),
+        (p256(), &format!("{EDWARDS},{WEIERSTRASS}"), "not fit for ecdsa-p256 keys", None),
+    ] {
+        let station = Station::bare_of(text);
+        play(&station, &format!("*=no-mechanism:{hidden}"));
+        let refused = station.init().fails(1, said);
+        let hint = refused["hint"].as_str().unwrap();
+        assert!(hint.contains("[[token]]"), "{refused}");
+        for words in [with, without] {
+            assert_eq!(hint.contains(words), hints == Some(words), "{refused}");
+        }
+        not_asked(&station);
+        assert!(!station.path("audit").exists());
+    }
+    // As the hint says: nothing on the token has to be undone.
+    let station = Station::bare_of(hierarchy(""));
+    play(&station, &format!("*=no-mechanism:{EDWARDS}"));
+    station.init().fails(1, "not fit for ed25519 keys");
+    let file = station.path("hierarchy.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replacen("[audit]\n", "[audit]\nalgorithm = \"ecdsa-p256\"\n", 1)).unwrap();
+    // The old approvals are over the old file.
+    station.init().fails(1, "is not over this text");
+    not_asked(&station);
+    station.approve_again();
+    station.init().ok();
+    station.carried_out(&station.planned_ceremony());
+    assert!(station.verifier_key().contains("+AjBZMBMG"), "{}", station.verifier_key());
+    station.check_log();
+}
+
 #[test]
 fn a_key_that_its_token_cannot_make_is_refused_when_it_is_planned() {
     let station = Station::bare_of(hierarchy(""));

@@ -188,7 +188,7 @@ fn p01_a_probe_reaches_nothing_that_it_has_not_made() {
             let Reply::Probed(Probed::Failed(failure)) = parent.ask(step(most)) else { panic!("it was tried") };
             assert!(failure.what.contains(" outside "), "{}", failure.what);
         }
-        let fit = Request::Fit { token: "main".into(), algorithm, mark: true };
+        let fit = Request::Fit { token: "main".into(), algorithm, audit: true };
         assert!(matches!(parent.gate.ask(&fit), Ok(_) | Err(Error::Refused { .. })));
     });
 }

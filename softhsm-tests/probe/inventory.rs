@@ -17,7 +17,7 @@ use crate::harness::station::{PIN, Station};
 use crate::{fits, plain, stored};
 
 /// Does something to the station's token that coldroot would not do, in a process of its own.
-fn tamper(station: &Station, what: &str) {
+pub fn tamper(station: &Station, what: &str) {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "inventory::tampering", "--nocapture"])
         .env("SOFTHSM2_CONF", "softhsm2.conf")
@@ -44,11 +44,14 @@ fn tampering() {
         }
         "destroy-public" => destroy(&session, ObjectClass::PUBLIC_KEY, "xmpp-1"),
         "destroy-private" => destroy(&session, ObjectClass::PRIVATE_KEY, "xmpp-1"),
+        "destroy-audit-public" => destroy(&session, ObjectClass::PUBLIC_KEY, "audit"),
+        "destroy-audit-private" => destroy(&session, ObjectClass::PRIVATE_KEY, "audit"),
         "destroy-mark" => destroy(&session, ObjectClass::DATA, "coldroot mark"),
         "stranger" => make(&session, "stranger\u{1b}[2J", b"\x07"),
         "impostor" => make(&session, "root", b"\x07"),
         "early" => make(&session, "root", b"\x08"),
         "again" => make(&session, "xmpp-1", b"\x09"),
+        "audit-p256" => make(&session, "audit", b"\x0a"),
         "leftover" => {
             let template = [
                 Attribute::Class(ObjectClass::DATA),
@@ -85,7 +88,7 @@ fn make(session: &Session, label: &str, id: &[u8]) -> usize {
 
 /// The state of the line about this label.
 #[track_caller]
-fn line(inventory: &Value, label: &str) -> Value {
+pub fn line(inventory: &Value, label: &str) -> Value {
     let lines = inventory[0]["lines"].as_array().unwrap();
     let of = lines.iter().filter(|line| line["label"] == label).collect::<Vec<_>>();
     assert_eq!(of.len(), 1, "{label}: {inventory:#}");
@@ -93,7 +96,7 @@ fn line(inventory: &Value, label: &str) -> Value {
 }
 
 #[track_caller]
-fn reason(line: &Value, words: &str) {
+pub fn reason(line: &Value, words: &str) {
     let reasons = line["reasons"].as_array().unwrap();
     assert!(reasons.iter().any(|reason| reason.as_str().unwrap().contains(words)), "no `{words}` in {line:#}");
 }

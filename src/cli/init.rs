@@ -10,7 +10,6 @@ use crate::audit::Log;
 use crate::audit::entry::{Body, Entry, Genesis};
 use crate::audit::mark::{Mark, Standing};
 use crate::change::recorded;
-use crate::config::MarkPlace;
 use crate::gate::Gate;
 use crate::plan::init_statement;
 use crate::report::terminal::pairs;
@@ -57,8 +56,7 @@ pub fn init(globals: &Globals, args: InitArgs) -> Result<Answer, Failure> {
 
     let mut gate = station.start_gate()?;
     // Before anybody types a PIN for a token that could not hold the audit key.
-    let mark = hierarchy.audit_mark == MarkPlace::Token;
-    gate.fit(&hierarchy.audit_token, hierarchy.audit_algorithm, mark)?;
+    gate.fit(&hierarchy.audit_token, hierarchy.audit_algorithm, true)?;
     if let Some(dir) = station.missing_copy() {
         let e = crate::audit::copy::Error::Missing(dir.to_path_buf());
         return Err(Failure::refused(format!("the log's copy: {e}"), e.hint()));

@@ -110,9 +110,9 @@ impl Gate {
         reply!(self.ask(&Request::Random { length })?, Reply::Random(bytes) => bytes.into_vec())
     }
 
-    /// Whether the token is fit for such a key, and with `mark` to hold the mark beside it.
-    pub fn fit(&mut self, token: &str, algorithm: KeyAlgorithm, mark: bool) -> Result<(), Error> {
-        reply!(self.ask(&Request::Fit { token: token.into(), algorithm, mark })?, Reply::Fit => ())
+    /// Whether the token is fit for such a key: a CA's, or the audit key with what the hierarchy has beside it.
+    pub fn fit(&mut self, token: &str, algorithm: KeyAlgorithm, audit: bool) -> Result<(), Error> {
+        reply!(self.ask(&Request::Fit { token: token.into(), algorithm, audit })?, Reply::Fit => ())
     }
 
     pub fn init_token(&mut self, token: &str) -> Result<TokenFacts, Error> {

@@ -29,8 +29,8 @@ pub enum Request {
     InitToken { token: String },
     /// Lists the tokens that this token's module shows.
     ListTokens { token: String },
-    /// Whether the token is fit for a key of this kind, and with `mark` to hold the mark beside it; without a login.
-    Fit { token: String, algorithm: KeyAlgorithm, mark: bool },
+    /// Whether the token is fit for a key of this kind: a CA's, or the audit key with what the hierarchy has beside it; without a login.
+    Fit { token: String, algorithm: KeyAlgorithm, audit: bool },
     /// Asks for the PIN of this token and logs in. Once for each token and process.
     Login { token: String },
     /// What the log says of the shares of a token's PIN; before its `Login`.

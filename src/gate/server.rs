@@ -116,8 +116,9 @@ impl Gate {
             Request::Random { .. } => Err(Refusal::bug("random octets come 1 to 1024 at once")),
             Request::InitToken { token } => self.init_token(&token),
             Request::ListTokens { token } => Ok(Reply::Tokens(self.workers.list(&self.token(&token)?)?)),
-            Request::Fit { token, algorithm, mark } => {
-                self.workers.fit(&self.token(&token)?, algorithm, mark).map(|()| Reply::Fit)
+            Request::Fit { token, algorithm, audit } => {
+                let mark = audit && !self.hierarchy.marks_on_paper();
+                self.workers.fit(&self.token(&token)?, algorithm, audit, mark).map(|()| Reply::Fit)
             }
             Request::Login { token } => self.login(&token),
             Request::KnowShares { token, sets } => {
@@ -297,28 +298,27 @@ impl Gate {
         let algorithm = self.hierarchy.audit_algorithm;
         let (key, adopted) = match self.workers.keys_by_label(&token, &label)?.as_slice() {
             [] => {
-                self.workers.fit(&token, algorithm, !self.hierarchy.marks_on_paper())?;
+                self.workers.fit(&token, algorithm, true, !self.hierarchy.marks_on_paper())?;
                 let mut cka_id = [0; 16];
                 getrandom::fill(&mut cka_id).map_err(|e| Refusal::halt(format!("no random numbers: {e}")))?;
                 (self.make_audit_key(&token, label, self.minutes.name_key(cka_id))?, false)
             }
             // A public half alone, which a run left that was stopped within C_GenerateKeyPair: it is made anew. A pair is
             // judged as if it had just been made.
-            [key] if key.handle == 0 && !key.spki.is_empty() => {
+            [key] if key.algorithm == algorithm && !key.spki.is_empty() => {
                 self.minutes.judge_key(&key.cka_id)?;
-                (self.make_audit_key(&token, label, key.cka_id.clone())?, false)
+                if key.handle == 0 {
+                    (self.make_audit_key(&token, label, key.cka_id.clone())?, false)
+                } else {
+                    self.minutes.never()?;
+                    (key.clone(), true)
+                }
             }
-            [key] if key.algorithm == algorithm => {
-                self.minutes.judge_key(&key.cka_id)?;
-                self.minutes.never()?;
-                (key.clone(), true)
-            }
-            keys => {
-                let what = format!(
-                    "the token holds {} objects named `{label}` that are no single {algorithm} pair",
-                    keys.len()
-                );
-                return Err(Refusal::no(what, "give the audit key a label of its own in hierarchy.toml"));
+            _ => {
+                let what = format!("what the token holds under the label `{label}` is not one {algorithm} pair");
+                let hint =
+                    "put [audit] back as it was if a stopped `init` has made it, or give the audit key another label";
+                return Err(Refusal::no(what, hint));
             }
         };
         self.audit = Some(self.audit_ref(&key));

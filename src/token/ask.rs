@@ -36,9 +36,9 @@ pub enum Ask {
     ReadData { label: String },
     /// Makes the new data object, then destroys every older one with the same label (in this order).
     WriteData { label: String, value: Bytes },
-    /// Whether a key of this kind can be made and used here, as far as that is known before it is made; `mark`: whether data
-    /// objects can be stored too, which needs a login where no profile knows the module.
-    Fit { algorithm: KeyAlgorithm, mark: bool },
+    /// Whether a key of this kind, the audit key's or a CA's, can be made and used here, as far as that is known before it is made;
+    /// `mark`: whether data objects can be stored too, which needs a login where no profile knows the module.
+    Fit { algorithm: KeyAlgorithm, audit: bool, mark: bool },
     /// Finds the pair with this CKA_ID and label and reports on it; its CKA_ALWAYS_AUTHENTICATE must be as declared.
     FindKey { label: String, cka_id: Bytes, always_authenticate: bool },
     /// Finds all pairs or half pairs with this label.

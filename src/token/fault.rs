@@ -6,6 +6,7 @@ use cryptoki::error::{Error as Cryptoki, RvError};
 
 use super::ask::{Class, Failure};
 use super::ckr;
+use crate::algorithm::KeyAlgorithm;
 use crate::text::escape;
 
 /// A cause inside the worker. `Display` is what [`Failure::what`] says.
@@ -36,6 +37,9 @@ pub(super) enum Fault {
     Sessions { sessions: u32, most: u32 },
     #[error("this token is not fit for {algorithm} keys: {because}")]
     Unfit { algorithm: &'static str, because: String },
+    /// The same of the audit key; `instead`: the other kind that it may be of, if the token is fit for that one.
+    #[error("this token is not fit for {algorithm} keys: {because}")]
+    UnfitForAudit { algorithm: &'static str, because: String, instead: Option<KeyAlgorithm> },
     #[error("this token stores no data objects, so it cannot hold the mark: {0}")]
     NoMark(String),
     #[error("item {item} has {length} octets, and this token signs at most {most} at once")]
@@ -175,6 +179,15 @@ impl Fault {
                 "put the audit key on another [[token]], which `token` of [audit] in hierarchy.toml names; or let the minutes be what \
                      remembers: mark = \"paper\" in [audit]",
             ),
+            Fault::UnfitForAudit { instead: Some(KeyAlgorithm::EcdsaP256), .. } => Some(
+                "write `algorithm = \"ecdsa-p256\"` into [audit] of hierarchy.toml, which this token is fit for, or name another [[token]] there",
+            ),
+            Fault::UnfitForAudit { instead: Some(_), .. } => Some(
+                "leave `algorithm` out of [audit] in hierarchy.toml: this token is fit for ed25519; or name another [[token]] there",
+            ),
+            Fault::UnfitForAudit { instead: None, .. } => {
+                Some("put the audit key on another [[token]]: `token` of [audit] in hierarchy.toml names it")
+            }
             Fault::SlotNumber { .. } => Some("leave `slot` out of its [[token]]: label and serial find it"),
             Fault::Sessions { .. } => Some("lower `sessions` of its [[token]] in hierarchy.toml"),
             Fault::MessageLength { .. } => {

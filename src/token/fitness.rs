@@ -48,6 +48,19 @@ pub(super) fn judge(module: &Module, token: &Token, algorithm: KeyAlgorithm) -> 
     Ok(())
 }
 
+/// The same for the audit key, which is of one of two kinds: where it cannot be of this one, whether it could be of the other.
+pub(super) fn judge_audit(module: &Module, token: &Token, algorithm: KeyAlgorithm) -> Result<()> {
+    judge(module, token, algorithm).map_err(|fault| {
+        let Fault::Unfit { algorithm: name, because } = fault else { return fault };
+        let other = match algorithm {
+            KeyAlgorithm::Ed25519 => KeyAlgorithm::EcdsaP256,
+            _ => KeyAlgorithm::Ed25519,
+        };
+        let instead = judge(module, token, other).is_ok().then_some(other);
+        Fault::UnfitForAudit { algorithm: name, because, instead }
+    })
+}
+
 /// The key sizes of a mechanism in bits, which is the standard's unit for RSA and ECDSA; some modules answer in octets.
 /// `None` where nothing can be concluded.
 fn sizes(mechanism: MechanismType, info: &MechanismInfo) -> Option<(u64, u64)> {

@@ -117,9 +117,12 @@ impl Worker {
                 data::write(session, &label, &value)?;
                 Ok(Answer::Written)
             }
-            Ask::Fit { algorithm, mark } => {
+            Ask::Fit { algorithm, audit, mark } => {
                 let Open { module, token, session, login, .. } = self.open()?;
-                fitness::judge(module, token, algorithm)?;
+                match audit {
+                    true => fitness::judge_audit(module, token, algorithm)?,
+                    false => fitness::judge(module, token, algorithm)?,
+                }
                 if mark {
                     fitness::judge_mark(token, login.is_some().then_some(session))?;
                 }

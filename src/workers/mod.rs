@@ -108,10 +108,10 @@ impl Workers {
         answer!(self.ask(token, &Ask::Random { length })?, Answer::Random(octets) => octets)
     }
 
-    /// Whether the token is fit for such a key, before one is made; `mark`: and for the mark beside it. What is known to be
-    /// weak about it is said once: whoever is about to trust it with a key reads it here.
-    pub fn fit(&mut self, token: &Token, algorithm: KeyAlgorithm, mark: bool) -> Result<(), Refusal> {
-        answer!(self.ask(token, &Ask::Fit { algorithm, mark })?, Answer::Fit => ())?;
+    /// Whether the token is fit for such a key, the audit key's or a CA's, before one is made; `mark`: and for the mark beside it.
+    /// What is known to be weak about it is said once: whoever is about to trust it with a key reads it here.
+    pub fn fit(&mut self, token: &Token, algorithm: KeyAlgorithm, audit: bool, mark: bool) -> Result<(), Refusal> {
+        answer!(self.ask(token, &Ask::Fit { algorithm, audit, mark })?, Answer::Fit => ())?;
         if self.told.insert(token.id.clone()) {
             let facts = self.open(token)?;
             for weakness in Vendor::by_id(&facts.profile).weaknesses() {

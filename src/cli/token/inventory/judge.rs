@@ -232,7 +232,7 @@ fn audit_key(left: &mut Vec<&ObjectFacts>, against: &Against<'_>) -> Line {
     let found = take(left, |o| is_key(o) && o.label == *label);
     let mut line = Line {
         status: Status::Right,
-        what: "audit key pair".into(),
+        what: format!("{} audit key pair", against.hierarchy.audit_algorithm),
         label: label.clone(),
         cka_id: found.first().map(|o| hex(&o.cka_id)).unwrap_or_default(),
         belongs_to: "audit".into(),
@@ -250,6 +250,11 @@ fn audit_key(left: &mut Vec<&ObjectFacts>, against: &Against<'_>) -> Line {
                 && !verifies(public.spki.as_ref(), &genesis.verifier_key)
             {
                 line.reasons.push("its public half is not the log's verifier key".into());
+            }
+            let algorithm = against.hierarchy.audit_algorithm;
+            if let Some(other) = [private, public].into_iter().find(|o| o.algorithm != Some(algorithm)) {
+                let kind = other.algorithm.map_or("of a kind that is not known here".into(), |a| a.to_string());
+                line.reasons.push(format!("it is {kind}, declared is {algorithm}"));
             }
             let must = ["CKA_SENSITIVE=true", "CKA_EXTRACTABLE=false"];
             let told = |wanted: &&str| private.attributes.iter().any(|told| told == *wanted);
