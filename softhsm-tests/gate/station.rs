@@ -1,4 +1,5 @@
-//! A real station on SoftHSM, with the audit key and the CA keys on two tokens, and a parent that may lie.
+//! A real station on SoftHSM, with the audit key and the CA keys on two tokens, and a parent that may lie. All of these keys are of
+//! one kind, so that their kind never tells one from the other.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -37,7 +38,7 @@ const HIERARCHY: &str = r#"format = "coldroot-hierarchy-v0"
 name = "Gate test"
 environment = "rehearsal"
 origin = "example.org/coldroot/gate"
-audit = { token = "log", key-label = "audit" }
+audit = { token = "log", key-label = "audit", algorithm = "ecdsa-p256" }
 
 person = [
     { id = "alice", name = "Alice", roles = ["officer"], keys = ["@alice@", "@alice-2@"] },
