@@ -293,6 +293,49 @@ class Made(unittest.TestCase):
         self.log.write()
         self.refused("number or dates of the CRL", index=6)
 
+    def test_a_checkpoint_may_be_of_a_p256_key(self):
+        key = ec.derive_private_key(0x1234567, ec.SECP256R1())
+        spki = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+        def vkey(octets, named):
+            return "%s+%s+%s" % (ORIGIN, sha(named)[:4].hex(), base64.b64encode(octets).decode())
+
+        good = vkey(b"\x02" + spki, spki)
+        self.log.entries[0] = self.log.entries[0].replace(encode(self.log.vkey), encode(good))
+        self.log.write()
+        with self.assertRaisesRegex(verify.Refused, "has no signature by the given key"):
+            verify.verify(str(self.log.path), verify.VerifierKey(good))
+        text = (self.log.path / "checkpoint").read_bytes().split(b"\n\n")[0] + b"\n"
+
+        def put(signature):
+            line = "\u2014 %s %s\n" % (ORIGIN, base64.b64encode(sha(spki)[:4] + signature).decode())
+            self.log.file("checkpoint", text + b"\n" + line.encode())
+
+        def refused(words):
+            with self.assertRaisesRegex(verify.Refused, words):
+                verify.verify(str(self.log.path), verify.VerifierKey(good))
+
+        signature = key.sign(text, ec.ECDSA(hashes.SHA256()))
+        put(signature)
+        self.assertEqual(verify.verify(str(self.log.path), verify.VerifierKey(good))["size"], len(self.log.entries))
+        for other in (signature + b"\0", signature[:-1], b"\x30\0", b"\0" * 64, self.log.key.sign(text),
+                      key.sign(text + b"\n", ec.ECDSA(hashes.SHA256())), key.sign(text, ec.ECDSA(hashes.SHA384()))):
+            put(other)
+            refused("does not verify")
+        off = spki[:-1] + bytes([spki[-1] ^ 1])
+        other = ec.derive_private_key(7, ec.SECP384R1()).public_key()
+        other = other.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        for octets, named, words in (
+            (b"\x02" + spki, ORIGIN.encode() + b"\n\x02" + spki, "mistyped"),
+            (b"\x01" + spki, spki, "neither Ed25519 nor"),
+            (b"\x02" + other, other, "neither Ed25519 nor"),
+            (b"\x02" + spki + b"\0", spki + b"\0", "neither Ed25519 nor"),
+            (b"\x02" + off, off, "no point of its curve"),
+            (b"\x02" + b"\3" * 32, b"\3" * 32, "neither Ed25519 nor"),
+        ):
+            with self.assertRaisesRegex(verify.Refused, words):
+                verify.VerifierKey(vkey(octets, named))
+
     def test_ca_and_leaf_are_not_confused(self):
         self.add(0, ROOT, "root", "root")
         self.add(1, CA, "root")
