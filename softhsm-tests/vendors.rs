@@ -137,6 +137,32 @@ fn a_token_without_ed25519_is_told_before_init_what_audit_key_it_could_hold() {
     station.check_log();
 }
 
+/// NSS and others have neither Ed25519 nor data objects: each has its own way, and both ways go together.
+#[test]
+fn a_token_with_neither_ed25519_nor_data_objects_carries_a_station() {
+    let paper = |more: &str| {
+        let audit = format!("[audit]\nmark = \"paper\"\nminutes-file = \"minutes.txt\"\n{more}");
+        Station::bare_of(hierarchy("").replacen("[audit]\n", &audit, 1))
+    };
+    let rules = format!(
+        "{}*=refuse-attribute:0x0:{INCONSISTENT}:0000000000000000\n*=no-mechanism:{EDWARDS}",
+        as_vendor("Mozilla Foundation:NSS Internal Crypto Services", "")
+    );
+    let station = paper("");
+    play(&station, &rules);
+    let refused = station.init().fails(1, "not fit for ed25519 keys");
+    assert!(refused["hint"].as_str().unwrap().contains("write `algorithm = \"ecdsa-p256\"`"), "{refused}");
+    not_asked(&station);
+    let station = paper("algorithm = \"ecdsa-p256\"\n");
+    play(&station, &rules);
+    station.init().ok();
+    for _ in ["keys", "certificates"] {
+        station.carried_out(&station.planned_ceremony());
+    }
+    station.check_log();
+    mend(&station);
+}
+
 #[test]
 fn a_key_that_its_token_cannot_make_is_refused_when_it_is_planned() {
     let station = Station::bare_of(hierarchy(""));
