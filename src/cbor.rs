@@ -14,6 +14,9 @@ use serde_cbor::Value;
 /// An octet string inside a stored type.
 pub type Bytes = serde_bytes::ByteBuf;
 
+/// Values of so many octets are encoded without asking for more memory.
+const MOST: usize = 1 << 10;
+
 /// Why bytes are not the CBOR that was expected.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -32,7 +35,9 @@ pub enum Error {
 /// Encodes deterministically: shortest integers, definite lengths, map keys sorted by their encoding.
 pub fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
     let encode = |e: serde_cbor::Error| Error::Encode(e.to_string());
-    let declared = serde_cbor::to_vec(value).map_err(encode)?;
+    // Most values are entries of the log with a certificate: one allocation holds them.
+    let mut declared = Vec::with_capacity(MOST);
+    serde_cbor::to_writer(&mut declared, value).map_err(encode)?;
     if let Some(sorted) = canonical::canonical(&declared) {
         return Ok(sorted);
     }

@@ -112,7 +112,7 @@ pub fn restore(copy: &View, to: &Path) -> Result<(), Error> {
     let base = copy.sealed_size();
     let kept = match &copy.tail {
         Some(tail) if tail.base() == base => return Ok(()),
-        Some(tail) => (base..tail.end()).map(|index| tail.entry(index)).collect::<Result<Vec<_>, _>>()?,
+        Some(tail) => tail.from(base)?,
         None => Vec::new(),
     };
     let header = Header { base, root: copy.root_at(base)?, origin: copy.origin().to_string() };

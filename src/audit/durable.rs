@@ -9,10 +9,14 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::syncfs;
+
 use super::Error;
 
 /// So many files of a [`Batch`] wait for their flush at once.
-const BATCH: usize = 128;
+const BATCH: usize = 512;
+/// So many are flushed one by one: a flush of the file system waits for what others have written, too.
+const FEW: usize = 16;
 
 /// Puts `bytes` in the place of whatever is at `path`: after a cut, the old content or the new one, never a mixture.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
@@ -86,8 +90,13 @@ impl<'a> Batch<'a> {
     }
 
     fn settle(&mut self) -> Result<(), Error> {
-        for (file, path) in &self.waiting {
-            flush_file(file, path)?;
+        match self.waiting.as_slice() {
+            // One flush of the whole file system for all of them: each flush of a file by itself would wait for the disk, which
+            // is what takes the time of a large log. Since Linux 5.8 it fails for what any of them would have failed for.
+            [(file, path), rest @ ..] if rest.len() >= FEW => {
+                step().and_then(|()| Ok(syncfs(file)?)).map_err(Error::io(path))?;
+            }
+            few => few.iter().try_for_each(|(file, path)| flush_file(file, path))?,
         }
         for (_, path) in self.waiting.drain(..) {
             rename(&beside(&path), &path)?;

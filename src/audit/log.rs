@@ -268,7 +268,8 @@ fn write_tiles(view: &View, size: u64) -> Result<(), Error> {
     let new = usize::try_from(size - view.sealed).unwrap_or(usize::MAX);
     let leaves = tail.leaves_from(view.sealed);
     let leaves = leaves.get(..new).ok_or(Error::OutOfRange { index: size, size: tail.end() })?;
-    view.tiles.write(view.sealed, size, leaves, |index| tail.entry(index))
+    let mut records = tail.records(view.sealed)?;
+    view.tiles.write(view.sealed, size, leaves, |entry| records.next(entry))
 }
 
 /// Begins a new tail at the sealed size; entries behind it (there are none behind a checkpoint just made) move along.
@@ -278,7 +279,7 @@ fn rotate(view: &mut View) -> Result<(), Error> {
         return Ok(());
     }
     let (path, torn) = (view.dir.join("tail"), tail.torn());
-    let kept = (view.sealed..tail.end()).map(|index| tail.entry(index)).collect::<Result<Vec<_>, _>>()?;
+    let kept = tail.from(view.sealed)?;
     let header = Header { base: view.sealed, root: view.root_at(view.sealed)?, origin: view.origin.clone() };
     Tail::create(&path, &header, &kept)?;
     let mut fresh = Tail::open(&path, true)?.ok_or(Error::TailMissing { size: view.sealed })?;

@@ -30,6 +30,8 @@ const MAX_RECORD: usize = LENGTH + MAX_ENTRY + DIGEST;
 const BUFFER: usize = 1 << 20;
 /// The stretch in which one look for a following record is made.
 const WINDOW: usize = 1 << 20;
+/// What an entry that is not a certificate's hardly exceeds.
+const SHORT: usize = 1 << 10;
 /// The least that a disk writes whole.
 const SECTOR: u64 = 512;
 
@@ -93,9 +95,7 @@ impl Tail {
     /// Puts a new tail in the place of the old one, holding `entries`.
     pub(super) fn create(path: &Path, header: &Header, entries: &[Vec<u8>]) -> Result<(), Error> {
         let mut bytes = header.encode();
-        for entry in entries {
-            bytes.extend_from_slice(&record(entry, &leaf_hash(entry)));
-        }
+        entries.iter().for_each(|entry| record(&mut bytes, entry, &leaf_hash(entry)));
         durable::replace(path, &bytes)
     }
 
@@ -177,7 +177,7 @@ impl Tail {
         let (index, leaf) = (self.end(), leaf_hash(entry));
         self.offsets.push(self.written + self.buffer.len() as u64);
         self.leaves.push(leaf);
-        self.buffer.extend_from_slice(&record(entry, &leaf));
+        record(&mut self.buffer, entry, &leaf);
         if self.buffer.len() >= BUFFER {
             self.write()?;
         }
@@ -201,21 +201,38 @@ impl Tail {
 
     /// The octets of an entry, compared with its hash.
     pub(super) fn entry(&self, index: u64) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        self.read(index, LENGTH + DIGEST + SHORT)?.next(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The entries from `index` on, read in large pieces.
+    pub(super) fn records(&self, index: u64) -> Result<Records<'_>, Error> {
+        match index >= self.end() {
+            // Nothing to read, of which only `next` complains: a tail may end before the checkpoint.
+            true => Ok(Records { tail: self, next: index, from: BufReader::new(Box::new(&[][..])) }),
+            false => self.read(index, WINDOW),
+        }
+    }
+
+    /// The same in memory.
+    pub(super) fn from(&self, index: u64) -> Result<Vec<Vec<u8>>, Error> {
+        let mut records = self.records(index)?;
+        let one = |_| {
+            let mut bytes = Vec::new();
+            records.next(&mut bytes).map(|()| bytes)
+        };
+        (index..self.end()).map(one).collect()
+    }
+
+    fn read(&self, index: u64, piece: usize) -> Result<Records<'_>, Error> {
         let beyond = || Error::OutOfRange { index, size: self.end() };
         let offset = self.place(index).and_then(|p| self.offsets.get(p)).copied().ok_or_else(beyond)?;
-        let mut bytes = Vec::new();
-        let leaf = match offset.checked_sub(self.written) {
-            // A record is handed to the file whole, so it is either there or in the buffer.
-            Some(at) => {
-                let at = usize::try_from(at).unwrap_or(usize::MAX);
-                read_record(&mut self.buffer.get(at..).unwrap_or(&[]), &mut bytes)
-            }
-            None => read_record(&mut At { file: &self.file, at: offset }, &mut bytes),
-        };
-        match leaf.map_err(Error::io(&self.path))? {
-            Some(leaf) if Some(leaf) == self.leaf(index) => Ok(bytes),
-            _ => Err(Error::EntryDiffers { index }),
-        }
+        // A record is handed to the file whole, so it is either there or in the buffer.
+        let waiting = usize::try_from(offset.saturating_sub(self.written)).unwrap_or(usize::MAX);
+        let in_file = At { file: &self.file, at: offset }.take(self.written.saturating_sub(offset));
+        let from: Box<dyn Read + '_> = Box::new(in_file.chain(self.buffer.get(waiting..).unwrap_or(&[])));
+        Ok(Records { tail: self, next: index, from: BufReader::with_capacity(piece, from) })
     }
 
     fn place(&self, index: u64) -> Option<usize> {
@@ -223,10 +240,32 @@ impl Tail {
     }
 }
 
-fn record(entry: &[u8], leaf: &Digest) -> Vec<u8> {
+/// The entries of a tail, one after the other.
+pub(super) struct Records<'a> {
+    tail: &'a Tail,
+    next: u64,
+    from: BufReader<Box<dyn Read + 'a>>,
+}
+
+impl Records<'_> {
+    /// Puts the next entry, compared with its hash, in the place of what `bytes` holds.
+    pub(super) fn next(&mut self, bytes: &mut Vec<u8>) -> Result<(), Error> {
+        let index = self.next;
+        self.next += 1;
+        let known = self.tail.leaf(index).ok_or(Error::OutOfRange { index, size: self.tail.end() })?;
+        match read_record(&mut self.from, bytes).map_err(Error::io(&self.tail.path))? {
+            Some(leaf) if leaf == known => Ok(()),
+            _ => Err(Error::EntryDiffers { index }),
+        }
+    }
+}
+
+fn record(to: &mut Vec<u8>, entry: &[u8], leaf: &Digest) {
     // `Entry::encode` bounds an entry to MAX_ENTRY octets.
     let length = u32::try_from(entry.len()).unwrap_or(u32::MAX);
-    [&length.to_be_bytes(), entry, &leaf.0].concat()
+    to.extend_from_slice(&length.to_be_bytes());
+    to.extend_from_slice(entry);
+    to.extend_from_slice(&leaf.0);
 }
 
 /// Reads one whole record and gives its leaf hash; `None` when what is there is not one.

@@ -4,6 +4,8 @@
 //! behind its length (u16, big-endian). A tile never changes once written; a growing edge gets a wider partial tile
 //! beside the old one, which goes when the full tile is there.
 
+mod bundle;
+
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{BufReader, ErrorKind, Read};
@@ -11,10 +13,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::durable::Batch;
-use super::entry::MAX_ENTRY;
 use super::merkle::node_hash;
 use super::{Error, merkle};
 use crate::digest::Digest;
+
+pub(super) use bundle::Bundle;
 
 /// Hashes in a full tile.
 pub const WIDTH: u64 = 256;
@@ -24,7 +27,6 @@ const CACHED: usize = 64;
 const CACHED_ABOVE: usize = 320;
 /// A bundle is read in such pieces when one entry is looked for.
 const SKIP: usize = 1 << 15;
-const MAX_BUNDLE: u64 = WIDTH * (2 + MAX_ENTRY as u64);
 
 /// The name of a tile of hashes; `width` 1 to 256.
 pub fn tile_path(level: u32, n: u64, width: u64) -> String {
@@ -161,24 +163,12 @@ impl Tiles {
     }
 
     /// The first `width` entries of a bundle.
-    pub(super) fn bundle(&self, n: u64, width: u64) -> Result<Vec<Vec<u8>>, Error> {
-        let (bytes, there) = self.read(|w| bundle_path(n, w), width, MAX_BUNDLE)?;
-        let mut rest = bytes.as_slice();
-        let mut entries = Vec::new();
-        let mut next = || {
-            let (length, behind) = rest.split_first_chunk::<2>()?;
-            let (entry, behind) = behind.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
-            rest = behind;
-            Some(entry.to_vec())
-        };
-        while let Some(entry) = next() {
-            entries.push(entry);
-        }
-        if entries.len() as u64 != there || !rest.is_empty() {
-            return Err(Error::TileMalformed { path: bundle_path(n, there) });
-        }
-        entries.truncate(usize::try_from(width).unwrap_or(usize::MAX));
-        Ok(entries)
+    pub(super) fn bundle(&self, n: u64, width: u64) -> Result<Bundle, Error> {
+        let (bytes, there) = self.read(|w| bundle_path(n, w), width, bundle::MAX)?;
+        let whole = Bundle::parse(bytes).filter(|bundle| bundle.len() == there);
+        let mut bundle = whole.ok_or_else(|| Error::TileMalformed { path: bundle_path(n, there) })?;
+        bundle.truncate(width);
+        Ok(bundle)
     }
 
     /// One entry of a bundle, at `place` below `width`.
@@ -227,26 +217,28 @@ impl Tiles {
     }
 
     /// Writes the tiles that a log of `new` entries has and one of `old` entries (whose tiles are there) has not.
-    /// `leaves` are the hashes of the entries from `old` to `new`; `entry` gives the octets of one of them.
-    /// A tile that is there already must be the same.
+    /// `leaves` are the hashes of the entries from `old` to `new`; `next` puts their octets, one entry after the other, in
+    /// the place of what it is given. A tile that is there already must be the same.
     pub(super) fn write(
         &self,
         old: u64,
         new: u64,
         leaves: &[Digest],
-        entry: impl Fn(u64) -> Result<Vec<u8>, Error>,
+        mut next: impl FnMut(&mut Vec<u8>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         if old == new {
             return Ok(());
         }
         let mut batch = Batch::new(&self.dir);
+        let mut entry = Vec::new();
         for n in old / WIDTH..new.div_ceil(WIDTH) {
             let known = width(n, old);
-            let mut entries = if known > 0 { self.bundle(n, known)? } else { Vec::new() };
-            for index in n * WIDTH + known..n * WIDTH + width(n, new) {
-                entries.push(entry(index)?);
+            let mut bundle = if known > 0 { self.bundle(n, known)? } else { Bundle::default() };
+            for _ in known..width(n, new) {
+                next(&mut entry)?;
+                bundle.push(&entry);
             }
-            batch.add(&bundle_path(n, width(n, new)), &encode_bundle(&entries))?;
+            batch.add(&bundle_path(n, width(n, new)), bundle.octets())?;
         }
         let (mut old, mut new, mut fresh) = (old, new, leaves.to_vec());
         for level in 0..u64::BITS / HEIGHT {
@@ -257,7 +249,8 @@ impl Tiles {
                 let mut hashes = if known > 0 { self.hashes(level, n, known)? } else { Vec::new() };
                 let wanted = width(n, new);
                 hashes.extend((known..wanted).zip(&mut fresh_hashes).map(|(_, hash)| hash));
-                batch.add(&tile_path(level, n, wanted), &hashes.iter().flat_map(|h| h.0).collect::<Vec<u8>>())?;
+                batch
+                    .add(&tile_path(level, n, wanted), hashes.iter().map(|h| h.0).collect::<Vec<_>>().as_flattened())?;
                 if wanted == WIDTH {
                     above.push(full_tile_root(&hashes));
                 }
@@ -288,12 +281,6 @@ impl Tiles {
     }
 }
 
-fn encode_bundle(entries: &[Vec<u8>]) -> Vec<u8> {
-    // `Entry::encode` bounds an entry to MAX_ENTRY octets, so the length always fits.
-    let length = |entry: &[u8]| u16::try_from(entry.len()).unwrap_or(u16::MAX).to_be_bytes();
-    entries.iter().flat_map(|entry| [&length(entry)[..], entry].concat()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,6 +297,14 @@ mod tests {
 
     fn entry(index: u64) -> Vec<u8> {
         index.to_be_bytes().repeat(2)
+    }
+
+    fn from(old: u64) -> impl FnMut(&mut Vec<u8>) -> Result<(), Error> {
+        let mut indices = old..;
+        move |out| {
+            *out = entry(indices.next().unwrap());
+            Ok(())
+        }
     }
 
     fn leaves(old: u64, new: u64) -> Vec<Digest> {
@@ -330,7 +325,7 @@ mod tests {
         let tiles = Tiles::new(grown.path());
         let mut old = 0;
         for new in steps {
-            tiles.write(old, new, &leaves(old, new), |i| Ok(entry(i))).unwrap();
+            tiles.write(old, new, &leaves(old, new), from(old)).unwrap();
             for path in paths_between(old, new) {
                 assert!(grown.path().join(&path).is_file(), "{path}");
             }
@@ -343,14 +338,14 @@ mod tests {
             leaves(0, new / 2 + 1).into_iter().for_each(|leaf| earlier.push(leaf));
             assert_eq!(root(&At(&tiles, new), new / 2 + 1).unwrap(), earlier.root());
             assert_eq!(
-                tiles.bundle((new - 1) / 256, width((new - 1) / 256, new)).unwrap().last(),
-                Some(&entry(new - 1))
+                tiles.bundle((new - 1) / 256, width((new - 1) / 256, new)).unwrap().iter().last(),
+                Some(&entry(new - 1)[..])
             );
             old = new;
         }
         let at_once = tempfile::tempdir().unwrap();
         let last = 66_000;
-        Tiles::new(at_once.path()).write(0, last, &leaves(0, last), |i| Ok(entry(i))).unwrap();
+        Tiles::new(at_once.path()).write(0, last, &leaves(0, last), from(0)).unwrap();
         let names: Vec<String> = paths_between(0, last).collect();
         assert_eq!(names.len(), 258 + 258 + 2 + 1);
         for path in names {
@@ -364,7 +359,7 @@ mod tests {
     #[test]
     fn malformed_missing_and_other_tiles_are_told_apart() {
         let dir = tempfile::tempdir().unwrap();
-        Tiles::new(dir.path()).write(0, 3, &leaves(0, 3), |i| Ok(entry(i))).unwrap();
+        Tiles::new(dir.path()).write(0, 3, &leaves(0, 3), from(0)).unwrap();
         let tile = dir.path().join("tile/0/000.p/3");
         let bundle = dir.path().join("tile/entries/000.p/3");
         let good = (fs::read(&tile).unwrap(), fs::read(&bundle).unwrap());
@@ -378,11 +373,11 @@ mod tests {
         }
         fs::write(&bundle, &good.1).unwrap();
         fs::write(&tile, [0; 96]).unwrap();
-        let again = Tiles::new(dir.path()).write(0, 3, &leaves(0, 3), |i| Ok(entry(i)));
+        let again = Tiles::new(dir.path()).write(0, 3, &leaves(0, 3), from(0));
         assert!(matches!(again, Err(Error::TileDiffers { path }) if path == "tile/0/000.p/3"));
         fs::remove_file(&tile).unwrap();
         assert!(matches!(Tiles::new(dir.path()).node(0, 1, 3), Err(Error::TileMissing { .. })));
-        Tiles::new(dir.path()).write(0, 3, &leaves(0, 3), |i| Ok(entry(i))).unwrap();
+        Tiles::new(dir.path()).write(0, 3, &leaves(0, 3), from(0)).unwrap();
         assert_eq!(fs::read(&tile).unwrap(), good.0);
     }
 }

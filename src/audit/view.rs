@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use super::entry::{Body, Entry, Genesis};
 use super::merkle::{self, Nodes};
 use super::note::{self, Checkpoint, MAX_NOTE};
-use super::tail::Tail;
-use super::tiles::{Tiles, WIDTH};
+use super::tail::{Records, Tail};
+use super::tiles::{Bundle, Tiles, WIDTH};
 use super::{Error, artefact};
 use crate::digest::Digest;
 
@@ -138,7 +138,7 @@ impl View {
     /// Streams entries, decoded and as octets, from the tiles and then the tail. Each is compared with its leaf hash. Ends
     /// after the first error; indices beyond the log's size give none.
     pub fn entries(&self, range: Range<u64>) -> Entries<'_> {
-        Entries { view: self, next: range.start, end: range.end.min(self.size()), bundle: None }
+        Entries { view: self, next: range.start, end: range.end.min(self.size()), bundle: None, records: None }
     }
 
     /// One entry, compared with its hash. What stands before it in its bundle is skipped, what stands behind it is not read.
@@ -207,10 +207,10 @@ impl View {
     }
 
     /// The sealed entries of a bundle, compared with their hashes.
-    fn bundle(&self, n: u64) -> Result<Vec<Vec<u8>>, Error> {
+    fn bundle(&self, n: u64) -> Result<Bundle, Error> {
         let width = (self.sealed - n * WIDTH).min(WIDTH);
         let entries = self.tiles.bundle(n, width)?;
-        for (index, entry) in (n * WIDTH..).zip(&entries) {
+        for (index, entry) in (n * WIDTH..).zip(entries.iter()) {
             if self.tiles.node(0, index, self.sealed)? != merkle::leaf_hash(entry) {
                 return Err(Error::EntryDiffers { index });
             }
@@ -258,25 +258,31 @@ pub struct Entries<'a> {
     view: &'a View,
     next: u64,
     end: u64,
-    bundle: Option<(u64, std::vec::IntoIter<Vec<u8>>)>,
+    /// The bundle that is being read, and its number.
+    bundle: Option<(u64, Bundle)>,
+    /// The tail, from the next entry on.
+    records: Option<Records<'a>>,
 }
 
 impl Entries<'_> {
     fn octets(&mut self, index: u64) -> Result<Vec<u8>, Error> {
+        let beyond = || Error::OutOfRange { index, size: self.view.sealed };
         if index >= self.view.sealed {
-            let tail = self.view.tail.as_ref();
-            return tail.map_or(Err(Error::OutOfRange { index, size: self.view.sealed }), |tail| tail.entry(index));
+            let mut octets = Vec::new();
+            let records = match &mut self.records {
+                Some(records) => records,
+                none => none.insert(self.view.tail.as_ref().ok_or_else(beyond)?.records(index)?),
+            };
+            records.next(&mut octets)?;
+            return Ok(octets);
         }
         let n = index / WIDTH;
         let bundle = match &mut self.bundle {
             Some((there, bundle)) if *there == n => bundle,
-            other => {
-                let mut bundle = self.view.bundle(n)?.into_iter();
-                (n * WIDTH..index).for_each(|_| drop(bundle.next()));
-                &mut other.insert((n, bundle)).1
-            }
+            other => &mut other.insert((n, self.view.bundle(n)?)).1,
         };
-        bundle.next().ok_or(Error::OutOfRange { index, size: self.view.sealed })
+        let place = usize::try_from(index % WIDTH).unwrap_or(usize::MAX);
+        bundle.entry(place).map(<[u8]>::to_vec).ok_or_else(beyond)
     }
 }
 

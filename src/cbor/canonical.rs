@@ -13,55 +13,66 @@ pub(super) fn canonical(encoded: &[u8]) -> Option<Vec<u8>> {
     item(encoded, &mut out, DEPTH)?.is_empty().then_some(out)
 }
 
-/// Copies the first item of `input` and gives what is behind it.
+/// Copies the first item of `input` and gives what is behind it. Each octet is copied once, however deep it lies.
 fn item<'a>(input: &'a [u8], out: &mut Vec<u8>, depth: u8) -> Option<&'a [u8]> {
     let depth = depth.checked_sub(1)?;
-    let [first, ..] = input else { return None };
-    if matches!(first, 0xf4..=0xf6) {
-        out.push(*first);
-        return input.get(1..);
+    let (head, items, rest) = head(input)?;
+    out.extend_from_slice(head);
+    match head.first()? >> 5 {
+        5 => pairs(rest, items / 2, out, depth),
+        _ => (0..items).try_fold(rest, |rest, _| item(rest, out, depth)),
     }
-    let (argument, head) = argument(input)?;
-    let octets = match first >> 5 {
-        2 | 3 => usize::try_from(argument).ok()?,
-        0 | 1 | 4 | 5 => 0,
-        _ => return None,
-    };
-    let (copied, mut rest) = input.split_at_checked(head.checked_add(octets)?)?;
-    out.extend_from_slice(copied);
-    match first >> 5 {
-        4 => {
-            for _ in 0..argument {
-                rest = item(rest, out, depth)?;
-            }
+}
+
+fn pairs<'a>(input: &'a [u8], count: u64, out: &mut Vec<u8>, depth: u8) -> Option<&'a [u8]> {
+    let mut rest = input;
+    let mut places = Vec::new();
+    for _ in 0..count {
+        let (key, inside, value) = head(rest)?;
+        // No type of ours has arrays or maps for keys.
+        if inside > 0 {
+            return None;
         }
-        5 => rest = pairs(rest, argument, out, depth)?,
-        _ => {}
+        rest = behind(value, depth)?;
+        places.push((key, value));
+    }
+    places.sort_by_key(|(key, _)| *key);
+    let mut last = None;
+    for (key, value) in places {
+        if last.replace(key) == Some(key) {
+            return None;
+        }
+        out.extend_from_slice(key);
+        item(value, out, depth)?;
     }
     Some(rest)
 }
 
-fn pairs<'a>(mut rest: &'a [u8], count: u64, out: &mut Vec<u8>, depth: u8) -> Option<&'a [u8]> {
-    let start = out.len();
-    let mut places = Vec::new();
-    for _ in 0..count {
-        let key = out.len() - start;
-        rest = item(rest, out, depth)?;
-        let value = out.len() - start;
-        rest = item(rest, out, depth)?;
-        places.push((key, value, out.len() - start));
+/// What is behind the first item of `input`.
+fn behind(input: &[u8], depth: u8) -> Option<&[u8]> {
+    let depth = depth.checked_sub(1)?;
+    let (_, items, rest) = head(input)?;
+    (0..items).try_fold(rest, |rest, _| behind(rest, depth))
+}
+
+/// What the first item of `input` begins with, or all of it where no items stand in it; how many stand in it; and what is
+/// behind.
+fn head(input: &[u8]) -> Option<(&[u8], u64, &[u8])> {
+    let [first, ..] = input else { return None };
+    if matches!(first, 0xf4..=0xf6) {
+        let (simple, rest) = input.split_at_checked(1)?;
+        return Some((simple, 0, rest));
     }
-    let written = out.split_off(start);
-    places.sort_by(|a, b| written.get(a.0..a.1).cmp(&written.get(b.0..b.1)));
-    let mut last = None;
-    for (key, value, end) in places {
-        let this = written.get(key..value);
-        if last.replace(this) == Some(this) {
-            return None;
-        }
-        out.extend_from_slice(written.get(key..end)?);
-    }
-    Some(rest)
+    let (argument, head) = argument(input)?;
+    let (octets, items) = match first >> 5 {
+        0 | 1 => (0, 0),
+        2 | 3 => (usize::try_from(argument).ok()?, 0),
+        4 => (0, argument),
+        5 => (0, argument.checked_mul(2)?),
+        _ => return None,
+    };
+    let (taken, rest) = input.split_at_checked(head.checked_add(octets)?)?;
+    Some((taken, items, rest))
 }
 
 /// The argument of the first item, in its shortest form, and the length of its head.
