@@ -2,6 +2,8 @@
 //! again. A sample runs with the other tests; `softhsm-tests/cut-everywhere` runs all of them and prints a table.
 
 mod harness;
+#[path = "cuts/index.rs"]
+mod index;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

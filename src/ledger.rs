@@ -31,6 +31,7 @@ use crate::x509;
 use crate::x509::fields;
 
 pub use answers::{Entries, Issued, KeyHolder, NameHolder};
+pub use index::place_of;
 use places::{Key, Places, Thing};
 
 /// reasonCode keyCompromise (RFC 5280 §5.3.1).

@@ -49,6 +49,14 @@ impl Serial {
     pub fn of(octets: &[u8]) -> Serial {
         Serial(octets.iter().copied().skip_while(|octet| *octet == 0).collect())
     }
+
+    /// The content octets of the INTEGER, which is not negative.
+    pub fn content(&self) -> Vec<u8> {
+        match self.0.first() {
+            Some(first) if *first < 0x80 => self.0.clone(),
+            _ => [&[0], self.0.as_slice()].concat(),
+        }
+    }
 }
 
 impl Filter {
@@ -150,6 +158,9 @@ mod tests {
         let wanted = Serial(vec![0x4f, 0x3a]);
         for text in ["4f3a", "4F:3A", "0x4f3a", "4f 3a", "00:4f:3a", "04f3a"] {
             assert_eq!(serial(text).as_ref(), Ok(&wanted), "{text}");
+        }
+        for content in [&[0][..], &[1], &[0x7f, 0], &[0, 0x80], &[0, 0xff, 0]] {
+            assert_eq!(Serial::of(content).content(), content);
         }
         assert_eq!((Serial::of(&[0, 0x4f, 0x3a]), serial("xy").is_err(), serial("").is_err()), (wanted, true, true));
     }

@@ -134,7 +134,9 @@ impl From<ledger::Error> for Failure {
 
 impl From<prepare::Error> for Failure {
     fn from(e: prepare::Error) -> Failure {
-        Failure { code: Code::Refused, hint: e.hint(), what: e.to_string() }
+        // Log or index are damaged: nothing that the plan was made from is at fault.
+        let code = if matches!(e, prepare::Error::Ledger(_)) { Code::Halted } else { Code::Refused };
+        Failure { code, hint: e.hint(), what: e.to_string() }
     }
 }
 

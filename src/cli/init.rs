@@ -92,7 +92,7 @@ pub fn init(globals: &Globals, args: InitArgs) -> Result<Answer, Failure> {
         };
         log.append(&Entry::new(station.now(), Body::Genesis(genesis)))?;
     }
-    let genesis = fold(&log)?.genesis.clone();
+    let genesis = fold(&log, globals.plain)?.genesis.clone();
     if genesis.as_ref().is_none_or(|g| g.verifier_key != verifier_key || g.hierarchy != hierarchy.digest) {
         return Err(Failure::refused(
             "the audit directory holds the log of another token or hierarchy",

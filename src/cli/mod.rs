@@ -35,6 +35,7 @@ mod people;
 #[cfg(feature = "station")]
 mod plan;
 mod prove;
+mod reading;
 mod recognise;
 #[cfg(feature = "station")]
 mod record;
@@ -225,7 +226,7 @@ pub fn run() -> ExitCode {
         Verb::Restore(args) => restore::restore(&cli.globals, args),
         Verb::Show(args) => show::show(&cli.globals, args),
         Verb::Check(args) => offline::check(&cli.globals, args),
-        Verb::Prove(args) => prove::prove(args),
+        Verb::Prove(args) => prove::prove(&cli.globals, args),
         Verb::Export(args) => export::export(&cli.globals, args),
         Verb::Approve(args) => offline::approve(args),
         Verb::Pack(args) => offline::pack(args),

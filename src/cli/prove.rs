@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -13,15 +14,18 @@ use crate::audit::note::{self, VerifierKey};
 use crate::audit::proof::{Continuation, Inclusion};
 use crate::audit::{self, View};
 use crate::digest::Digest;
+use crate::ledger;
 use crate::release;
 use crate::report::terminal::{human_count, pairs};
 use crate::text::{escape, hex_groups, path as shown, shell, utc};
+use crate::x509;
 
 use super::against::{self, Kept};
 use super::entries::{Serial, serial};
+use super::reading::reading;
 use super::recognise::{Kind, read_text, recognise};
 use super::show::body_words;
-use super::{Answer, Failure, failure::Code, offline};
+use super::{Answer, Failure, Globals, failure::Code, offline};
 
 /// Proves something.
 #[derive(Args)]
@@ -63,7 +67,7 @@ struct Wanted {
     consistency: Option<PathBuf>,
 }
 
-pub fn prove(args: ProveArgs) -> Result<Answer, Failure> {
+pub fn prove(globals: &Globals, args: ProveArgs) -> Result<Answer, Failure> {
     let (_private, path) = match recognise(&args.log)? {
         Kind::Log => (None, args.log.clone()),
         Kind::Release => {
@@ -78,7 +82,7 @@ pub fn prove(args: ProveArgs) -> Result<Answer, Failure> {
     if let Some(older) = &args.what.consistency {
         return continuation(&log, older, &args.to);
     }
-    let (index, octets) = find(&log, &args.what)?;
+    let (index, octets) = find(&log, &args.what, globals.plain)?;
     let proof = Inclusion::of(&log, index, octets)?;
     let entry = Entry::decode(&proof.entry).map_err(|source| audit::Error::EntryMalformed { index, source })?;
     write_new(&args.to, &proof.text())?;
@@ -96,30 +100,26 @@ pub fn prove(args: ProveArgs) -> Result<Answer, Failure> {
 }
 
 /// The entry that is wanted. Of several, as with requests that were refused and sent again, the last.
-fn find(log: &View, wanted: &Wanted) -> Result<(u64, Vec<u8>), Failure> {
+fn find(log: &View, wanted: &Wanted, plain: bool) -> Result<(u64, Vec<u8>), Failure> {
     let der = match &wanted.certificate {
         None => None,
         Some(path) => Some(certificate(path)?),
     };
-    let range = wanted.entry.map_or(0..log.size(), |n| n..n.saturating_add(1));
-    let mut last = None;
-    for found in log.entries(range) {
-        let (index, entry, octets) = found?;
-        let about = About::new(&entry.body);
-        let fits = match &entry.body {
-            _ if wanted.entry.is_some() => true,
-            Body::Certificate(c) if der.is_some() => der.as_ref() == Some(&c.der.to_vec()),
-            _ if der.is_some() => false,
-            Body::Revoked(_) => false,
-            _ if wanted.serial.is_some() => about.serial.map(Serial::of) == wanted.serial,
-            _ => about.request.is_some() && about.request == wanted.request.as_deref(),
-        };
-        if fits {
-            last = Some((index, octets));
-            if der.is_some() {
-                break;
-            }
-        }
+    let fits = |entry: &Entry| match &entry.body {
+        _ if wanted.entry.is_some() => true,
+        Body::Certificate(c) if der.is_some() => der.as_ref() == Some(&c.der.to_vec()),
+        _ if der.is_some() => false,
+        Body::Revoked(_) => false,
+        body if wanted.serial.is_some() => About::new(body).serial.map(Serial::of) == wanted.serial,
+        body => wanted.request.is_some() && About::new(body).request == wanted.request.as_deref(),
+    };
+    // A certificate stands in one entry. Where an index knows it, that one is looked at and no other; what it does not know
+    // is looked for.
+    let place = wanted.entry.or_else(|| place(log, der.as_deref(), wanted.serial.as_ref()));
+    let mut last = search(log, place.map_or(0..0, |n| n..n.saturating_add(1)), &fits, true, |_, _| {})?;
+    if last.is_none() && wanted.entry.is_none() {
+        let once = der.is_some();
+        last = search(log, 0..log.size(), &fits, once, reading(plain, "no index knows what is wanted"))?;
     }
     let (index, octets) = last.ok_or_else(|| {
         let next = "compare the file with what was handed out; `coldroot show LOG --serial HEX` looks for it by number";
@@ -132,6 +132,40 @@ fn find(log: &View, wanted: &Wanted) -> Result<(u64, Vec<u8>), Failure> {
             "the next `coldroot sign` at the station seals it first; then make the proof again",
         )),
     }
+}
+
+/// Where the stored index has the certificate.
+fn place(log: &View, der: Option<&[u8]>, serial: Option<&Serial>) -> Option<u64> {
+    let octets = match (der, serial) {
+        (Some(der), _) => x509::read_certificate(der).ok()?.serial.into_vec(),
+        (None, Some(serial)) => serial.content(),
+        (None, None) => return None,
+    };
+    ledger::place_of(log, &octets)
+}
+
+/// The first entry of the range that fits, or the last.
+fn search(
+    log: &View,
+    range: Range<u64>,
+    fits: &dyn Fn(&Entry) -> bool,
+    first: bool,
+    mut tell: impl FnMut(u64, u64),
+) -> Result<Option<(u64, Vec<u8>)>, Failure> {
+    let total = range.end.min(log.size()).saturating_sub(range.start);
+    let mut last = None;
+    for (done, found) in (1..).zip(log.entries(range)) {
+        let (index, entry, octets) = found?;
+        tell(done, total);
+        if fits(&entry) {
+            last = Some((index, octets));
+            if first {
+                break;
+            }
+        }
+    }
+    tell(total, total);
+    Ok(last)
 }
 
 fn continuation(log: &View, older: &Path, to: &Path) -> Result<Answer, Failure> {

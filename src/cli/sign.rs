@@ -146,6 +146,9 @@ impl Run<'_> {
         let (index, entry) = match &state.start {
             Some((index, start)) => (*index, log_entry(log, *index, Body::Start(start.clone()))?),
             None => {
+                // Where much was folded at the opening, the next one need not do it again.
+                ledger.follow(log)?;
+                super::station::index(log, ledger, self.station.now())?;
                 for signature in &self.signatures {
                     log.put_artefact(signature.as_bytes())?;
                 }

@@ -16,8 +16,11 @@ use crate::pin::PinSource;
 use crate::pin::shares::{KnownSet, KnownShare};
 use crate::sandbox;
 
+use super::reading::reading;
 use super::{Failure, Globals, clock, failure::Code, flushed};
 
+/// Why much of the log is read.
+const NO_INDEX: &str = "no index covers them yet; the next `coldroot sign` stores one";
 /// Characters of a failure that are recorded.
 const MAX_FAILURE: usize = 2_000;
 
@@ -39,6 +42,8 @@ pub struct Station {
     /// The time of the log's last entry: none that follows is of an earlier one.
     latest: Cell<i64>,
     last: bool,
+    /// No progress bars.
+    pub plain: bool,
 }
 
 impl Station {
@@ -79,6 +84,7 @@ impl Station {
             change: Cell::default(),
             latest: Cell::new(i64::MIN),
             last: globals.last,
+            plain: globals.plain,
         })
     }
 
@@ -146,7 +152,7 @@ impl Station {
             return Err(Failure::refused(what, format!("coldroot --station {} init", crate::text::shell(&self.dir))));
         }
         let log = Log::open(&self.audit_dir())?;
-        let ledger = fold(&log)?;
+        let ledger = fold(&log, self.plain)?;
         match &ledger.genesis {
             Some(_) => {
                 *self.pin_sets.borrow_mut() = ledger.pin_sets.clone();
@@ -498,8 +504,8 @@ pub fn copy_over(log: &mut Log) {
 }
 
 /// Folds a whole log.
-pub fn fold(log: &Log) -> Result<Ledger, Failure> {
-    Ok(Ledger::open(log)?)
+pub fn fold(log: &Log, plain: bool) -> Result<Ledger, Failure> {
+    Ok(Ledger::open_telling(log, reading(plain, NO_INDEX))?)
 }
 
 /// Stores the index once there is enough behind the last one, and appends the entry that vouches for it; a checkpoint is next.

@@ -19,12 +19,14 @@ use crate::audit::{View, durable};
 use crate::cbor;
 use crate::digest::Digest;
 
-use super::places::Places;
+use super::places::{Key, Places, Thing};
 use super::run::Run;
 use super::{Error, Ledger, State};
 
 /// So many entries are folded at an opening before they are worth an index.
 const STEP: u64 = 4_096;
+/// So often it is told how far a fold is.
+const TOLD: u64 = 1_024;
 const VERSION: u8 = 0;
 /// The largest manifest that is read: a CRL's entries are most of it.
 const MAX_MANIFEST: u64 = 256 << 20;
@@ -51,26 +53,43 @@ struct RunRef {
 impl Ledger {
     /// The fold of a whole log: the newest index that it vouches for, and the entries behind that.
     pub fn open(log: &View) -> Result<Ledger, Error> {
-        Ledger::open_at(log, log.size())
+        Ledger::open_telling(log, |_, _| {})
+    }
+
+    /// The same; `tell` hears again and again how many of the entries behind the index are folded, and how many there are.
+    pub fn open_telling(log: &View, tell: impl FnMut(u64, u64)) -> Result<Ledger, Error> {
+        let mut ledger = Ledger::begin(log, log.size());
+        ledger.follow_to(log, log.size(), tell)?;
+        Ok(ledger)
     }
 
     /// The fold of the first `size` entries.
     pub fn open_at(log: &View, size: u64) -> Result<Ledger, Error> {
+        let mut ledger = Ledger::begin(log, size);
+        ledger.follow_to(log, size, |_, _| {})?;
+        Ok(ledger)
+    }
+
+    fn begin(log: &View, size: u64) -> Ledger {
         let mut ledger = stored(log, size).unwrap_or_default();
         ledger.places.scratch = log.is_station().then(|| log.dir().to_path_buf());
-        ledger.follow_to(log, size)?;
-        Ok(ledger)
+        ledger
     }
 
     /// Takes the entries that the log has got since.
     pub fn follow(&mut self, log: &View) -> Result<(), Error> {
-        self.follow_to(log, log.size())
+        self.follow_to(log, log.size(), |_, _| {})
     }
 
-    pub(super) fn follow_to(&mut self, log: &View, size: u64) -> Result<(), Error> {
-        for entry in log.entries(self.size..size) {
+    pub(super) fn follow_to(&mut self, log: &View, size: u64, mut tell: impl FnMut(u64, u64)) -> Result<(), Error> {
+        let (first, total) = (self.size, size.saturating_sub(self.size));
+        for entry in log.entries(first..size) {
             let (index, entry, _) = entry?;
             self.add(log, index, &entry)?;
+            let done = self.size - first;
+            if done.is_multiple_of(TOLD) || done == total {
+                tell(done, total);
+            }
         }
         Ok(())
     }
@@ -123,6 +142,14 @@ impl Ledger {
         self.indexed = self.size;
         Ok(Digest::of(&bytes))
     }
+}
+
+/// Where the stored index says that the certificate with this serial number (content octets) stands. `None` where there is no
+/// index, or it does not know. Whoever asks looks into the entry; that a certificate is *not* on record he learns from the log
+/// alone.
+pub fn place_of(log: &View, serial: &[u8]) -> Option<u64> {
+    let ledger = stored(log, log.size())?;
+    ledger.places.of(&Key::of(Thing::Serial, serial)).ok()?.first().copied()
 }
 
 fn directory(audit: &Path) -> PathBuf {

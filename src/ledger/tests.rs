@@ -80,7 +80,7 @@ fn the_index_answers_as_a_fold_of_everything_does() {
         let read = Log::read(world.log.dir()).unwrap();
         world.model.compare(&Ledger::open(&read).unwrap(), &read);
         let mut earlier = Ledger::default();
-        earlier.follow_to(&read, size - 100).unwrap();
+        earlier.follow_to(&read, size - 100, |_, _| {}).unwrap();
         assert_eq!(Ledger::open_at(&read, size - 100).unwrap().state, earlier.state);
     }
 }

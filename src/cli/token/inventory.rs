@@ -84,7 +84,7 @@ pub(super) fn inventory(station: &Station, args: &InventoryArgs) -> Result<Answe
     }
     let ids = tokens.iter().map(|token| token.id.clone()).collect();
     let (mut gate, mut log) = super::logged_in(station, ids)?;
-    let ledger = log.as_ref().map(fold).transpose()?;
+    let ledger = log.as_ref().map(|log| fold(log, station.plain)).transpose()?;
     let (mut text, mut json, mut good) = (String::new(), Vec::new(), true);
     for token in tokens {
         let objects = objects(&mut gate, token)?;
