@@ -6,17 +6,20 @@
 //! | | |
 //! | --- | --- |
 //! | append | entries encoded, hashed, appended, sealed in groups: without signatures of CAs, without index |
+//! | plain | the octets of this log hashed once, written twice, as tail and tiles are, and flushed as often: what `append` is compared with |
 //! | digest | SHA-256 over the same files on all processors: what `check` is compared with |
 //! | check | the whole check of the log |
 //! | index | the ledger folded from the log and its index stored |
 //! | open | log and ledger opened with that index |
 //! | lookup | serial numbers, keys, names and requests that are there and that are not |
+//! | copy | a log of at most 200,000 entries brought over to a second directory, by file copied and flushed, and as a copy is; then what is new in it |
 //!
-//! The exit code is 4 where a limit is missed.
+//! `plain`, `digest` and `check` are done in three rounds, of which the medians count. The exit code is 4 where a limit is
+//! missed: speeds that the machine's load sways are held against a peer of the same run, or against processor time.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use coldroot::algorithm::SignatureAlgorithm;
+use coldroot::audit::copy::bring_over;
 use coldroot::audit::entry::{Body, CertificateIssued, End, Entry, Genesis, Start};
 use coldroot::audit::merkle::empty_root;
 use coldroot::audit::note::{VerifierKey, assemble, checkpoint_text};
@@ -42,6 +46,11 @@ const ORIGIN: &str = "bench.example/log";
 const PLAN: u64 = 10_000;
 const GROUP: u64 = 50_000;
 const LOOKUPS: u64 = 4_000;
+const ROUNDS: usize = 3;
+const PIECE: u64 = 1 << 20;
+/// Entries of the log that is copied, and those that it gets afterwards.
+const COPIED: u64 = 200_000;
+const NEW: u64 = 10_000;
 const BEGIN: i64 = 1_800_000_000;
 
 fn main() -> ExitCode {
@@ -59,8 +68,9 @@ fn main() -> ExitCode {
     let base = value("--dir").map_or_else(std::env::temp_dir, PathBuf::from);
     let made = tempfile::Builder::new().prefix("coldroot-log-bench-").tempdir_in(base).expect("a directory");
     let dir = if args.iter().any(|arg| arg == "--keep") { made.keep() } else { made.path().to_path_buf() };
-    let mut all = Figures::new();
-    for part in ["append", "digest", "check", "index", "open", "lookup"] {
+    let mut taken: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    let rounds = ["plain", "digest", "check"].repeat(ROUNDS);
+    for part in ["append"].into_iter().chain(rounds).chain(["index", "open", "lookup", "copy"]) {
         eprintln!("{part} …");
         let child = Command::new(std::env::current_exe().expect("this program"))
             .args(["--part", part, "--entries", &entries.to_string(), "--dir"])
@@ -72,8 +82,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
         let figures: Figures = serde_json::from_slice(&child.stdout).expect("figures");
-        all.extend(figures);
+        figures.into_iter().for_each(|(name, value)| taken.entry(name).or_default().push(value));
     }
+    let all: Figures = taken.into_iter().map(|(name, values)| (name, median(values))).collect();
     let verdicts = verdicts(&all);
     if args.iter().any(|arg| arg == "--json") {
         let limits: Vec<_> =
@@ -95,16 +106,26 @@ fn main() -> ExitCode {
 
 fn verdicts(all: &Figures) -> Vec<(&'static str, bool, String)> {
     let at = |name: &str| all.get(name).copied().unwrap_or(f64::NAN);
+    let per_cpu = at("append-per-cpu-second");
     let mut verdicts = vec![
         (
-            "append at least 100,000 entries a second",
-            at("append-per-second") >= 100_000.0,
-            format!("{:.0}", at("append-per-second")),
+            "append at least 100,000 entries in a second of a processor",
+            per_cpu >= 100_000.0,
+            format!("{per_cpu:.0}; {:.0} by the clock", at("append-per-second")),
+        ),
+        (
+            "append at no less than a quarter of the speed of writing its octets plainly",
+            at("append-seconds") <= 4.0 * at("plain-seconds"),
+            format!("{:.2} of it", at("plain-seconds") / at("append-seconds")),
         ),
         (
             "check at no less than half the speed of SHA-256",
             at("check-seconds") <= 2.0 * at("digest-seconds"),
-            format!("{:.2} of it", at("digest-seconds") / at("check-seconds")),
+            format!(
+                "{:.2} of it, {:.2} by processor time",
+                at("digest-seconds") / at("check-seconds"),
+                at("digest-cpu-seconds") / at("check-cpu-seconds")
+            ),
         ),
         (
             "a serial number found in about 100 µs (median)",
@@ -112,6 +133,15 @@ fn verdicts(all: &Figures) -> Vec<(&'static str, bool, String)> {
             format!("{:.0} µs", at("serial-present-median-us")),
         ),
         ("opened in seconds", at("open-seconds") <= 5.0, format!("{:.2} s", at("open-seconds"))),
+        (
+            "a copy at no less than half the speed of files copied and flushed",
+            at("copy-seconds") <= 2.0 * at("files-copied-seconds"),
+            format!(
+                "{:.2} of it, {:.0} MiB/s",
+                at("files-copied-seconds") / at("copy-seconds"),
+                at("copy-mib") / at("copy-seconds")
+            ),
+        ),
     ];
     let peak = all.iter().filter(|(name, _)| name.ends_with("-peak-mib")).map(|(_, mib)| *mib).fold(0.0, f64::max);
     verdicts.push(("under 200 MiB of memory throughout", peak < 200.0, format!("{peak:.0} MiB")));
@@ -124,8 +154,14 @@ fn run_part(part: &str, dir: &Path, entries: u64) -> Figures {
     let begun = Instant::now();
     match part {
         "append" => {
-            append(&audit, entries);
-            figures.insert("append-per-second".into(), entries as f64 / begun.elapsed().as_secs_f64());
+            let (seconds, of_cpu) = append(&audit, entries);
+            figures.insert("entries".into(), entries as f64);
+            figures.insert("append-seconds".into(), seconds);
+            figures.insert("append-per-cpu-second".into(), entries as f64 / of_cpu);
+            figures.insert("append-per-second".into(), entries as f64 / seconds);
+        }
+        "plain" => {
+            figures.insert("plain-seconds".into(), plain(&dir.join("plain"), &audit, entries));
         }
         "digest" => {
             let octets = digest(&audit);
@@ -161,6 +197,7 @@ fn run_part(part: &str, dir: &Path, entries: u64) -> Figures {
             assert!(ledger.indexed() >= entries && ledger.in_force("web", BEGIN) > 0);
         }
         "lookup" => lookups(&audit, entries, &mut figures),
+        "copy" => copy(&dir.join("station"), dir, entries.min(COPIED), &mut figures),
         other => panic!("no part {other}"),
     }
     figures
@@ -278,7 +315,9 @@ impl Template {
     }
 }
 
-fn append(audit: &Path, entries: u64) {
+/// Writes a log of so many entries, or a few more, and gives the seconds that this took, by the clock and of the processor.
+/// What is to be appended is made before, a plan at a time, and not counted.
+fn append(audit: &Path, entries: u64) -> (f64, f64) {
     let mut signer = Signer::new();
     let mut log = Log::create(audit, ORIGIN).expect("a new log");
     let artefact = log.put_artefact(b"an artefact").expect("an artefact");
@@ -295,38 +334,46 @@ fn append(audit: &Path, entries: u64) {
     log.append(&Entry::new(BEGIN, Body::Genesis(genesis))).expect("an entry");
     let template = Template::new();
     x509::read_certificate(&template.certificate(1)).expect("a certificate that parses");
-    let (mut plan, mut item, mut release) = (artefact, PLAN, 0);
+    let (mut release, mut seconds, mut of_cpu) = (0, 0.0, 0.0);
     while log.size() < entries {
-        if log.size().is_multiple_of(GROUP) {
+        release += 1;
+        let plan = log.put_artefact(format!("plan {release}").as_bytes()).expect("an artefact");
+        // Behind what says that it was planned and started. A certificate's number is its place in the log.
+        let first = log.size() + 2;
+        let items = entries.saturating_sub(first).clamp(1, PLAN);
+        let issued = |item: u64| {
+            Body::Certificate(CertificateIssued {
+                plan,
+                item,
+                ca: "web".into(),
+                subject_ca: None,
+                request: Some(format!("request-{:010}", first + item)),
+                profile: "web-server".into(),
+                requester: Some(Digest::of(&(item % 1000).to_be_bytes())),
+                der: Bytes::from(template.certificate(first + item)),
+            })
+        };
+        let (operator, witness) = ("operator".into(), "witness".into());
+        let kind = Kind::Certificates;
+        let mut bodies = vec![
+            Body::Planned { plan, kind, items, refused: 0, bundle: None, counts: vec![] },
+            Body::Start(Start { plan, approvals: vec![], operator, witness, witness_time: None }),
+        ];
+        bodies.extend((0..items).map(issued));
+        bodies.push(Body::End(End { plan, release, done: items, refused: 0, manifest: artefact }));
+        let (begun, before) = (Instant::now(), on_cpu());
+        for body in bodies {
+            add(&mut log, body);
+            if log.size().is_multiple_of(GROUP) {
+                log.checkpoint(&mut signer).expect("a checkpoint");
+            }
+        }
+        if log.size() >= entries {
             log.checkpoint(&mut signer).expect("a checkpoint");
         }
-        let n = log.size();
-        if item == PLAN {
-            if release > 0 {
-                add(&mut log, Body::End(End { plan, release, done: PLAN, refused: 0, manifest: artefact }));
-            }
-            plan = log.put_artefact(format!("plan {release}").as_bytes()).expect("an artefact");
-            (item, release) = (0, release + 1);
-            let (operator, witness) = ("operator".into(), "witness".into());
-            let kind = Kind::Certificates;
-            add(&mut log, Body::Planned { plan, kind, items: PLAN, refused: 0, bundle: None, counts: vec![] });
-            add(&mut log, Body::Start(Start { plan, approvals: vec![], operator, witness, witness_time: None }));
-            continue;
-        }
-        let issued = CertificateIssued {
-            plan,
-            item,
-            ca: "web".into(),
-            subject_ca: None,
-            request: Some(format!("request-{n:010}")),
-            profile: "web-server".into(),
-            requester: Some(Digest::of(&(n % 1000).to_be_bytes())),
-            der: Bytes::from(template.certificate(n)),
-        };
-        add(&mut log, Body::Certificate(issued));
-        item += 1;
+        (seconds, of_cpu) = (seconds + begun.elapsed().as_secs_f64(), of_cpu + on_cpu() - before);
     }
-    log.checkpoint(&mut signer).expect("a checkpoint");
+    (seconds, of_cpu)
 }
 
 fn add(log: &mut Log, body: Body) {
@@ -354,6 +401,69 @@ fn digest(audit: &Path) -> u64 {
         let threads: Vec<_> = (0..workers).map(|_| scope.spawn(one)).collect();
         threads.into_iter().map(|thread| thread.join().expect("a thread")).sum()
     })
+}
+
+/// Octets as the log has, a gibibyte of them at most, hashed, written twice and flushed at each group: the seconds that all of
+/// them would take.
+fn plain(path: &Path, audit: &Path, entries: u64) -> f64 {
+    let mut files = Vec::new();
+    walk(&audit.join("tile"), &mut files);
+    let octets: u64 = files.iter().map(|path| path.metadata().expect("a file").len()).sum();
+    let piece: Vec<u8> = (0..PIECE).map(|n| (n % 251) as u8).collect();
+    let pieces = (octets / entries.div_ceil(GROUP)).div_ceil(PIECE);
+    let groups = (octets.min(1 << 30) / (pieces * PIECE)).max(1);
+    let begun = Instant::now();
+    let mut file = fs::File::create(path).expect("a file");
+    for _ in 0..groups {
+        for _ in 0..pieces {
+            std::hint::black_box(Digest::of(&piece));
+            file.write_all(&piece).and_then(|()| file.write_all(&piece)).expect("room");
+        }
+        file.sync_data().expect("a disk");
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    drop(file);
+    fs::remove_file(path).expect("a file");
+    seconds * octets as f64 / (groups * pieces * PIECE) as f64
+}
+
+fn copy(station: &Path, dir: &Path, entries: u64, figures: &mut Figures) {
+    let _ = append(station, entries);
+    let mut log = Log::open(station).expect("the log");
+    let mut files = Vec::new();
+    walk(station, &mut files);
+    let octets: u64 = files.iter().map(|path| path.metadata().expect("a file").len()).sum();
+    figures.insert("copy-mib".into(), octets as f64 / f64::from(1 << 20));
+    let begun = Instant::now();
+    for from in &files {
+        let to = dir.join("files").join(from.strip_prefix(station).expect("below it"));
+        fs::create_dir_all(to.parent().expect("a directory")).expect("room");
+        fs::copy(from, &to).expect("a copy");
+        fs::File::open(&to).and_then(|file| file.sync_all()).expect("a disk");
+    }
+    figures.insert("files-copied-seconds".into(), begun.elapsed().as_secs_f64());
+    let to = dir.join("copy");
+    fs::create_dir(&to).expect("a directory");
+    let mut over = |log: &Log, name: &str| {
+        let begun = Instant::now();
+        let copied = bring_over(&to, log).expect("a copy");
+        figures.insert(format!("{name}-seconds"), begun.elapsed().as_secs_f64());
+        figures.insert(format!("{name}-files"), copied.files as f64);
+    };
+    over(&log, "copy");
+    let mut signer = Signer::new();
+    signer.sealed = (log.sealed_size(), log.root().expect("a root"));
+    for _ in 0..NEW {
+        add(&mut log, Body::Failure { what: "x".repeat(800) });
+    }
+    log.checkpoint(&mut signer).expect("a checkpoint");
+    over(&log, "copy-of-what-is-new");
+    assert!(check(&to, &signer.key).expect("a good copy").size >= entries + NEW);
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 fn walk(dir: &Path, files: &mut Vec<PathBuf>) {
@@ -407,6 +517,12 @@ fn cpu() -> f64 {
     let behind = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let ticks: Vec<f64> = behind.split_whitespace().skip(11).take(2).filter_map(|n| n.parse().ok()).collect();
     ticks.iter().sum::<f64>() / 100.0
+}
+
+/// Seconds that this thread has been on a processor, which the kernel counts in nanoseconds.
+fn on_cpu() -> f64 {
+    let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    stat.split_whitespace().next().and_then(|n| n.parse::<f64>().ok()).map_or(f64::NAN, |n| n / 1e9)
 }
 
 /// The most memory that this process has had, MiB.
