@@ -290,19 +290,41 @@ fn read_record(from: &mut impl Read, bytes: &mut Vec<u8>) -> std::io::Result<Opt
     }
 }
 
-/// Does a sector between the bad record at `bad` and the whole one at `next` read as zeros: one that never reached the disk? Of the
-/// first sector, what lies before `bad` was flushed earlier. Of its rest three octets must be there: the first two of a length
-/// are always zeros.
+/// Does a sector of the bad record at `bad` read as zeros: one that never reached the disk? Of the first one, what lies before `bad`
+/// was flushed earlier. The last one may hold the first octets of the whole record at `next`, which are zeros anyway: where it
+/// holds more of it, it has arrived.
 fn sector_missing(file: &File, bad: u64, next: u64) -> std::io::Result<bool> {
     let mut at = bad;
     while at < next {
         let end = (at / SECTOR + 1) * SECTOR;
         let mut sector = Vec::new();
-        At { file, at }.take(end.min(next) - at).read_to_end(&mut sector)?;
-        if (end <= next || at == bad) && sector.len() >= 3 && sector.iter().all(|octet| *octet == 0) {
+        At { file, at }.take(end - at).read_to_end(&mut sector)?;
+        let zeros = sector.iter().all(|octet| *octet == 0);
+        if zeros && (at != bad || zeros_tell(file, bad, sector.len())?) {
             return Ok(true);
         }
         at = end;
+    }
+    Ok(false)
+}
+
+/// Do so many zeros at the beginning of a record say that they are not what was written? No length is 0, so four do. The first two
+/// octets of a length are always zeros, and of a short record the third one is too: then it is bad for another reason. A longer
+/// one is whole again with the right third octet, or lacks another sector, which is looked at by itself.
+///
+/// What cannot be told from a sector that is missing is damage that leaves just what that leaves: one flipped bit, where the length is
+/// a power of two and its record begins 3 or 4 octets before a border.
+fn zeros_tell(file: &File, bad: u64, zeros: usize) -> std::io::Result<bool> {
+    if zeros != LENGTH - 1 {
+        return Ok(zeros >= LENGTH);
+    }
+    let (mut record, mut entry) = (Vec::new(), Vec::new());
+    At { file, at: bad }.take(MAX_RECORD as u64).read_to_end(&mut record)?;
+    for third in 1..=u8::MAX {
+        record.get_mut(LENGTH - 2).into_iter().for_each(|octet| *octet = third);
+        if read_record(&mut record.as_slice(), &mut entry)?.is_some() {
+            return Ok(true);
+        }
     }
     Ok(false)
 }
@@ -458,6 +480,56 @@ mod tests {
             bytes[length + 10] ^= 4;
             std::fs::write(&path, &bytes).unwrap();
             assert!(matches!(Tail::open(&path, false), Err(Error::TailDamaged { .. })));
+        }
+    }
+
+    /// A tail of 8,192 octets or so in which the record number `n` begins so many octets before a border, and its size.
+    fn with_record_before_a_border(path: &Path, before: usize, size: usize) -> (Vec<u8>, usize) {
+        let start = header().encode().len();
+        let first = 512 * 3 - before - start - LENGTH - DIGEST;
+        let entries = [vec![1; first], vec![0xa7; size], vec![3; 700], vec![4; 40]];
+        Tail::create(path, &header(), &entries).unwrap();
+        (std::fs::read(path).unwrap(), 512 * 3 - before)
+    }
+
+    /// The third octet of a short record's length is a zero too: that it reads as one says nothing.
+    #[test]
+    fn a_changed_bit_in_a_short_record_before_a_border_is_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tail");
+        for before in 1..=5 {
+            // Not a power of two: no flipped bit makes it 0.
+            let size = 131;
+            let (whole, at) = with_record_before_a_border(&path, before, size);
+            for octet in 0..LENGTH + size + DIGEST {
+                let mut bytes = whole.clone();
+                bytes[at + octet] ^= 1 << (octet % 8);
+                std::fs::write(&path, &bytes).unwrap();
+                let found = Tail::open(&path, false);
+                assert!(matches!(found, Err(Error::TailDamaged { index: 6, .. })), "{before} before, octet {octet}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sector_that_holds_but_the_edge_of_a_record_is_missed_as_well() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tail");
+        for before in 1..=5 {
+            // A long record begins in it; or the one before ends in it, with the record behind it at its end.
+            for size in [256, 300, 1_000, MAX_ENTRY] {
+                let (mut bytes, at) = with_record_before_a_border(&path, before, size);
+                bytes[at..512 * 3].fill(0);
+                std::fs::write(&path, &bytes).unwrap();
+                let tail = Tail::open(&path, false).unwrap().unwrap();
+                // The first two octets of a length are zeros: nothing is missing.
+                assert_eq!((tail.end(), tail.torn() > 0), if before < 3 { (9, false) } else { (6, true) });
+                let (mut bytes, _) = with_record_before_a_border(&path, before, 131);
+                bytes[512 * 2..512 * 3].fill(0);
+                std::fs::write(&path, &bytes).unwrap();
+                let tail = Tail::open(&path, false).unwrap().unwrap();
+                assert_eq!((tail.end(), tail.torn() > 0), (5, true), "{before}");
+            }
         }
     }
 }
