@@ -2,6 +2,7 @@
 
 mod harness;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -9,8 +10,9 @@ use std::path::{Path, PathBuf};
 use coldroot::audit::artefact;
 use coldroot::audit::entry::{Body, EvidenceKind};
 use coldroot::digest::Digest;
+use harness::batch::killed_at;
 use harness::station::{CEREMONY, COLDROOT, HIERARCHY, Run, Station};
-use harness::{copy_tree, verify_py};
+use harness::{copy_tree, files, verify_py};
 
 const SECRET: &str = "minutes\nof a meeting, with names\n";
 
@@ -236,4 +238,39 @@ fn p07_what_cannot_go_on_record_is_refused_and_nothing_is_left() {
     step("other.toml", "1", 2, "this program reads");
     step("nothing.toml", "1", 1, "No such file");
     step("hierarchy.toml", "1", 2, "");
+}
+
+/// Of withheld evidence the copy is the bare content, and of a cut nothing else says so.
+#[test]
+fn p08_a_copy_that_a_stop_has_left_in_the_inbox_goes_with_the_next_run() {
+    let station = Station::ready();
+    let letter = file(&station, "letter.txt", "what nobody else may read\n");
+    let args = ["record", "evidence", letter.to_str().unwrap(), "--kind", "other", "--what", "a letter"];
+    let args = [&args[..], &["--person", "dave", "--withhold"]].concat();
+    let mut left = BTreeSet::new();
+    for when in 1.. {
+        let copy = station.copy();
+        if killed_at(&copy, &args, "fsync,fdatasync,?rename,?renameat,?renameat2", when).code == 0 {
+            break;
+        }
+        let inbox = files(&copy.path("in"));
+        left.extend(inbox.iter().map(|path| path.file_name().unwrap().len()));
+        // What is not called as the program calls its copies belongs to somebody.
+        let digest = "0123456789abcdef".repeat(4);
+        fs::create_dir_all(copy.path(&format!("in/{digest}"))).unwrap();
+        let theirs = ["notes", ".incoming-list", &digest[1..], &digest.to_uppercase()];
+        theirs.iter().for_each(|name| fs::write(copy.path("in").join(name), name).unwrap());
+        let run = copy.run(&["plan", "--crl", "root"]);
+        assert_eq!(
+            run.err.matches(" was left by a run that was stopped, and is removed").count(),
+            inbox.len(),
+            "{run:?}"
+        );
+        run.ok();
+        let stays: BTreeSet<PathBuf> = files(&copy.path("in")).into_iter().collect();
+        assert_eq!(stays, theirs.iter().map(|name| copy.path("in").join(name)).collect(), "{when}");
+        assert!(copy.path(&format!("in/{digest}")).is_dir());
+    }
+    // An unfinished copy, and a whole one.
+    assert_eq!(left, BTreeSet::from([".incoming-".len() + 6, 64]));
 }

@@ -22,8 +22,8 @@ pub const MAX_PLAN: u64 = 16 << 30;
 #[cfg(feature = "station")]
 pub const MAX_EVIDENCE: u64 = 1 << 30;
 
-/// A private copy of a file of a medium, called by its SHA-256; gone when this is dropped. A copy that a cut left behind is
-/// replaced by itself.
+/// A private copy of a file of a medium, called by its SHA-256; gone when this is dropped. A copy that a cut left behind goes
+/// with the next run ([`tidy`]).
 pub struct Incoming {
     path: PathBuf,
     /// The file's name on its medium, and its SHA-256.
@@ -65,6 +65,28 @@ impl Incoming {
         log.append(&Entry::new(now, body))?;
         Ok(log.sync()?)
     }
+}
+
+/// Removes the copies that a cut has left in a station's inbox: of withheld evidence it may be the bare content. Whoever calls this
+/// has the log to himself, and no copy outlives its run, so nobody reads them. What has no name of ours is not ours, and stays.
+///
+/// On disk after a cut: some of them, for the next run.
+#[cfg(feature = "station")]
+pub fn tidy(inbox: &Path) -> Result<(), Failure> {
+    let entries = match fs::read_dir(inbox) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(|e| Failure::io(inbox, e))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(|e| Failure::io(inbox, e))?;
+        let path = entry.path();
+        let file = entry.file_type().map_err(|e| Failure::io(&path, e))?.is_file();
+        if file && entry.file_name().to_str().is_some_and(media::is_copy) {
+            fs::remove_file(&path).map_err(|e| Failure::io(&path, e))?;
+            eprintln!("coldroot: {} was left by a run that was stopped, and is removed", crate::text::path(&path));
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Incoming {

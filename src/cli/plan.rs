@@ -1,7 +1,7 @@
 //! `plan`: the exact outcome of a ceremony or a bundle, before any key is used.
 //!
 //! ```text
-//! bundle → in/, MediumRead → fsync  a cut leaves a copy that the next one replaces; a refusal ends here, on record
+//! bundle → in/, MediumRead → fsync  a cut leaves a copy that the next run removes; a refusal ends here, on record
 //! bundle → artefact, fsync          a cut leaves an artefact that no entry names
 //! plan → artefact, fsync            the same
 //! BundleReceived, Planned → fsync   the plan exists; unsealed until the next login

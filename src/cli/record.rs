@@ -2,10 +2,10 @@
 //! durable at once, and under a signature with the next checkpoint.
 //!
 //! ```text
-//! copy in in/, flushed      a cut leaves a copy that the next run replaces by itself
+//! copy in in/, flushed      a cut leaves a copy that the next run removes
 //! artefact, fsync           an artefact that no entry names
 //! entry → fsync             on record
-//! copy removed              a copy more in in/, which nothing reads
+//! copy removed              a copy more in in/, for the next run to remove
 //! ```
 
 use std::fs::{self, File};

@@ -152,6 +152,7 @@ impl Station {
             return Err(Failure::refused(what, format!("coldroot --station {} init", crate::text::shell(&self.dir))));
         }
         let log = Log::open(&self.audit_dir())?;
+        super::inbox::tidy(&self.dir.join("in"))?;
         let ledger = fold(&log, self.plain)?;
         match &ledger.genesis {
             Some(_) => {

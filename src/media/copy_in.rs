@@ -14,6 +14,10 @@ use super::medium::{holds_exactly, stands_alone};
 use super::{BUFFER, Error, Name};
 use crate::digest::{Digest, Hasher};
 
+/// How a copy is called that is not finished, and how many random characters follow.
+const UNFINISHED: &str = ".incoming-";
+const RANDOM: usize = 6;
+
 /// Copies one regular file of at most `max` octets from the medium into the directory `keep` of the station, hashing
 /// the octets on their way, and calls the copy by its digest. The medium is not read again: what is judged later is the
 /// copy, whatever the medium's controller would say the second time.
@@ -47,6 +51,12 @@ pub fn copy_set(medium: &Dir, set: &[(Name, u64)], keep: &Path) -> Result<(), Er
     File::open(keep).and_then(|dir| dir.sync_all()).map_err(Error::Keep)
 }
 
+/// Whether a file of `keep` with this name is a copy that [`copy_in`] has made, or had begun to make.
+pub fn is_copy(name: &str) -> bool {
+    let digest = |name: &str| name.len() == 64 && name.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'));
+    digest(name) || name.strip_prefix(UNFINISHED).is_some_and(|rest| rest.len() == RANDOM)
+}
+
 /// The copy, flushed, without a name of its own yet: dropped, it is gone.
 fn copy(medium: &Dir, name: &Name, max: u64, keep: &Path) -> Result<(Digest, NamedTempFile), Error> {
     let mut from = open_regular(medium, name)?;
@@ -55,7 +65,8 @@ fn copy(medium: &Dir, name: &Name, max: u64, keep: &Path) -> Result<(Digest, Nam
     if before > max {
         return Err(Error::TooLarge { name: shown(), length: before, limit: max });
     }
-    let mut copy = tempfile::Builder::new().prefix(".incoming-").tempfile_in(keep).map_err(Error::Keep)?;
+    let mut copy =
+        tempfile::Builder::new().prefix(UNFINISHED).rand_bytes(RANDOM).tempfile_in(keep).map_err(Error::Keep)?;
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; BUFFER];
     let mut after = 0;

@@ -9,7 +9,7 @@ mod write_out;
 use crate::digest::Digest;
 use crate::text::escape;
 
-pub use copy_in::{copy_in, copy_set};
+pub use copy_in::{copy_in, copy_set, is_copy};
 pub use medium::{MAX_NAMES, has_room, list, open, room_for};
 pub use name::Name;
 pub use write_out::{MAX_FILES, Source, Written, compare, must_be_free, write_out, write_out_in};
