@@ -11,7 +11,8 @@ use coldroot::audit::entry::Body;
 use coldroot::text::utc;
 use coldroot::x509;
 use coldroot::x509::fields::CrlFields;
-use harness::station::{CEREMONY, COLDROOT, HIERARCHY, Run, Station, fresh, generated, read_in};
+use harness::batch::killed_at;
+use harness::station::{CEREMONY, HIERARCHY, Run, Station, fresh, generated, read_in};
 
 const DAY: i64 = 86_400;
 
@@ -284,12 +285,10 @@ fn stopped_in_the_middle(station: &Station, plan: &Path) -> usize {
     // A chunk is 256 items and one fdatasync.
     for when in 1..40 {
         let copy = station.copy();
-        let (trace, inject) = ("trace=fdatasync", format!("inject=fdatasync:signal=KILL:when={when}"));
-        let before = ["-qq", "-o", "/dev/null", "-e", trace, "-e", &inject, COLDROOT];
-        Run::of(&mut copy.command_of("strace", &before, &args));
+        killed_at(&copy, &args, "fdatasync", when);
         let done = copy.leaves().len();
         if done > 0 && done < 300 {
-            Run::of(&mut station.command_of("strace", &before, &args));
+            killed_at(station, &args, "fdatasync", when);
             return done;
         }
     }
@@ -338,10 +337,8 @@ fn p02_a_void_between_a_revocation_and_its_crl_names_the_crl_that_is_due() {
     let approvals = station.approve(&plan);
     let args = station.sign_args(&plan, &approvals);
     let between = |when: &usize| {
-        let inject = format!("inject=fdatasync:signal=KILL:when={when}");
-        let before = ["-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", &inject, COLDROOT];
         let copy = station.copy();
-        Run::of(&mut copy.command_of("strace", &before, &args));
+        killed_at(&copy, &args, "fdatasync", *when);
         let bodies = copy.bodies();
         let revoked = bodies.iter().position(|body| matches!(body, Body::Revoked(_)));
         let stopped = revoked.is_some_and(|at| !bodies[at..].iter().any(|body| matches!(body, Body::Crl(_))));
@@ -367,12 +364,10 @@ fn p03_a_void_stopped_anywhere_is_run_again() {
     for (call, points) in [("fdatasync", 1..12), ("fsync", 1..40)] {
         for when in points.step_by(3) {
             let copy = station.copy();
-            let (trace, inject) = (format!("trace={call}"), format!("inject={call}:signal=KILL:when={when}"));
-            let before = ["-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject, COLDROOT];
             let mut args = vec!["void", "--plan", plan.to_str().unwrap(), "--reason", "no more"];
             args.extend(["--operator", "carol", "--witness", "dave"]);
             args.extend(approvals.iter().flat_map(|approval| ["--approval", approval.to_str().unwrap()]));
-            stopped += usize::from(Run::of(&mut copy.command_of("strace", &before, &args)).code == -1);
+            stopped += usize::from(killed_at(&copy, &args, call, when).code == -1);
             let again = copy.run(&args);
             assert!(again.code == 0 || again.out.contains("has ended"), "{call} {when}: {again:?}");
             let voids = copy.bodies().into_iter().filter(|body| matches!(body, Body::Void(_))).count();

@@ -7,6 +7,8 @@
 #[path = "crashes/disk.rs"]
 mod disk;
 mod harness;
+#[path = "crashes/kept.rs"]
+mod kept;
 #[path = "crashes/record.rs"]
 mod record;
 #[path = "crashes/run.rs"]
@@ -16,12 +18,13 @@ mod states;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use disk::State;
+use disk::{Disk, State};
+use harness::lanes::{processors, side_by_side};
+use kept::Kept;
 use run::{COMMANDS, Came, Recording};
 
 /// States that the sample takes.
@@ -29,60 +32,33 @@ const SAMPLE: usize = 200;
 /// One state in so many is looked at by the independent verifier too.
 const THOROUGH: usize = 10;
 
-/// Copies of a station hold one token, which one gate at a time may have: the kernel's name for that belongs to a network, and
-/// each lane gets one of its own where that may be.
-fn lanes() -> (usize, &'static [&'static str]) {
-    const WAYS: [&[&str]; 2] = [&["unshare", "-n"], &["unshare", "-r", "-n"]];
-    let works = |way: &&&'static [&'static str]| {
-        let mut command = Command::new(way[0]);
-        command.args(&way[1..]).arg("true").stderr(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
-    };
-    match WAYS.iter().find(works) {
-        Some(way) => (std::thread::available_parallelism().map_or(1, |n| n.get()), way),
-        None => {
-            eprintln!("one state at a time: `unshare -n` is not allowed here");
-            (1, &[])
+/// Goes on from all of these states, and tells what came of each; `None`: it failed. Such a state is told in words, its directory is
+/// kept, as it was after the cut and as it is now, and its number is returned.
+#[must_use]
+fn resume_all(
+    recording: &Recording,
+    states: &[(usize, &State)],
+    told: impl Fn(usize, Option<Came>) + Sync,
+) -> Vec<usize> {
+    let failed = Mutex::new(Vec::new());
+    side_by_side(processors(), states, |(number, state)| {
+        let command = recording.disk.steps[state.at].command;
+        let station = recording.station(state);
+        let resumed = AssertUnwindSafe(|| recording.resume(&station, command, number % THOROUGH == 0));
+        let came = catch_unwind(resumed).ok();
+        if came.is_none() {
+            let (now, cut) = (station.keep(), recording.station(state).keep());
+            let told = recording.disk.tell(state);
+            eprintln!(
+                "FAILED: state {number} (command {command}): {told}\n  as it was: {}\n  as it is: {}",
+                cut.display(),
+                now.display()
+            );
+            failed.lock().unwrap().push(*number);
         }
-    }
-}
-
-/// What came of the states of each command.
-type Counts = BTreeMap<(usize, Came), usize>;
-
-/// Goes on from all of these states. One that fails is told in words, and its directory is kept, as it was after the cut and as
-/// it is now.
-fn resume_all(recording: &Recording, states: &[(usize, &State)], told: impl Fn(usize) + Sync) -> Counts {
-    let (next, counts, failed) = (AtomicUsize::new(0), Mutex::new(Counts::new()), Mutex::new(Vec::new()));
-    let (lanes, under) = lanes();
-    std::thread::scope(|scope| {
-        for _ in 0..lanes {
-            scope.spawn(|| {
-                while let Some((number, state)) = states.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let command = recording.disk.steps[state.at].command;
-                    let station = recording.station(state, under);
-                    let resumed = AssertUnwindSafe(|| recording.resume(&station, command, number % THOROUGH == 0));
-                    match catch_unwind(resumed) {
-                        Ok(came) => *counts.lock().unwrap().entry((command, came)).or_default() += 1,
-                        Err(_) => {
-                            let (now, cut) = (station.keep(), recording.station(state, under).keep());
-                            let told = recording.disk.tell(state);
-                            eprintln!(
-                                "FAILED: state {number} (command {command}): {told}\n  as it was: {}\n  as it is: {}",
-                                cut.display(),
-                                now.display()
-                            );
-                            failed.lock().unwrap().push(*number);
-                        }
-                    }
-                    told(next.load(Ordering::Relaxed));
-                }
-            });
-        }
+        told(*number, came);
     });
-    let failed = failed.into_inner().unwrap();
-    assert!(failed.is_empty(), "{} of {} states failed: {failed:?}", failed.len(), states.len());
-    counts.into_inner().unwrap()
+    failed.into_inner().unwrap()
 }
 
 fn seed() -> u64 {
@@ -96,48 +72,78 @@ fn p03_a_sample_of_the_states_after_a_power_cut_reaches_the_same_end() {
     assert!(states.len() >= 2_000, "only {} states", states.len());
     let sample: Vec<(usize, &State)> =
         (0..SAMPLE).map(|n| n * (states.len() - 1) / (SAMPLE - 1)).map(|at| (at, &states[at])).collect();
-    let counts = resume_all(&recording, &sample, |_| {});
-    assert_eq!(counts.values().sum::<usize>(), SAMPLE);
+    let done = AtomicUsize::new(0);
+    let failed = resume_all(&recording, &sample, |_, _| {
+        done.fetch_add(1, Ordering::Relaxed);
+    });
+    assert_eq!((failed, done.into_inner()), (Vec::new(), SAMPLE));
 }
 
 /// All of them, with a table: `softhsm-tests/crash-sweep`.
 #[test]
-#[ignore = "half an hour: softhsm-tests/crash-sweep runs it"]
+#[ignore = "hours on a busy machine: softhsm-tests/crash-sweep runs it, and goes on where it was stopped"]
 fn every_state_after_a_power_cut_reaches_the_same_end() {
     let number = |name: &str, usual: usize| std::env::var(name).map_or(usual, |n| n.parse().unwrap());
-    let recording = Recording::new();
-    let states = recording.disk.states(seed());
-    let (from, count) = (number("CRASH_FROM", 0), number("CRASH_STATES", usize::MAX));
-    let chosen: Vec<(usize, &State)> = states.iter().enumerate().skip(from).take(count).collect();
+    let kept = Kept::open(seed(), std::env::var_os("CRASH_ANEW").is_some());
+    let (disk, (from, count)) = (&kept.recording.disk, (number("CRASH_FROM", 0), number("CRASH_STATES", usize::MAX)));
+    let states = disk.states(seed());
+    let good = |number: &usize| matches!(kept.done.get(number), Some(Some(_)));
+    let chosen = states.iter().enumerate().skip(from).take(count).filter(|(number, _)| !good(number));
+    let chosen: Vec<(usize, &State)> = chosen.collect();
+    let before = kept.done.values().flatten().count();
     println!(
-        "{} operations, {} states, {} of them from {from} on",
-        recording.disk.steps.len(),
+        "{} operations, {} states; {before} of them were good before, {} are tried now",
+        disk.steps.len(),
         states.len(),
         chosen.len()
     );
-    let begun = Instant::now();
-    let told = |done: usize| {
-        if done.is_multiple_of(50) && done <= chosen.len() {
-            let left = begun.elapsed() / u32::try_from(done).unwrap() * u32::try_from(chosen.len() - done).unwrap();
-            eprintln!("{done} of {} states, about {} s left", chosen.len(), left.as_secs());
+    let (begun, done) = (Instant::now(), AtomicUsize::new(0));
+    let failed = resume_all(&kept.recording, &chosen, |number, came| {
+        kept.note(number, came);
+        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+        if done.is_multiple_of(20) {
+            let (seconds, left) = (begun.elapsed().as_secs_f64(), chosen.len() - done);
+            let rate = done as f64 / seconds;
+            eprintln!(
+                "{done} of {}, {:.1} a minute, {:.0} min left",
+                chosen.len(),
+                60.0 * rate,
+                left as f64 / rate / 60.0
+            );
         }
-    };
-    let counts = resume_all(&recording, &chosen, told);
+    });
+    table(disk, &states, &Kept::open(seed(), false).done);
+    println!("{} s for the last {}.", begun.elapsed().as_secs(), chosen.len());
+    assert!(failed.is_empty(), "{} states failed: {failed:?}", failed.len());
+}
+
+/// What came of the states that were tried, in this run and before.
+fn table(disk: &Disk, states: &[State], done: &BTreeMap<usize, Option<Came>>) {
+    let mut counts = BTreeMap::new();
+    for (number, came) in done {
+        *counts.entry((disk.steps[states[*number].at].command, *came)).or_insert(0) += 1;
+    }
     println!(
-        "\n{:<3} {:<14} {:>10} {:>7} {:>7} {:>14} {:>12}",
-        "", "command cut", "operations", "again", "done", "planned anew", "medium anew"
+        "\n{:<3} {:<14} {:>10} {:>7} {:>7} {:>14} {:>12} {:>7}",
+        "", "command cut", "operations", "again", "done", "planned anew", "medium anew", "failed"
     );
     for (n, command) in COMMANDS.iter().enumerate() {
-        let operations = recording.disk.steps.iter().filter(|step| step.command == n).count();
+        let operations = disk.steps.iter().filter(|step| step.command == n).count();
         let of = |came| counts.get(&(n, came)).copied().unwrap_or(0);
         println!(
-            "{n:<3} {:<14} {operations:>10} {:>7} {:>7} {:>14} {:>12}",
+            "{n:<3} {:<14} {operations:>10} {:>7} {:>7} {:>14} {:>12} {:>7}",
             format!("{command:?}"),
-            of(Came::Again),
-            of(Came::Done),
-            of(Came::PlannedAnew),
-            of(Came::MediumAnew)
+            of(Some(Came::Again)),
+            of(Some(Came::Done)),
+            of(Some(Came::PlannedAnew)),
+            of(Some(Came::MediumAnew)),
+            of(None)
         );
     }
-    println!("After each: every request answered once with its planned bytes, keys made once, log and releases good.");
+    println!(
+        "{} of {} states. After each: every request answered once with its planned bytes,",
+        done.len(),
+        states.len()
+    );
+    println!("keys made once, log and releases good.");
 }

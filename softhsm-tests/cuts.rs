@@ -10,10 +10,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use harness::batch::{Batch, killed_at};
+use harness::lanes::{processors, side_by_side};
 use harness::station::COLDROOT;
 
 /// Requests of the batch.
@@ -81,7 +81,7 @@ enum Came {
 
 /// Kills `sign` at a call, on a copy of the station, and runs it again; panics when the end is not the same.
 fn cut(batch: &Batch, call: &Call) -> Came {
-    let copy = batch.copy();
+    let copy = batch.copy_apart();
     let run = killed_at(&copy.station, &copy.args(), &call.name, call.nth);
     assert!([-1, 0].contains(&run.code), "{call:?}: {run:?}");
     let again = copy.sign();
@@ -90,25 +90,18 @@ fn cut(batch: &Batch, call: &Call) -> Came {
     if run.code == -1 { Came::Finished } else { Came::NotCut }
 }
 
-/// Cuts at all of these, two at a time, and counts what came of it for each name and place.
+/// Cuts at all of these, as many at a time as there are processors, and counts what came of it for each name and place.
 fn cut_all(batch: &Batch, calls: &[Call], told: impl Fn(usize) + Sync) -> BTreeMap<(String, String), (usize, usize)> {
-    let (next, counts) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, |n| n.get()) {
-            scope.spawn(|| {
-                while let Some(call) = calls.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let came = cut(batch, call);
-                    let mut counts = counts.lock().unwrap();
-                    let (cut, passed): &mut (usize, usize) =
-                        counts.entry((call.on.clone(), call.name.clone())).or_default();
-                    match came {
-                        Came::Finished => *cut += 1,
-                        Came::NotCut => *passed += 1,
-                    }
-                    told(counts.values().map(|(cut, passed)| cut + passed).sum());
-                }
-            });
+    let counts = Mutex::new(BTreeMap::new());
+    side_by_side(processors(), calls, |call| {
+        let came = cut(batch, call);
+        let mut counts = counts.lock().unwrap();
+        let (cut, passed): &mut (usize, usize) = counts.entry((call.on.clone(), call.name.clone())).or_default();
+        match came {
+            Came::Finished => *cut += 1,
+            Came::NotCut => *passed += 1,
         }
+        told(counts.values().map(|(cut, passed)| cut + passed).sum());
     });
     counts.into_inner().unwrap()
 }

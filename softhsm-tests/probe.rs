@@ -200,10 +200,10 @@ fn found(report: &Value, what: &str, words: &str) {
 #[test]
 fn a_hang_or_a_crash_in_one_step_is_that_steps_result_and_the_rest_goes_on() {
     for (fault, outcome, said) in [
-        ("hang", "hangs", "C_GenerateKeyPair gave no answer in 10 s"),
+        ("hang", "hangs", "C_GenerateKeyPair gave no answer in 20 s"),
         ("crash", "crashes", "the process ended in C_GenerateKeyPair"),
     ] {
-        let (station, run) = under("deadline-seconds = 10", &format!("once C_GenerateKeyPair={fault}"));
+        let (station, run) = under("deadline-seconds = 20", &format!("once C_GenerateKeyPair={fault}"));
         assert_eq!(run.code, 4, "{run:?}");
         let report = run.json();
         // The first kind that is tried loses its worker, the next ones have a new one.

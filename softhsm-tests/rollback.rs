@@ -11,14 +11,14 @@ mod harness;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use coldroot::audit::Log;
 use coldroot::audit::entry::{Body, End, Entry};
 use coldroot::digest::Digest;
 use harness::batch::Batch;
 use harness::faulty::{count, play};
+use harness::held::Held;
 use harness::station::{COLDROOT, HIERARCHY, PIN, Run, Station, generated};
 use harness::{copy_tree, faulty, files, kryoptic};
 
@@ -256,39 +256,29 @@ fn restore_image(station: &Station, from: &Path) {
     copy_tree(from, &station.dir());
 }
 
-fn signal(child: &Child, name: &str) {
-    let run = Run::of(Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]));
-    assert_eq!(run.code, 0, "{run:?}");
-}
-
-/// Images of the station as the batch is signed: the parent is held, copied, and let go, each time the tail has grown. Killed
-/// before it is done, or let through.
+/// Images of the station as the batch is signed: the run is held at each flush, and copied where the tail has changed. Killed before it
+/// is done, or let through.
 fn images(batch: &Batch, kill: bool) -> Vec<PathBuf> {
     let station = &batch.station;
-    let mut child = station.command(&batch.args());
-    let mut child = child.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let tail = || fs::metadata(station.path("audit/tail")).map_or(0, |m| m.len());
     let (mut images, mut seen, mut chunks) = (Vec::new(), tail(), 0);
-    while child.try_wait().unwrap().is_none() {
+    let mut run = Held::start(station, &batch.args(), "fdatasync");
+    while run.stands() {
         let now = tail();
-        if now == seen {
-            std::thread::sleep(Duration::from_micros(200));
-            continue;
+        if now != seen {
+            (seen, chunks) = (now, chunks + usize::from(now > 100_000));
+            let to = station.dir().with_file_name(format!("image-{}", images.len()));
+            image(station, &to);
+            images.push(to);
+            if kill && chunks == 2 {
+                run.kill();
+                harness::processes::assert_gone(&station.dir());
+                return images;
+            }
         }
-        signal(&child, "STOP");
-        std::thread::sleep(Duration::from_millis(2));
-        (seen, chunks) = (tail(), chunks + usize::from(tail() > 100_000));
-        let to = station.dir().with_file_name(format!("image-{}", images.len()));
-        image(station, &to);
-        images.push(to);
-        if kill && chunks == 2 {
-            child.kill().unwrap();
-            break;
-        }
-        signal(&child, "CONT");
+        run.go_on();
     }
-    child.wait().unwrap();
-    harness::processes::assert_gone(&station.dir());
+    assert!(!kill, "the run ended before it could be stopped");
     images
 }
 
@@ -397,7 +387,13 @@ fn p04_a_station_whose_directory_is_gone_does_not_begin_again() {
     });
 }
 
-/// A command of a real station: the PIN comes by a pipe, the witness's time from the same clock.
+/// The same for a command that a witness watches, who reads the same clock at this moment.
+fn witnessed(station: &Station, args: &[&str]) -> Run {
+    let time = coldroot::text::utc(harness::station::now());
+    real(station, &[args, &["--witness-time", &time]].concat())
+}
+
+/// A command of a real station: the PIN comes by a pipe.
 fn real(station: &Station, args: &[&str]) -> Run {
     let line = format!("{} --json --plain --pin-fd 3 {} 3< <(echo {PIN})", COLDROOT, args.join(" "));
     Run::of(Command::new("bash").args(["-c", &line]).current_dir(station.dir()))
@@ -424,9 +420,7 @@ fn p04_a_real_station_takes_no_bundle_that_keeps_silent_about_what_the_desk_has(
     real(&station, &station.init_args()).ok();
     let sign = |plan: &Path| {
         let approvals = station.approve(plan);
-        let time = coldroot::text::utc(harness::station::now());
-        let args = [station.sign_args(plan, &approvals), vec!["--witness-time", &time]].concat();
-        station.released(real(&station, &args))
+        station.released(witnessed(&station, &station.sign_args(plan, &approvals)))
     };
     for _ in ["keys", "certificates"] {
         sign(&station.planned_ceremony());

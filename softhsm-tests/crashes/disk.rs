@@ -7,8 +7,8 @@
 //! * Everything else may be there or not, each change by itself, in any order: a name without its octets, a later write
 //!   without an earlier one, a rename before the file that it names. A rename within a directory is there whole or not at
 //!   all; one between two directories may be half there.
-//! * A write may be there in part, cut at a border of 512 or 4,096 octets, from the front or from the back, or as length alone:
-//!   zeros.
+//! * A write may be there in part, cut at a border of 512 or 4,096 octets of its file, from the front or from the back, or as length
+//!   alone: zeros.
 //! * On a medium with FAT a new name has no octets until the file is flushed again after it was renamed.
 //!
 //! The token is a device of its own: it loses nothing, and stands as it stood at the moment of the cut.
@@ -19,11 +19,13 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 /// A file or directory of the recording.
 pub type Inode = usize;
 
 /// Who loses what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Area {
     Station,
     Fat,
@@ -39,7 +41,7 @@ impl Area {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Change {
     /// Names of a directory come to mean these, or nothing.
     Names {
@@ -49,6 +51,7 @@ pub enum Change {
     Data {
         file: Inode,
         at: usize,
+        #[serde(with = "serde_bytes")]
         octets: Vec<u8>,
     },
     Length {
@@ -61,7 +64,7 @@ pub enum Change {
     },
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Op {
     Change(Change),
     Flush(Inode),
@@ -78,16 +81,19 @@ impl Change {
     }
 }
 
+#[derive(Serialize, Deserialize)]
 pub struct Node {
     pub area: Area,
     pub directory: bool,
     /// Octets at the beginning of the recording.
+    #[serde(with = "serde_bytes")]
     octets: Vec<u8>,
     /// The operations that change its octets.
     pub changes: Vec<usize>,
 }
 
 /// An operation, and the command that made it.
+#[derive(Serialize, Deserialize)]
 pub struct Step {
     pub op: Op,
     pub command: usize,
@@ -98,6 +104,7 @@ pub struct Step {
 }
 
 /// A directory tree, and everything that was done to it.
+#[derive(Serialize, Deserialize)]
 pub struct Disk {
     pub nodes: Vec<Node>,
     /// Names at the beginning.

@@ -8,6 +8,7 @@ use coldroot::audit::entry::Body;
 use coldroot::digest::Digest;
 use coldroot::plan::{Item, Plan};
 use coldroot::x509;
+use serde::{Deserialize, Serialize};
 
 use super::disk::{Area, Disk, State};
 use super::record::Recorder;
@@ -42,14 +43,20 @@ pub const COMMANDS: [Command; 7] = [
 ];
 
 /// A whole run.
+#[derive(Serialize, Deserialize)]
 pub struct Recording {
     pub disk: Disk,
     /// The plan that each command signed.
     plans: BTreeMap<usize, PathBuf>,
     /// What lies beside the station: officers' copies of plans and their approvals.
-    carried: tempfile::TempDir,
+    #[serde(skip, default = "temporary")]
+    pub carried: tempfile::TempDir,
     /// Objects on the token when the run was not cut.
     objects: usize,
+}
+
+fn temporary() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
 }
 
 /// What the person at the station had to do after the cut, besides giving the same command again.
@@ -129,7 +136,7 @@ impl Recording {
                 }
             }
         }
-        let carried = tempfile::tempdir().unwrap();
+        let carried = temporary();
         copy_tree(&station.root().join("carried"), carried.path());
         let recording = Recording { disk, plans, carried, objects: objects(&station) };
         assert_ended(&station, recording.objects, true);
@@ -137,7 +144,7 @@ impl Recording {
     }
 
     /// The station as it may stand after a power cut.
-    pub fn station(&self, state: &State, under: &'static [&'static str]) -> Station {
+    pub fn station(&self, state: &State) -> Station {
         let memory = Path::new("/dev/shm");
         let mut root = tempfile::Builder::new();
         root.prefix("coldroot-cut-");
@@ -146,7 +153,7 @@ impl Recording {
         let carried = root.path().join("carried");
         fs::remove_dir_all(&carried).unwrap();
         copy_tree(self.carried.path(), &carried);
-        Station::found(root, under)
+        Station::found(root).apart()
     }
 
     /// What a person does: the same command again, then the rest of the run. At its end everything is there, once.

@@ -87,17 +87,18 @@ impl Disk {
         }
         let mut torn = HashSet::new();
         for at in open.iter().rev() {
-            if let Change::Data { file, octets, .. } = self.change(*at)
+            if let Change::Data { file, at: place, octets } = self.change(*at)
                 && torn.insert(*file)
             {
-                choices.extend(tears(octets.len(), draw).into_iter().map(|tear| BTreeMap::from([(*at, tear)])));
+                let tears = tears(*place, octets.len(), draw);
+                choices.extend(tears.into_iter().map(|tear| BTreeMap::from([(*at, tear)])));
             }
         }
         for _ in 0..DRAWN {
             let fate = |at: &usize, draw: &mut Draw| match (self.change(*at), draw.below(3)) {
                 (_, 0) => None,
-                (Change::Data { octets, .. }, 1) => {
-                    let tears = tears(octets.len(), draw);
+                (Change::Data { at: place, octets, .. }, 1) => {
+                    let tears = tears(*place, octets.len(), draw);
                     Some((*at, tears[draw.below(tears.len())]))
                 }
                 _ => Some((*at, Fate::Lost)),
@@ -158,12 +159,13 @@ impl<'a> Known<'a> {
     }
 }
 
-/// The ways in which a write of so many octets is torn.
-fn tears(length: usize, draw: &mut Draw) -> Vec<Fate> {
+/// The ways in which a write of so many octets at this place of its file is torn: at a border of the file.
+fn tears(place: usize, length: usize, draw: &mut Draw) -> Vec<Fate> {
     let mut tears = vec![Fate::Zeros];
     for border in [SECTOR, PAGE] {
-        if length > border {
-            let at = border * (1 + draw.below((length - 1) / border));
+        let first = border - place % border;
+        if length > first {
+            let at = first + border * draw.below(1 + (length - 1 - first) / border);
             tears.extend([Fate::Front(at), Fate::Back(at)]);
         }
     }

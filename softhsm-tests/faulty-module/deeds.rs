@@ -33,6 +33,11 @@ pub fn done(deed: &Deed, call: &Call) -> Option<CK_RV> {
         Deed::Fork(seconds) => fork(*seconds),
         Deed::CloseFds => close_descriptors(),
         Deed::Sleep(milliseconds) => std::thread::sleep(Duration::from_millis(*milliseconds)),
+        Deed::Wait(file) => {
+            while !faulty().dir.join(file).exists() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
         Deed::LoseSession => {
             let close = faulty().real.C_CloseSession.expect("every module has it");
             // SAFETY: no pointer is given. The caller's session is gone; that is what is asked for.

@@ -64,6 +64,8 @@ pub enum Deed {
     CloseFds,
     /// Milliseconds.
     Sleep(u64),
+    /// Until the test has made this file.
+    Wait(String),
     LoseSession,
     Logout,
 }
@@ -335,6 +337,7 @@ fn deed(text: &str) -> Option<Deed> {
         ["fork"] => Deed::Fork(60),
         ["fork", seconds] => Deed::Fork(seconds.parse().ok()?),
         ["close-fds"] => Deed::CloseFds,
+        ["wait", file] if !file.is_empty() && !file.contains('/') => Deed::Wait((*file).to_owned()),
         ["sleep", milliseconds] => Deed::Sleep(milliseconds.parse().ok()?),
         ["lose-session"] => Deed::LoseSession,
         ["logout"] => Deed::Logout,

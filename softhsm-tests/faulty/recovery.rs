@@ -1,7 +1,11 @@
 //! Recovery, call by call: what is asked again, of whom, how often, and when nobody is asked any more.
 
+use std::process::Stdio;
+use std::time::Duration;
+
 use super::harness::faulty::calls;
-use super::{Base, Body, Day};
+use super::harness::lanes::side_by_side;
+use super::{Base, Body, Day, LATE, MANY, Run, each_of};
 
 /// Signatures that a run asks for when nothing goes wrong.
 fn usual_signatures() -> usize {
@@ -67,16 +71,15 @@ fn p03_trouble_that_was_met_is_on_record() {
 /// Opening a token asks for no PIN, so it is tried again at any time.
 #[test]
 fn p03_a_token_that_does_not_open_at_once_is_opened_again() {
-    for call in ["C_Initialize", "C_GetInfo", "C_GetSlotList", "C_OpenSession"] {
-        for fault in ["hang", "crash", "0x30", "0xe0"] {
-            let day = Day::of(&format!("once {call}={fault}"));
-            let run = day.sign();
-            assert!(run.err.contains("starting a new worker in 0.2 s (failure 1 of 3)"), "{call}={fault}: {run:?}");
-            run.ok();
-            assert_eq!(day.count("C_Login"), 1, "{call}={fault}");
-            day.ended();
-        }
-    }
+    let calls = ["C_Initialize", "C_GetInfo", "C_GetSlotList", "C_OpenSession"];
+    side_by_side(MANY, &each_of(&["hang", "crash", "0x30", "0xe0"], &calls), |(fault, call)| {
+        let day = Day::of(&format!("once {call}={fault}"));
+        let run = day.sign();
+        assert!(run.err.contains("starting a new worker in 0.2 s (failure 1 of 3)"), "{call}={fault}: {run:?}");
+        run.ok();
+        assert_eq!(day.count("C_Login"), 1, "{call}={fault}");
+        day.ended();
+    });
 }
 
 /// It is missing while a new worker looks for it: it was there a moment ago, so that is trouble and no refusal.
@@ -97,7 +100,7 @@ fn p03_a_token_that_was_pulled_is_waited_for() {
 /// counters first.
 #[test]
 fn p08_a_login_that_hangs_while_recovering_is_tried_a_bounded_number_of_times() {
-    for fault in ["hang", "crash", "0x30"] {
+    side_by_side(MANY, &["hang", "crash", "0x30"], |fault| {
         let day = Day::of(&format!("once C_SignInit:3=0xb3\nlater C_Login={fault}"));
         day.sign().fails(3, "token `main` failed 3 times in a row");
         assert_eq!((day.count("C_Login"), day.issued().len()), (3, 0), "{fault}");
@@ -108,7 +111,7 @@ fn p08_a_login_that_hangs_while_recovering_is_tried_a_bounded_number_of_times() 
             assert_eq!(read[n - 1], "C_GetTokenInfo", "a login without a look at the counters: {read:?}");
         }
         day.mended();
-    }
+    });
 }
 
 #[test]
@@ -172,10 +175,10 @@ fn p03_a_long_batch_goes_on_through_any_number_of_single_failures() {
 /// Deadlines are one for each kind: the rest keeps its own.
 #[test]
 fn a_hang_costs_the_deadline_of_its_kind() {
-    let base = Base::new("retries = 2\ndeadlines = { sign = 2, sign-each-ms = 0, data = 4 }", 3);
+    let base = Base::new("retries = 2\ndeadlines = { sign = 12, sign-each-ms = 0, data = 14 }", 3);
     let day = Day::on(base, "once C_SignInit:3=hang\nonce C_FindObjectsInit:1=hang");
     let run = day.sign();
-    for said in ["did not answer within 2 s", "did not answer within 4 s"] {
+    for said in [LATE, "did not answer within 14 s"] {
         assert!(run.err.contains(said), "{run:?}");
     }
     run.ok();
@@ -195,9 +198,19 @@ fn p03_processes_of_one_token_share_a_batch() {
 #[test]
 fn p03_a_process_that_dies_for_good_is_left_out_and_the_others_end_the_batch() {
     let base = Base::new("retries = 0\nprocesses = 2", 40);
-    // Without retries, and before the first process has done everything itself.
-    let day = Day::on(base, "later C_SignInit=crash");
-    let run = day.sign();
+    // Without retries. Both sessions of the first process stop at their first item, so that it does not do everything itself.
+    let day = Day::on(base, "C_SignInit:3-4=wait:crashed\nlater C_SignInit=crash");
+    let mut sign = day.station.command(&day.station.sign_args(&day.plan, &day.approvals));
+    let mut sign = sign.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // The checkpoints of the login and the start, and one of three calls more than those that wait.
+    while day.count("C_SignInit") < 5 {
+        assert!(sign.try_wait().unwrap().is_none(), "it ended before a process died");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::fs::write(day.station.path("faulty/crashed"), "").unwrap();
+    let output = sign.wait_with_output().unwrap();
+    let text = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
+    let run = Run { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) };
     assert!(run.err.contains("token `main` is left out from here on, the others go on"), "{run:?}");
     run.ok();
     day.ended_of(40);

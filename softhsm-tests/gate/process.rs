@@ -6,7 +6,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use coldroot::algorithm::KeyAlgorithm;
 use coldroot::audit::Log;
@@ -50,9 +49,7 @@ fn p07_frames_that_are_no_requests_end_the_gate_and_nothing_else() {
         let _ = ours.shutdown(std::net::Shutdown::Write);
         let mut answer = Vec::new();
         let _ = ours.read_to_end(&mut answer);
-        let begun = Instant::now();
         let status = gate.wait().unwrap();
-        assert!(begun.elapsed() < Duration::from_secs(5));
         assert_eq!(status.code(), Some(code), "{case}");
     }
     assert_eq!(world.objects(), objects);

