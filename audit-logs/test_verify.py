@@ -433,15 +433,25 @@ class Made(unittest.TestCase):
         self.whole()
         self.fill(300)
         decision = {"reason": "why", "release": 2, "change": 1, "approvals": [], "operator": "o", "witness": "w", "witness-time": None}
-        right = dict(mark_size=400, mark_root=sha(b"lost"), mark_release=2, mark_plan=None, size=270,
-                     root=mth(self.log.entries[:270]), release=1, decision=decision)  # fmt: skip
+        known, lost = sha(b"a hierarchy"), self.log.artefact(b"the one that was adopted in the gap")
+        right = dict(mark_size=400, mark_root=sha(b"lost"), mark_release=2, mark_plan=None, mark_hierarchy=lost, size=270,
+                     root=mth(self.log.entries[:270]), release=1, hierarchy=known, decision=decision)  # fmt: skip
         before = list(self.log.entries)
         for change, why in [
             ({}, None),
+            ({"mark_hierarchy": known}, None),
             ({"root": mth(before[:269])}, "another root"),
             ({"size": 271}, "another root"),
             ({"size": 301}, "not this one before it"),
             ({"size": 0}, "not this one before it"),
+            ({"size": 0, "root": mth([])}, "not this one before it"),
+            ({"release": 0}, "not the one that is named"),
+            ({"release": 2}, "not the one that is named"),
+            ({"mark_release": 3}, "not the one that is named"),
+            ({"hierarchy": lost}, "was not in force"),
+            ({"mark_hierarchy": sha(b"of no artefact")}, "is missing"),
+            ({"decision": dict(decision, release=0)}, "stands behind release"),
+            ({"decision": dict(decision, change=0)}, "follows change"),
         ]:
             self.log.entries = before + [entry("log-adopted", **dict(right, **change))]
             self.log.write()
@@ -450,6 +460,65 @@ class Made(unittest.TestCase):
             else:
                 with self.assertRaisesRegex(verify.Refused, why):
                     self.log.verify()
+
+    def test_the_hierarchy_of_an_adopted_log_is_the_one_in_force(self):
+        self.whole()
+        decision = {"reason": "why", "release": 1, "change": 1, "approvals": [], "operator": "o", "witness": "w", "witness-time": None}
+        known, lost, new = sha(b"a hierarchy"), self.log.artefact(b"adopted in the gap"), self.log.artefact(b"adopted next")
+        self.log.entries.append(
+            entry("log-adopted", mark_size=400, mark_root=sha(b"lost"), mark_release=1, mark_plan=None, mark_hierarchy=lost, size=5,
+                  root=mth(self.log.entries[:5]), release=1, hierarchy=known, decision=decision))  # fmt: skip
+        before = list(self.log.entries)
+        for replaced, why in [(lost, None), (known, "was not in force")]:
+            adopted = entry("hierarchy-adopted", before=replaced, hierarchy=new, decision=dict(decision, change=2))
+            self.log.entries = before + [adopted]
+            self.log.write()
+            self.log.verify() if why is None else self.refused(why)
+        # No number follows the greatest one.
+        clock = {"from": 1795305601, "to": 1795305600}
+        self.log.entries = before[:-1]
+        for _ in range(2):
+            last = dict(decision, change=(1 << 64) - 1)
+            self.log.entries.append(
+                entry("log-adopted", mark_size=400, mark_root=sha(b"lost"), mark_release=1, mark_plan=None, mark_hierarchy=known, size=5,
+                      root=mth(self.log.entries[:5]), release=1, hierarchy=known, decision=last))  # fmt: skip
+        self.log.write()
+        self.refused("follows change")
+        self.log.entries[-1] = entry("clock-corrected", decision=last, **clock)
+        self.log.write()
+        self.refused("follows change")
+
+    def test_an_act_on_a_key_is_about_one_that_was_generated(self):
+        proof, objects, spki = self.log.artefact(b"a signature"), self.log.artefact(b"objects"), sha(b"spki a")
+        about = dict(key="a", token="t", spki=spki)
+        acts = {
+            "key-backed-up": dict(wrapping_key="w", mechanism="m", backup=proof, signature=proof),
+            "key-restored": dict(backup=proof, attributes=[], adopted=False, signature=proof),
+            "key-proven": dict(signature=proof),
+            "key-destroyed": dict(label="l", cka_id=b"1", found=True, inventory=objects),
+        }
+        made = dict(token="t", label="l", cka_id=b"1", algorithm="ed25519", attributes=[], adopted=False)
+        for kind, fields in acts.items():
+            for change, why in [({}, None), ({"spki": sha(b"spki b")}, "not generated"), ({"key": "b"}, "not generated")]:
+                self.start()
+                self.log.entries[2] = entry("planned", plan=self.plan, kind="keys", items=9, refused=0, bundle=None, counts=[])
+                self.log.entries.append(entry("key-generated", plan=self.plan, item=0, key="a", spki=b"spki a", **made))
+                self.log.entries.append(entry(kind, plan=self.plan, item=1, **dict(about, **fields, **change)))
+                self.log.write()
+                self.log.verify() if why is None else self.refused(why)
+
+    def test_what_an_entry_must_hold_it_holds_though_another_named_it_first(self):
+        name = sha(b"photo")
+        read = entry("medium-read", name="seals.jpg", digest=name, octets=5)
+        shown = entry("evidence", kind="photo", what="seals", artefact=name, withheld=False, octets=5, person="a")
+        self.log.entries += [read]
+        self.log.write()
+        self.assertEqual(self.log.verify()["absent"], 1)
+        self.log.entries += [shown]
+        self.log.write()
+        self.refused("is missing")
+        self.log.artefact(b"photo")
+        self.log.verify()
 
     def test_a_report_stays_with_its_station(self):
         name = self.log.artefact(b"a report")

@@ -360,9 +360,11 @@ BODIES = {
         mark_root=digest,
         mark_release=u64,
         mark_plan=optional(digest),
+        mark_hierarchy=digest,
         size=u64,
         root=digest,
         release=u64,
+        hierarchy=digest,
         decision=DECISION,
     ),
     "handed-over": exactly({"token": text, "from": text, "to": text, "decision": DECISION}),
@@ -1033,6 +1035,12 @@ class Changed:
             if body["hierarchy"] == body["before"]:
                 raise Refused("the hierarchy that is adopted was in force")
             self.hierarchy = body["hierarchy"]
+        if kind == "log-adopted":
+            if body["hierarchy"] != self.hierarchy:
+                raise Refused("the hierarchy that the log is said to know was not in force")
+            if body["release"] != self.release or body["mark-release"] != release:
+                raise Refused("the last release here or there is not the one that is named")
+            self.hierarchy = body["mark-hierarchy"]
         if loss:
             self.release = release
         if kind == "clock-corrected" and not (self.floor <= body["to"] < body["from"] and body["to"] <= time):
@@ -1142,6 +1150,8 @@ class Artefacts:
         if kind == "hierarchy-adopted":
             yield "hierarchy", body["before"]
             yield "hierarchy", body["hierarchy"]
+        if kind == "log-adopted":
+            yield "hierarchy", body["mark-hierarchy"]
         if kind == "crl-adopted":
             yield "crl", body["crl"]
         if kind == "step":
@@ -1177,12 +1187,11 @@ class Artefacts:
 
     def entry(self, kind, body):
         for what, name in self.named(kind, body):
-            if name in self.seen:
-                continue
-            there = self.seen[name] = self.matches(name)
-            self.present += there
-            self.absent += not there
-            if not there and self.station and what in self.KEPT:
+            if name not in self.seen:
+                there = self.seen[name] = self.matches(name)
+                self.present += there
+                self.absent += not there
+            if not self.seen[name] and self.station and what in self.KEPT:
                 raise Refused("the artefact %s (%s) is missing" % (name.hex(), what))
 
     def matches(self, name):

@@ -3,6 +3,8 @@
 
 mod harness;
 
+#[path = "gate/adoptions.rs"]
+mod adoptions;
 #[path = "gate/changes.rs"]
 mod changes;
 #[path = "gate/corpus.rs"]

@@ -5,23 +5,26 @@
 //! approved is what is on record.
 
 mod hierarchy;
+mod lost;
 mod record;
 
 use crate::approval::{self, Approval};
 use crate::audit::changed::raised;
-use crate::audit::entry::{Approved, Body, ClockCorrected, CrlAdopted, Decision, Entry, HierarchyAdopted, LogAdopted};
+use crate::audit::entry::{Approved, Body, ClockCorrected, CrlAdopted, Decision, Entry, HierarchyAdopted};
 use crate::audit::mark::Mark;
-use crate::audit::merkle;
 use crate::config::{Hierarchy, Quorum};
 use crate::digest::Digest;
 use crate::plan::fixed_lines;
 use crate::text::{quoted, utc};
 
-pub use hierarchy::{Fixed, bound, difference, newly_counted, successor};
+pub use hierarchy::{Fixed, akin, bound, difference, newly_counted, successor};
+pub use lost::{adopt, judge_adoption, loses};
 pub use record::{Judged, judge_log};
 
 /// Characters of a reason.
 pub const MAX_REASON: usize = 200;
+/// What an entry may be dated ahead of the clock by which it is judged, in seconds: as far as the witness's clock may differ.
+const AHEAD: i64 = 300;
 
 /// Why a change of state is not made.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +43,9 @@ pub enum Error {
     Open(Digest),
     #[error("it is dated {found}, before {floor}, which a witness has read from another clock")]
     Floor { found: String, floor: String },
-    #[error("the hierarchy to be adopted is missing, or is not the one that the entry names")]
+    #[error("it is dated {found}, and it is {now}")]
+    Ahead { found: String, now: String },
+    #[error("the hierarchy that it names is missing, or is another one")]
     Adopted,
     #[error("{0}")]
     Fixed(#[from] Fixed),
@@ -61,6 +66,11 @@ impl Error {
                 "something came before it: have the statement written again, and approved".into()
             }
             Error::Floor { .. } | Error::Clock => "compare the station's clock with another one".into(),
+            Error::Ahead { .. } => {
+                "compare the station's clock with another one; had it run ahead when this was written, it is finished by a login \
+                 under that clock, and then: coldroot correct-clock"
+                    .into()
+            }
             Error::Mark => "have the statement written again, without --approval".into(),
             Error::Recorded | Error::Other | Error::Adopted => {
                 "the log was changed by something else than this program: `coldroot check` on the audit directory"
@@ -150,45 +160,9 @@ fn words(hierarchy: &Hierarchy, adopted: Option<&Hierarchy>, body: &Body) -> Res
             format!("adopt-crl: it is of {}, the next one was announced for {}", utc(*this_update), utc(*next_update)),
             format!("adopt-crl: it has {entries} entries, {unknown} of them of certificates that are unknown here"),
         ],
-        Body::LogAdopted(lost) => lost_words(lost),
+        Body::LogAdopted(made) => lost::words(made),
         _ => Vec::new(),
     })
-}
-
-/// What officers read before they let a log go on that has lost something.
-fn lost_words(lost: &LogAdopted) -> Vec<String> {
-    let missing = match lost.mark_size > lost.size {
-        true => format!("{} entries at least are lost", lost.mark_size - lost.size),
-        false => "its entries are others than the token knows".into(),
-    };
-    let releases = match lost.mark_release > lost.release {
-        true => format!(
-            "releases {} to {} may have left the station and are unknown to it",
-            lost.release + 1,
-            lost.mark_release
-        ),
-        false => "no release is unknown to it".into(),
-    };
-    let open = lost
-        .mark_plan
-        .map_or("no plan was open".into(), |plan| format!("plan {plan} was open, and what it had done is unknown"));
-    [
-        format!(
-            "the token knows {} entries with root {}, and release {}",
-            lost.mark_size, lost.mark_root, lost.mark_release
-        ),
-        format!(
-            "the log that is left has {} sealed entries with root {}, and release {}",
-            lost.size, lost.root, lost.release
-        ),
-        missing,
-        releases,
-        open,
-        "certificates, revocations and keys of that time stay unknown; CRL numbers rise by 4294967296".into(),
-        "outsiders who have seen the lost entries will see that the log was forked".into(),
-    ]
-    .map(|words| format!("adopt-log: {words}"))
-    .into()
 }
 
 /// A length of time, in seconds, for people.
@@ -240,6 +214,24 @@ pub fn recorded(approvals: &[Approval]) -> Vec<Approved> {
     approvals.iter().map(one).collect()
 }
 
+/// A change is dated between the latest time that a witness has read and the present: who has expired is asked at its time. How
+/// long before the present it was written the gate cannot know, since a run that was stopped goes on whenever it does.
+fn dated(mark: &Mark, time: i64, now: i64) -> Result<(), Error> {
+    not_before_floor(mark, time)?;
+    match time > now.saturating_add(AHEAD) {
+        true => Err(Error::Ahead { found: utc(time), now: utc(now) }),
+        false => Ok(()),
+    }
+}
+
+/// The same for what ends a plan: where the clock had run ahead, it is dated ahead too, since the plan is ended first.
+pub fn not_before_floor(mark: &Mark, time: i64) -> Result<(), Error> {
+    match time < mark.floor {
+        true => Err(Error::Floor { found: utc(time), floor: utc(mark.floor) }),
+        false => Ok(()),
+    }
+}
+
 /// What the mark is after a change that stands in the log it knows, or why the change is not made. One that was made already
 /// leaves the mark as it is, so that a run that was stopped behind it goes on.
 pub fn judge(
@@ -267,16 +259,14 @@ pub fn judge(
     if let Some(open) = mark.open_plan {
         return Err(Error::Open(open));
     }
-    if entry.time < mark.floor {
-        return Err(Error::Floor { found: utc(entry.time), floor: utc(mark.floor) });
-    }
+    dated(mark, entry.time, now)?;
     if hierarchy.digest != mark.hierarchy {
         return Err(Error::Other);
     }
     if approved(hierarchy, adopted, entry, armored)? != *approvals {
         return Err(Error::Recorded);
     }
-    let floor = raised(mark.floor, *witness_time, now);
+    let floor = raised(mark.floor, *witness_time, now.min(entry.time));
     let changed = Mark { changes: *change, floor, ..mark.clone() };
     match &entry.body {
         Body::ClockCorrected(clock) if clock.to < clock.from && (mark.floor..=entry.time).contains(&clock.to) => {
@@ -291,61 +281,6 @@ pub fn judge(
         }
         _ => Err(Error::Other),
     }
-}
-
-/// Whether an adoption is about this mark.
-pub fn loses(lost: &LogAdopted, mark: &Mark) -> bool {
-    (lost.mark_size, lost.mark_root, lost.mark_release, lost.mark_plan)
-        == (mark.size, mark.root, mark.release, mark.open_plan)
-}
-
-/// What the mark is after a log was adopted in the place of the one that it knows: the tree of `size` entries with `root`, which
-/// holds the entry and, by this proof, continues what was adopted. Releases go on behind the mark's.
-pub fn adopt(
-    mark: &Mark,
-    hierarchy: &Hierarchy,
-    entry: &Entry,
-    armored: &[String],
-    (size, root, consistency): (u64, Digest, &[Digest]),
-    now: i64,
-) -> Result<Mark, Error> {
-    let Body::LogAdopted(lost) = &entry.body else { return Err(Error::Other) };
-    if !merkle::verify_consistency(lost.size, &lost.root, size, &root, consistency) {
-        return Err(Error::Mark);
-    }
-    Ok(Mark { size, root, ..judge_adoption(mark, hierarchy, entry, armored, now)? })
-}
-
-/// The same without the tree, which there is only when the entry is written: who would refuse it then refuses it before.
-pub fn judge_adoption(
-    mark: &Mark,
-    hierarchy: &Hierarchy,
-    entry: &Entry,
-    armored: &[String],
-    now: i64,
-) -> Result<Mark, Error> {
-    let Body::LogAdopted(lost) = &entry.body else { return Err(Error::Other) };
-    let Decision { release, change, approvals, witness_time, .. } = &lost.decision;
-    if mark.hierarchy != hierarchy.digest {
-        return Err(Error::Other);
-    }
-    if !loses(lost, mark) || lost.size == 0 {
-        return Err(Error::Mark);
-    }
-    if *change != mark.changes + 1 {
-        return Err(Error::Number { found: *change, marked: mark.changes });
-    }
-    if *release != mark.release {
-        return Err(Error::Release { found: *release, marked: mark.release });
-    }
-    if entry.time < mark.floor {
-        return Err(Error::Floor { found: utc(entry.time), floor: utc(mark.floor) });
-    }
-    if approved(hierarchy, None, entry, armored)? != *approvals {
-        return Err(Error::Recorded);
-    }
-    let floor = raised(mark.floor, *witness_time, now);
-    Ok(Mark { open_plan: None, changes: *change, floor, ..mark.clone() })
 }
 
 #[cfg(test)]
@@ -371,6 +306,8 @@ mod tests {
         let open = Mark { open_plan: Some(Digest([1; 32])), ..mark.clone() };
         assert!(matches!(judged(&open, &clock(2, 3, 60_000)), Err(Error::Open(_))));
         assert!(matches!(judged(&mark, &clock(2, 3, 40_000)), Err(Error::Floor { .. })));
+        assert!(matches!(judged(&mark, &clock(2, 3, 95_301)), Err(Error::Ahead { .. })));
+        assert!(matches!(judged(&mark, &clock(2, 3, 95_300)), Err(Error::Approval(_))));
         let elsewhere = Mark { hierarchy: Digest([7; 32]), ..mark.clone() };
         assert!(matches!(judged(&elsewhere, &clock(2, 3, 60_000)), Err(Error::Other)));
         assert!(matches!(judged(&mark, &clock(2, 3, 60_000)), Err(Error::Approval(approval::Error::Quorum { .. }))));
@@ -383,46 +320,6 @@ mod tests {
         let (before, hierarchy) = (mark.hierarchy, Digest([7; 32]));
         named.body = Body::HierarchyAdopted(HierarchyAdopted { before, hierarchy, decision });
         assert!(matches!(judged(&mark, &named), Err(Error::Other)));
-    }
-
-    /// All but the approvals, which the tests on a token show.
-    #[test]
-    fn p04_a_log_is_adopted_only_for_this_mark_and_only_by_what_continues_it() {
-        let hierarchy = Hierarchy::parse(EXAMPLE).unwrap();
-        let [a, b, c] = [b"a", b"b", b"c"].map(|leaf| merkle::leaf_hash(leaf));
-        let grown = merkle::node_hash(&a, &b);
-        let first = Mark::first(&hierarchy.origin, hierarchy.digest);
-        let mark = Mark { size: 9, root: Digest([9; 32]), release: 3, changes: 1, floor: 50_000, ..first };
-        let lost = |mark: &Mark, change: u64, time: i64| {
-            let (reason, operator, witness) = ("why".into(), "cyd".into(), "ben".into());
-            let (release, approvals) = (mark.release, Vec::new());
-            let decision = Decision { reason, release, change, approvals, operator, witness, witness_time: None };
-            let (mark_size, mark_root, mark_release, mark_plan) = (mark.size, mark.root, mark.release, mark.open_plan);
-            let lost =
-                LogAdopted { mark_size, mark_root, mark_release, mark_plan, size: 1, root: a, release: 1, decision };
-            Entry::new(time, Body::LogAdopted(lost))
-        };
-        let adopted =
-            |entry: &Entry, tree: (u64, Digest, &[Digest])| adopt(&mark, &hierarchy, entry, &[], tree, 95_000);
-        let lawful = lost(&mark, 2, 60_000);
-        // In its place, it wants its quorum and nothing else.
-        assert!(matches!(adopted(&lawful, (2, grown, &[b])), Err(Error::Approval(approval::Error::Quorum { .. }))));
-        let other = merkle::node_hash(&c, &b);
-        for (size, root, proof) in [(2, grown, &[c][..]), (2, grown, &[]), (2, other, &[b]), (1, c, &[]), (0, a, &[])] {
-            assert!(matches!(adopted(&lawful, (size, root, proof)), Err(Error::Mark)), "{size}");
-        }
-        let tree: (u64, Digest, &[Digest]) = (2, grown, &[b]);
-        for other in [
-            Mark { size: 8, ..mark.clone() },
-            Mark { root: Digest([8; 32]), ..mark.clone() },
-            Mark { release: 2, ..mark.clone() },
-            Mark { open_plan: Some(Digest([1; 32])), ..mark.clone() },
-        ] {
-            assert!(matches!(adopted(&lost(&other, 2, 60_000), tree), Err(Error::Mark)));
-        }
-        assert!(matches!(adopted(&lost(&mark, 1, 60_000), tree), Err(Error::Number { found: 1, marked: 1 })));
-        assert!(matches!(adopted(&lost(&mark, 2, 40_000), tree), Err(Error::Floor { .. })));
-        assert!(matches!(adopted(&clock(2, 3, 60_000), tree), Err(Error::Other)));
     }
 
     #[test]

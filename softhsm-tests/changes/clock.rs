@@ -184,3 +184,57 @@ fn p10_whoever_logs_in_next_finishes_a_correction() {
     }
     assert!(finished > 0, "no run was stopped behind the entry");
 }
+
+/// What people put on record by a wrong clock binds nobody, neither who goes on nor who corrects.
+#[test]
+fn p10_what_was_put_on_record_ahead_is_not_what_is_corrected() {
+    let (station, last) = ran_ahead(2);
+    let record = ["record", "deviation", "--what", "the lamp failed", "--person", "carol"];
+    let put = |station: &Station| station.run(&[&record[..], &["--now", &utc(now() + 20 * DAY)]].concat()).ok();
+    put(&station);
+    let to = utc(now());
+    let (statement, _) = approved(&station, &correct(&["--to", &to, "--witness-time", &to]), &[]);
+    assert!(statement.contains(&format!("the log's last entry is of {}\n", utc(last))), "{statement}");
+    let whole = Station::ready();
+    put(&whole);
+    refused(&whole, &correct(&["--witness-time", &to]), 1, "does not stand before the log's last entry");
+    whole.planned_by(&["--crl", "root"]);
+}
+
+/// Stopped behind its entry under a clock ahead, a change is dated ahead of every gate that is asked to follow it: it is finished under
+/// that clock, and then the clock is corrected.
+#[test]
+fn p05_a_change_that_a_clock_ahead_has_left_unfinished_has_a_way_out() {
+    let station = Station::ready();
+    let new = super::hierarchy(&station).replace("crl-days = 10", "crl-days = 20");
+    std::fs::write(station.path("new.toml"), &new).unwrap();
+    let people = ["--operator", "carol", "--witness", "dave", "--reason", "the year's review"];
+    let adopt = [&["adopt-hierarchy", "new.toml"][..], &people].concat();
+    let (_, approvals) = approved(&station, &adopt, &["alice", "bob"]);
+    let ahead = utc(now() + 20 * DAY);
+    let under_it = [with(&adopt, &approvals), vec!["--now", &ahead]].concat();
+    let stopped = stopped_ahead(&station, &under_it, |new| new.iter().any(|b| matches!(b, Body::HierarchyAdopted(_))));
+    assert_eq!(mark(&stopped).changes, 0);
+    refused(&stopped, &with(&adopt, &approvals), 1, "but the log's last entry is of");
+    // The file put in place by hand, so that the clock could be corrected if the gate had followed.
+    let right = stopped.copy();
+    std::fs::write(right.path("hierarchy.toml"), &new).unwrap();
+    let to = utc(now());
+    let clock = correct(&["--to", &to, "--witness-time", &to]);
+    let (_, approvals) = approved(&right, &clock, &["alice", "bob"]);
+    let told = right.run(&with(&clock, &approvals)).fails(1, "it is dated ");
+    assert!(told["hint"].as_str().unwrap().contains("under that clock"), "{told}");
+    assert_eq!(mark(&right).changes, 0);
+    // Either that way, or by the command again.
+    right.run(&["token", "inventory", "--now", &ahead]).ok();
+    assert_eq!(mark(&right).changes, 1);
+    right.run(&with(&clock, &approvals)).ok();
+    stopped.run(&under_it).ok();
+    let (_, approvals) = approved(&stopped, &clock, &["alice", "bob"]);
+    stopped.run(&with(&clock, &approvals)).ok();
+    for station in [right, stopped] {
+        assert_eq!((mark(&station).changes, super::hierarchy(&station)), (2, new.clone()));
+        station.carried_out(&station.planned_by(&["--crl", "root"]));
+        station.check_log();
+    }
+}

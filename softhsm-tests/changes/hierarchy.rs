@@ -7,7 +7,7 @@ use coldroot::audit::entry::Body;
 use coldroot::digest::Digest;
 
 use super::harness::batch::killed_at;
-use super::harness::station::Station;
+use super::harness::station::{HIERARCHY, Station};
 use super::{approved, hierarchy, mark, refused, stopped_anywhere, with};
 
 /// Writes a hierarchy made from the one in force.
@@ -217,4 +217,28 @@ fn p03_an_adoption_stopped_anywhere_is_made_once() {
         copy.check_log();
     }
     assert!(between > 1, "only {between} stops between entry and file");
+}
+
+/// The new file says for the first time which token is meant. Put in place by hand before the gate has followed, it is the later one of
+/// file and mark.
+#[test]
+fn p03_a_first_serial_number_is_adopted_though_its_file_comes_before_the_mark() {
+    // A token that is to come: so far nobody knows its serial number, and no key is in it.
+    let later = "[[token]]\nid = \"later\"\nmodule = \"@MODULE@\"\nlabel = \"later\"\n# serial\n\n[[key]]";
+    let station = Station::ready_of(HIERARCHY.replacen("[[key]]", later, 1));
+    let with_serial = hierarchy(&station).replacen("# serial\n", "serial = \"0123456789abcdef\"\n", 1);
+    fs::write(station.path("new.toml"), &with_serial).unwrap();
+    let (_, approvals) = approved(&station, &adopt(&[]), &["alice", "bob"]);
+    let args = with(&adopt(&[]), &approvals);
+    let stopped = (1..).find_map(|when| {
+        let copy = station.copy();
+        assert_eq!(killed_at(&copy, &args, "fdatasync", when).code, -1, "no such stop");
+        copy.bodies().iter().any(|body| matches!(body, Body::HierarchyAdopted(_))).then_some(copy)
+    });
+    let stopped = stopped.unwrap();
+    assert_ne!(mark(&stopped).hierarchy, Digest::of(with_serial.as_bytes()));
+    fs::write(stopped.path("hierarchy.toml"), &with_serial).unwrap();
+    stopped.carried_out(&stopped.planned_by(&["--crl", "root"]));
+    assert_eq!(mark(&stopped).hierarchy, Digest::of(with_serial.as_bytes()));
+    stopped.check_log();
 }

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use coldroot::audit::View;
 use coldroot::audit::entry::Body;
+use coldroot::digest::Digest;
 
 use super::harness::batch::killed_at;
 use super::harness::faulty::{self, play};
-use super::harness::station::{HIERARCHY, Run, Station, generated};
+use super::harness::station::{COLDROOT, HIERARCHY, Run, Station, generated};
 use super::{OLD, both, refused, refuses};
 
 const WHY: [&str; 7] = ["adopt-log", "--reason", "disk and copy burnt", "--operator", "carol", "--witness", "dave"];
@@ -173,4 +174,214 @@ fn p03_an_adoption_that_is_stopped_anywhere_goes_on_by_the_same_command() {
         copy.check_log();
     }
     assert!(stopped > 5 && made > 0 && made < stopped, "{stopped} stopped, {made} behind the entry");
+}
+
+/// `bob` is no officer any more, `mallory` is one.
+fn without_bob(station: &Station, text: &str) -> String {
+    let key = fs::read_to_string(station.path("officers/mallory.pub")).unwrap();
+    let bob = "id = \"bob\"\nname = \"bob\"\nroles = [\"officer\"]";
+    assert!(text.contains(bob));
+    let text = text.replace(bob, "id = \"bob\"\nname = \"bob\"\nroles = [\"witness\"]");
+    format!("{text}\n[[person]]\nid = \"mallory\"\nname = \"M\"\nroles = [\"officer\"]\nkeys = [\"{}\"]\n", key.trim())
+}
+
+#[test]
+fn p04_the_hierarchy_that_was_adopted_in_the_gap_decides_and_is_in_force() {
+    let station = Station::ready_of(faulty::hierarchy(""));
+    // What is left has a plan as started that has ended since.
+    let open = station.planned_by(&["--crl", "xmpp-1"]);
+    let approvals = station.approve(&open);
+    stopped(&station, &station.sign_args(&open, &approvals), |body| matches!(body, Body::Start(_)));
+    let old = station.save_audit("old");
+    station.released(station.sign(&open, &[]));
+    let file = station.path("hierarchy.toml");
+    let before = fs::read_to_string(&file).unwrap();
+    let after = without_bob(&station, &before);
+    let [known, lost] = [&before, &after].map(|text| Digest::of(text.as_bytes()));
+    fs::write(station.path("new.toml"), &after).unwrap();
+    let adopt = ["adopt-hierarchy", "new.toml", "--reason", "bob has left", "--operator", "carol", "--witness", "dave"];
+    let made = PathBuf::from(station.run(&adopt).ok()["statement-file"].as_str().unwrap());
+    let approvals = ["alice", "bob", "mallory"].map(|person| station.approve_as(&made, person, person));
+    let given: Vec<&str> = approvals.iter().flat_map(|a| ["--approval", a.to_str().unwrap()]).collect();
+    station.run(&[&adopt[..], &given].concat()).ok();
+    assert_eq!(fs::read_to_string(&file).unwrap(), after);
+    station.restore_audit(&old);
+
+    // Whichever of the two files is there, what refuses names the way out.
+    let told = station.run(&["plan", "--crl", "root"]).fails(1, "is not the one that this log was begun with");
+    assert!(told["hint"].as_str().unwrap().contains("coldroot adopt-log"), "{told}");
+    fs::write(&file, &before).unwrap();
+    // The gate itself does not go on; that it did not is on record.
+    let kept = station.entries().len();
+    play(&station, "");
+    let told = station.run(&WHY).fails(1, "and no artefact is");
+    for function in ["C_SignInit", "C_CreateObject", "C_DestroyObject"] {
+        assert_eq!(faulty::count(&station, function), 0, "{function}");
+    }
+    faulty::mend(&station);
+    assert!(matches!(&station.bodies()[kept..], [Body::PinTry { .. }, Body::Failure { .. }]));
+    let hint = told["hint"].as_str().unwrap();
+    assert!(hint.contains(&lost.hex()) && hint.contains("coldroot adopt-log"), "{told}");
+    let artefact = format!("audit/artefact/{}/{lost}", &lost.hex()[..2]);
+    fs::create_dir_all(station.path(&artefact).parent().unwrap()).unwrap();
+    fs::write(station.path(&artefact), &after).unwrap();
+    let told = refused(&station, 1, "is not the one whose digest stands in the token's mark", || station.run(&WHY));
+    let copy = told["hint"].as_str().unwrap().split(' ').collect::<Vec<_>>();
+    assert_eq!(copy[0], "cp", "{told}");
+    let done = Run::of(std::process::Command::new("cp").args(&copy[1..]).current_dir(station.dir()));
+    assert_eq!((done.code, fs::read_to_string(&file).unwrap()), (0, after));
+    fs::remove_file(station.path(&artefact)).unwrap();
+
+    // The quorum of the one that the token knows decides.
+    let (path, text) = statement(&station);
+    assert!(
+        text.contains(&format!("the log that is left knows the hierarchy {known}; the token's is in force")),
+        "{text}"
+    );
+    assert!(text.lines().any(|line| line.starts_with("rules ") && line.contains(&lost.hex())), "{text}");
+    let by = |persons: [&str; 2]| persons.map(|person| station.approve_as(&path, person, person)).to_vec();
+    let [of_before, approvals] = [by(["alice", "bob"]), by(["alice", "mallory"])];
+    refused(&station, 1, "2 of role officer must approve", || station.run(&args(&of_before)));
+    station.run(&args(&approvals)).ok();
+    station.check_log();
+    let Some(Body::LogAdopted(made)) = station.bodies().into_iter().find(|b| matches!(b, Body::LogAdopted(_))) else {
+        panic!("nothing is adopted")
+    };
+    assert_eq!((made.hierarchy, made.mark_hierarchy), (known, lost));
+    assert!(station.path(&artefact).is_file());
+    let check = ["check", "audit", "--verifier-key", &station.verifier_key()];
+    let found = station.run(&check).ok();
+    assert_eq!(found["gaps"][0]["hierarchy"], lost.hex(), "{found}");
+    let shown = Run::of(std::process::Command::new(COLDROOT).args(["--plain"]).args(check).current_dir(station.dir()));
+    assert!(shown.out.contains("nothing here vouches for it") && shown.out.contains(&lost.hex()), "{shown:?}");
+
+    // The plan is of the hierarchy before: it never goes on, and is voided by those who decide now.
+    station.sign(&open, &[]).fails(1, "the plan follows release 2");
+    let voids = PathBuf::from(station.run(&void(&open)).ok()["statement-file"].as_str().unwrap());
+    let by = |persons: [&str; 2]| persons.map(|person| station.approve_as(&voids, person, person)).to_vec();
+    let [of_before, approvals] = [by(["alice", "bob"]), by(["alice", "mallory"])];
+    let with = |approvals: &[PathBuf]| {
+        let given: Vec<&str> = approvals.iter().flat_map(|a| ["--approval", a.to_str().unwrap()]).collect();
+        station.run(&[&void(&open)[..], &given].concat())
+    };
+    refused(&station, 1, "2 of role officer must approve", || with(&of_before));
+    let voided = station.released(with(&approvals));
+    // It is in force for the station, for the gate, and for who checks the release.
+    let plan = station.planned_by(&["--crl", "root"]);
+    let by_bob = ["alice", "bob"].map(|person| station.approve_as(&plan, person, person));
+    station.sign(&plan, &by_bob).fails(1, "2 of role officer must approve");
+    let by_mallory = ["alice", "mallory"].map(|person| station.approve_as(&plan, person, person));
+    let release = station.released(station.sign(&plan, &by_mallory));
+    fs::write(station.path("old.toml"), before).unwrap();
+    let key = station.verifier_key();
+    for (release, file, code) in [
+        (&voided, "hierarchy.toml", 0),
+        (&voided, "old.toml", 4),
+        (&release, "hierarchy.toml", 0),
+        (&release, "old.toml", 4),
+    ] {
+        let run = station.run(&["check", release.to_str().unwrap(), "--verifier-key", &key, "--hierarchy", file]);
+        assert_eq!(run.code, code, "{file}: {run:?}");
+    }
+    station.check_log();
+    // A new directory gets the file that is in force.
+    let newest = station.save_audit("newest");
+    fs::remove_file(&file).unwrap();
+    fs::remove_dir_all(station.path("audit")).unwrap();
+    station.run(&["restore", newest.to_str().unwrap()]).ok();
+    assert_eq!(Digest::of(&fs::read(&file).unwrap()), lost);
+    station.planned_by(&["--crl", "root"]);
+}
+
+/// Runs `sign` and kills it where the log says so.
+fn stopped(station: &Station, args: &[&str], wanted: impl Fn(&Body) -> bool) {
+    let before = station.entries().len();
+    for when in 1.. {
+        assert_eq!(killed_at(station, args, "fdatasync", when).code, -1, "no such stop");
+        if station.bodies()[before..].iter().any(&wanted) {
+            return;
+        }
+    }
+}
+
+/// Adopts what is left, by the two officers; what the command says.
+fn adopted(station: &Station) -> serde_json::Value {
+    let path = PathBuf::from(station.run(&WHY).ok()["statement-file"].as_str().unwrap());
+    station.run(&args(&station.approve(&path))).ok()
+}
+
+fn void<'a>(plan: &'a Path) -> [&'a str; 9] {
+    let plan = plan.to_str().unwrap();
+    ["void", "--plan", plan, "--reason", "its end is lost", "--operator", "carol", "--witness", "dave"]
+}
+
+/// The log that is left has a plan as started, whose end is in the gap.
+#[test]
+fn p05_a_plan_whose_end_is_lost_is_voided_and_nothing_else_goes_on_before() {
+    let station = Station::ready_of(faulty::hierarchy(""));
+    // For a desk, and for nobody.
+    let kinds: [fn(&Station) -> PathBuf; 2] = [|s| s.planned(&s.bundle(2, 1)), |s| s.planned_by(&["--crl", "xmpp-1"])];
+    for planned in kinds {
+        let station = station.copy();
+        let plan = planned(&station);
+        let approvals = station.approve(&plan);
+        stopped(&station, &station.sign_args(&plan, &approvals), |body| matches!(body, Body::Start(_)));
+        let started = station.save_audit("started");
+        let release = station.released(station.sign(&plan, &[]));
+        assert!(release.ends_with("release-0003"), "{release:?}");
+        station.restore_audit(&started);
+        let told = adopted(&station);
+        assert_eq!(
+            (&told["begun"], &told["goes-on"]),
+            (&Digest::of(&fs::read(station.path(plan.to_str().unwrap())).unwrap()).hex().into(), &false.into())
+        );
+        let told = refused(&station, 1, "the plan follows release 2, but release 3", || station.sign(&plan, &[]));
+        assert!(told["hint"].as_str().unwrap().contains("coldroot void"), "{told}");
+        let open = "was started and its release is not written";
+        refused(&station, 1, open, || station.run(&["plan", "--crl", "root"]));
+        let clock = ["correct-clock", "--operator", "carol", "--witness", "dave", "--reason", "x"];
+        station.run(&clock).fails(1, "does not stand before");
+        let statement = PathBuf::from(station.run(&void(&plan)).ok()["statement-file"].as_str().unwrap());
+        let approvals = station.approve(&statement);
+        let given: Vec<&str> = approvals.iter().flat_map(|a| ["--approval", a.to_str().unwrap()]).collect();
+        let done = station.run(&[&void(&plan)[..], &given].concat()).ok();
+        assert_eq!((&done["release"], &done["done"]), (&4.into(), &0.into()), "{done}");
+        refused(&station, 1, "this plan was voided", || station.sign(&plan, &[]));
+        station.check_log();
+        let release = station.carried_out(&station.planned_by(&["--crl", "root", "--crl", "xmpp-1"]));
+        assert!(release.ends_with("release-0005"), "{release:?}");
+        station.check_log();
+    }
+}
+
+/// The plan has not ended in the gap either: nothing of it has left, so it goes on, and what it had signed is signed again, the same
+/// octets under the same serial numbers.
+#[test]
+fn p05_a_plan_that_was_open_when_the_log_was_lost_goes_on() {
+    let station = Station::ready_of(faulty::hierarchy(""));
+    let plan = station.planned(&station.bundle(2, 1));
+    let approvals = station.approve(&plan);
+    stopped(&station, &station.sign_args(&plan, &approvals), |body| matches!(body, Body::Start(_)));
+    let started = station.save_audit("started");
+    stopped(&station, &station.sign_args(&plan, &[]), |body| matches!(body, Body::Certificate(_)));
+    let serials = |station: &Station| {
+        let leaves = station.leaves();
+        leaves.iter().map(|(_, _, der)| coldroot::x509::read_certificate(der).unwrap().serial).collect::<Vec<_>>()
+    };
+    let signed = serials(&station);
+    station.restore_audit(&started);
+    assert_eq!(serials(&station), [] as [coldroot::cbor::Bytes; 0]);
+    let voided = station.copy();
+    let told = adopted(&station);
+    assert_eq!((&told["open-plan"], &told["goes-on"]), (&told["begun"], &true.into()), "{told}");
+    station.released(station.sign(&plan, &[]));
+    assert_eq!(serials(&station), signed);
+    station.check_log();
+    // Or it is voided.
+    adopted(&voided);
+    let statement = PathBuf::from(voided.run(&void(&plan)).ok()["statement-file"].as_str().unwrap());
+    let approvals = voided.approve(&statement);
+    let given: Vec<&str> = approvals.iter().flat_map(|a| ["--approval", a.to_str().unwrap()]).collect();
+    voided.run(&[&void(&plan)[..], &given].concat()).ok();
+    voided.check_log();
 }

@@ -21,6 +21,8 @@ pub enum Unlawful {
     Hierarchy { found: Digest, in_force: Digest },
     #[error("it adopts the hierarchy that is in force")]
     Same,
+    #[error("it says that release {found} was the last one, which is {last}, or that the lost log had made {marked}")]
+    Lost { found: u64, last: u64, marked: u64 },
     #[error("it does not set the clock back, or sets it back behind what a witness has read from another one")]
     Clock,
     #[error("it is of {found}, before {floor}, which a witness has read from another clock")]
@@ -35,7 +37,7 @@ pub struct Changed {
     pub number: u64,
     /// The log index of the newest change.
     pub newest: Option<u64>,
-    /// The hierarchy file in force: the newest adopted one, or the one that the log was begun with.
+    /// The hierarchy file in force: the newest adopted one (by itself, or with a log), or the one that the log was begun with.
     pub hierarchy: Digest,
     /// The time that has certainly passed: the latest that a witness has read from another clock while the station's agreed,
     /// seconds since the epoch.
@@ -66,7 +68,7 @@ impl Changed {
         let (found, wanted) = (decision.change, self.number.saturating_add(1));
         // A log that follows a loss goes on behind what its token remembers.
         let after_a_loss = matches!(body, Body::LogAdopted(_) | Body::HandedOver(_));
-        if found < wanted || (found > wanted && !after_a_loss) {
+        if found <= self.number || (found > wanted && !after_a_loss) {
             return Err(Unlawful::Number { found, wanted });
         }
         if decision.release < self.release || (decision.release > self.release && !after_a_loss) {
@@ -85,6 +87,14 @@ impl Changed {
             }
             Body::HierarchyAdopted(adopted) if adopted.hierarchy == adopted.before => return Err(Unlawful::Same),
             Body::HierarchyAdopted(adopted) => self.hierarchy = adopted.hierarchy,
+            Body::LogAdopted(lost) if lost.hierarchy != self.hierarchy => {
+                return Err(Unlawful::Hierarchy { found: lost.hierarchy, in_force: self.hierarchy });
+            }
+            // Releases go on behind what the token knew: the decision says so as the mark did.
+            Body::LogAdopted(lost) if lost.release != self.release || lost.mark_release != decision.release => {
+                return Err(Unlawful::Lost { found: lost.release, last: self.release, marked: lost.mark_release });
+            }
+            Body::LogAdopted(lost) => self.hierarchy = lost.mark_hierarchy,
             Body::ClockCorrected(clock) if clock.to >= clock.from || clock.to < self.floor || entry.time < clock.to => {
                 return Err(Unlawful::Clock);
             }

@@ -1,6 +1,6 @@
 //! The whole check of a log: everything that the verifier key, the tiles and the rules allow to be checked.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -50,6 +50,9 @@ pub struct Gap {
     pub mark_release: u64,
     /// The plan that was open.
     pub plan: Option<Digest>,
+    /// The hierarchy in force from there on, where it is not the one from before. Its own quorum has approved the entry, and the
+    /// adoption of it is lost: that it is the right one, nothing in the log says.
+    pub hierarchy: Option<Digest>,
 }
 
 /// The first thing that is wrong, and the entry where it showed.
@@ -132,11 +135,14 @@ pub fn check(dir: &Path, key: &VerifierKey) -> Result<Report, Finding> {
         }
         changes.extend(entry.body.decision().map(|_| index));
         if let Body::LogAdopted(lost) = &entry.body {
-            if lost.size > index || view.root_at(lost.size).map_err(finding(None))? != lost.root {
+            // What no checkpoint covers was not there to be adopted.
+            let sealed = (1..=index.min(checkpoint.size)).contains(&lost.size);
+            if !sealed || view.root_at(lost.size).map_err(finding(None))? != lost.root {
                 return Err(finding(Some(index))(Cause::Adopted));
             }
             let (release, mark_release, mark_plan) = (lost.release, lost.mark_release, lost.mark_plan);
-            gaps.push(Gap { entry: index, release, mark_release, plan: mark_plan });
+            let hierarchy = (lost.mark_hierarchy != lost.hierarchy).then_some(lost.mark_hierarchy);
+            gaps.push(Gap { entry: index, release, mark_release, plan: mark_plan, hierarchy });
         }
         *counts.entry(kind(&entry.body)).or_insert(0) += 1;
         Ok(())
@@ -296,7 +302,8 @@ fn compare(view: &View, level: usize, n: u64, hashes: &[Digest]) -> Result<(), E
 
 #[derive(Default)]
 struct Artefacts {
-    seen: HashSet<Digest>,
+    /// Whether each is here.
+    seen: HashMap<Digest, bool>,
     present: u64,
     absent: u64,
 }
@@ -304,13 +311,23 @@ struct Artefacts {
 impl Artefacts {
     fn take(&mut self, view: &View, body: &Body) -> Result<(), Error> {
         for (digest, what) in named(body) {
-            if !self.seen.insert(digest) {
-                continue;
-            }
-            match view.verify_artefact(&digest) {
-                Ok(()) => self.present += 1,
-                Err(Error::ArtefactMissing { .. }) if !what.held() || !view.is_station() => self.absent += 1,
-                Err(e) => return Err(e),
+            let here = match self.seen.get(&digest) {
+                Some(here) => *here,
+                None => {
+                    let here = match view.verify_artefact(&digest) {
+                        Ok(()) => true,
+                        Err(Error::ArtefactMissing { .. }) => false,
+                        Err(e) => return Err(e),
+                    };
+                    self.present += u64::from(here);
+                    self.absent += u64::from(!here);
+                    self.seen.insert(digest, here);
+                    here
+                }
+            };
+            // Each entry that names it is asked: a file that was only read in at first may be held for another one's sake.
+            if !here && what.held() && view.is_station() {
+                return Err(Error::ArtefactMissing { digest: digest.hex() });
             }
         }
         Ok(())

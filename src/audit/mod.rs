@@ -31,6 +31,8 @@ pub mod withheld;
 #[cfg(test)]
 mod foreign_tests;
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 mod recovery_tests;
 #[cfg(test)]
 mod schema_tests;

@@ -79,6 +79,7 @@ pub fn named(body: &Body) -> Vec<(Digest, What)> {
         Body::Probe { report, .. } | Body::Inventory { report, .. } => all.push((*report, What::Report)),
         Body::ReleaseWritten { checkpoint, .. } => all.push((*checkpoint, What::Checkpoint)),
         Body::HierarchyAdopted(h) => all.extend([(h.before, What::Hierarchy), (h.hierarchy, What::Hierarchy)]),
+        Body::LogAdopted(lost) => all.push((lost.mark_hierarchy, What::Hierarchy)),
         Body::CrlAdopted(adopted) => all.push((adopted.crl, What::Crl)),
         Body::Step { script, .. } => all.push((*script, What::Script)),
         Body::Evidence(e) if e.withheld => all.push((e.artefact, What::Withheld)),

@@ -40,6 +40,8 @@ pub enum Broken {
     Counts { counted: u64, recorded: u64 },
     #[error("the certificate's issuer and serial number cannot be read")]
     Certificate,
+    #[error("it is about the key `{}`, which was not generated, or is another one", crate::text::escape(.0))]
+    NotGenerated(String),
     #[error("{0}")]
     Change(#[from] Unlawful),
 }
@@ -54,7 +56,7 @@ struct Plan {
     ended: bool,
 }
 
-/// The state of a log, folded entry by entry. Memory grows with the number of plans, and by 8 octets a certificate.
+/// The state of a log, folded entry by entry. Memory grows with the number of plans and keys, and by 8 octets a certificate.
 #[derive(Default)]
 pub(super) struct Order {
     origin: String,
@@ -63,6 +65,8 @@ pub(super) struct Order {
     plans: HashMap<Digest, Plan>,
     open: Option<Digest>,
     serials: Vec<u64>,
+    /// The public half (SHA-256 of its SubjectPublicKeyInfo) that was generated last under each name.
+    keys: HashMap<String, Digest>,
     changed: Changed,
 }
 
@@ -104,12 +108,16 @@ impl Order {
             _ if first => Err(Broken::Genesis),
             Body::Planned { plan, kind, items, .. } => self.planned(*plan, *kind, *items),
             Body::Start(start) => self.started(start.plan),
-            Body::KeyGenerated(key) => self.item(key.plan, key.item, Kind::Keys),
+            Body::KeyGenerated(key) => {
+                self.item(key.plan, key.item, Kind::Keys)?;
+                self.keys.insert(key.key.clone(), Digest::of(&key.spki));
+                Ok(())
+            }
             Body::WrappingKeyGenerated(key) => self.item(key.plan, key.item, Kind::Keys),
-            Body::KeyBackedUp(key) => self.item(key.plan, key.item, Kind::Keys),
-            Body::KeyRestored(key) => self.item(key.plan, key.item, Kind::Keys),
-            Body::KeyProven(key) => self.item(key.plan, key.item, Kind::Keys),
-            Body::KeyDestroyed(key) => self.item(key.plan, key.item, Kind::Keys),
+            Body::KeyBackedUp(key) => self.about((key.plan, key.item), &key.key, key.spki),
+            Body::KeyRestored(key) => self.about((key.plan, key.item), &key.key, key.spki),
+            Body::KeyProven(key) => self.about((key.plan, key.item), &key.key, key.spki),
+            Body::KeyDestroyed(key) => self.about((key.plan, key.item), &key.key, key.spki),
             Body::Revoked(revoked) => self.item(revoked.plan, revoked.item, Kind::Certificates),
             Body::Crl(crl) => self.item(crl.plan, crl.item, Kind::Certificates),
             Body::Certificate(certificate) => {
@@ -145,6 +153,15 @@ impl Order {
             .collect();
         twice.dedup();
         twice
+    }
+
+    /// An act on a key is about one that was generated before.
+    fn about(&mut self, (plan, item): (Digest, u64), key: &str, spki: Digest) -> Result<(), Broken> {
+        self.item(plan, item, Kind::Keys)?;
+        match self.keys.get(key) == Some(&spki) {
+            true => Ok(()),
+            false => Err(Broken::NotGenerated(key.into())),
+        }
     }
 
     fn planned(&mut self, plan: Digest, kind: Kind, items: u64) -> Result<(), Broken> {

@@ -236,9 +236,11 @@ fn changes() -> Vec<Body> {
             mark_root,
             mark_release,
             mark_plan,
+            mark_hierarchy: hierarchy,
             size,
             root,
             release: 1,
+            hierarchy,
             decision: decision(),
         })
     };

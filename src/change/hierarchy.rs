@@ -57,6 +57,12 @@ pub fn successor(old: &Hierarchy, new: &Hierarchy) -> Result<(), Fixed> {
     }
 }
 
+/// Whether one of the two may have come in the place of the other, whichever is the later one: where an adoption was stopped, file
+/// and mark name the two in either order. So they have the same log, the same audit key and the same token for it.
+pub fn akin(one: &Hierarchy, other: &Hierarchy) -> Result<(), Fixed> {
+    successor(one, other).or_else(|wrong| successor(other, one).map_err(|_| wrong))
+}
+
 /// Besides, what keys and CAs on record are bound to: `keys` and `wrapping` that were made, `cas` that are certified, by their
 /// ids.
 pub fn bound<'a>(
@@ -173,5 +179,29 @@ fn spelled(value: &toml::Value) -> String {
             format!("{{ {} }}", fields.join(", "))
         }
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../ceremony-scripts/hierarchy.example.toml");
+
+    #[test]
+    fn a_serial_number_comes_once_and_file_and_mark_are_akin_in_either_order() {
+        let parsed = |from: &str, to: &str| Hierarchy::parse(&EXAMPLE.replacen(from, to, 1)).unwrap();
+        let (none, serial) = ("# serial = \"4b2ac26ef9fc1a0f\"", "serial = \"4b2ac26ef9fc1a0f\"");
+        let (before, after) = (Hierarchy::parse(EXAMPLE).unwrap(), parsed(none, serial));
+        assert!(before.tokens[0].serial.is_none() && after.tokens[0].serial.is_some());
+        assert_eq!(successor(&before, &after), Ok(()));
+        assert!(matches!(successor(&after, &before), Err(Fixed::Serial { .. })));
+        assert_eq!((akin(&before, &after), akin(&after, &before)), (Ok(()), Ok(())));
+        // Two that neither has come in the place of.
+        for other in
+            [parsed(none, "serial = \"000000001\""), parsed("key-label = \"coldroot-audit\"", "key-label = \"other\"")]
+        {
+            assert!(akin(&other, &after).is_err() && akin(&after, &other).is_err());
+        }
     }
 }

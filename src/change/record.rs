@@ -1,6 +1,7 @@
 //! The changes of state in a log: whether their quorums approved them, by the hierarchies on record.
 
 use super::{Error, adopts, approved};
+use crate::audit::entry::Body;
 use crate::audit::{self, View};
 use crate::config::Hierarchy;
 use crate::digest::Digest;
@@ -23,7 +24,8 @@ pub struct Wrong {
 }
 
 /// Judges the changes that stand at these indices, all that the log has, in order. Each is judged by the hierarchy that was in
-/// force, and that one by its digest: the genesis entry names the first.
+/// force, and that one by its digest: the genesis entry names the first. A log that was adopted goes on under the hierarchy that
+/// the token knew; where the log had another one, `check` tells it as a gap, since nothing here can say whether it is the right one.
 pub fn judge_log(log: &View, changes: &[u64]) -> Result<Judged, Wrong> {
     let mut judged = Judged::default();
     let Ok(genesis) = log.genesis() else { return Ok(judged) };
@@ -33,6 +35,9 @@ pub fn judge_log(log: &View, changes: &[u64]) -> Result<Judged, Wrong> {
         let Ok(entry) = log.entry(index) else { continue };
         let Some(decision) = entry.body.decision() else { continue };
         let adopted = adopts(&entry.body);
+        if let Body::LogAdopted(lost) = &entry.body {
+            in_force = lost.mark_hierarchy;
+        }
         let here = || -> Result<_, audit::Error> {
             let armored = |a: &audit::entry::Approved| {
                 log.artefact(&a.signature).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())

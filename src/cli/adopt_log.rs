@@ -3,7 +3,7 @@
 //! ```text
 //! login      PIN try → fsync → login; the mark is read and compared    the log has another try on record
 //! statement  (no approvals) out/adopt-log-….statement                  the same
-//! artefacts  approvals → fsync                                         artefacts that no entry names
+//! artefacts  hierarchy, approvals → fsync                              artefacts that no entry names
 //! entry      login, log-adopted → fsync                                on record, not sealed; the mark is the old one. The same command goes on
 //! MARK       in one write, the tree that holds the entry               the mark knows the entry: there is no moment at which it is another's and
 //!                                                                      the entry is not there. Any login goes on
@@ -15,13 +15,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use crate::audit::Log;
 use crate::audit::entry::{Body, Entry, LogAdopted};
 use crate::audit::mark::{Mark, Standing};
+use crate::audit::{Log, artefact};
 use crate::change;
 use crate::gate::Gate;
 use crate::ledger::Ledger;
 use crate::report::terminal::{human_count, pairs};
+use crate::text::shell;
 
 use super::approvals::read_signatures;
 use super::change::{Decided, judge_reason, statement};
@@ -34,7 +35,8 @@ use super::{Answer, Failure, Globals};
 #[derive(Args)]
 #[command(
     after_help = "Only when no newer copy is left: `coldroot restore COPY` comes first. Without approvals it logs in, compares the log with \
-    the token's mark, and writes the statement that the quorum signs.\n\nExample:\n  \
+    the token's mark, and writes the statement that the quorum signs. hierarchy.toml must be the file whose SHA-256 stands in the mark: the one \
+    adopted last, though the log that is left may know another. Its quorum decides.\n\nExample:\n  \
     coldroot adopt-log --reason \"disk and copy burnt\" --operator carol --witness dave\n  \
     coldroot approve out/adopt-log-3f2a9c01.statement --person alice --key SSHKEY\n  \
     coldroot adopt-log --reason \"disk and copy burnt\" --operator carol --witness dave \\\n    \
@@ -50,8 +52,9 @@ pub fn adopt_log(globals: &Globals, args: AdoptLogArgs) -> Result<Answer, Failur
     let station = Station::load(globals)?;
     judge_reason(&args.reason, "why no newer copy is left")?;
     people::judge(&station, &args.people)?;
-    // Its last entry may be of a clock that had run ahead: that can be corrected only behind this.
-    let (mut log, ledger) = station.open_log_whatever_the_clock_says()?;
+    // Its last entry may be of a clock that had run ahead: that can be corrected only behind this. And the adoption of the hierarchy
+    // in force may be among what is lost.
+    let (mut log, ledger) = station.open_log_whatever_is_in_force()?;
     station.judge_floor(&ledger)?;
     if log.sealed_size() == 0 {
         return Err(Failure::refused("the log that is left has no checkpoint", "find a copy that has one"));
@@ -72,6 +75,7 @@ pub fn adopt_log(globals: &Globals, args: AdoptLogArgs) -> Result<Answer, Failur
             let what = format!("nothing is lost: the log holds the {} entries that the token's mark knows", mark.size);
             return Err(Failure::refused(what, "go on with `coldroot plan` or `coldroot sign`"));
         }
+        _ if mark.hierarchy != station.hierarchy.digest => return Err(not_the_marks(&station, &mark)),
         // Stopped behind its entry.
         Some((index, made)) if follows(&made, &mark) => index,
         _ => {
@@ -80,9 +84,11 @@ pub fn adopt_log(globals: &Globals, args: AdoptLogArgs) -> Result<Answer, Failur
                 mark_root: mark.root,
                 mark_release: mark.release,
                 mark_plan: mark.open_plan,
+                mark_hierarchy: mark.hierarchy,
                 size: log.sealed_size(),
                 root: log.root_at(log.sealed_size())?,
                 release: ledger.release,
+                hierarchy: ledger.changed.hierarchy,
                 decision: crate::audit::entry::Decision {
                     release: mark.release,
                     change: mark.changes + 1,
@@ -91,10 +97,11 @@ pub fn adopt_log(globals: &Globals, args: AdoptLogArgs) -> Result<Answer, Failur
             });
             if args.approval.is_empty() {
                 gate.close()?;
-                let command = format!("coldroot --station {} adopt-log", crate::text::shell(&station.dir));
+                let command = format!("coldroot --station {} adopt-log", shell(&station.dir));
                 return statement(&station, &body, None, &command);
             }
-            let mut entry = Entry::new(station.now(), body);
+            // By the clock itself, since the gate judges it by that. It corrects no clock: see `Station::now`.
+            let mut entry = Entry::new(station.clock(), body);
             let approvals = change::approved(&station.hierarchy, None, &entry, &signatures)?;
             if let Some(decision) = entry.body.decision_mut() {
                 decision.approvals = approvals;
@@ -103,8 +110,8 @@ pub fn adopt_log(globals: &Globals, args: AdoptLogArgs) -> Result<Answer, Failur
             ledger.changed.clone().take(log.size(), &entry).map_err(|e| {
                 Failure::refused(e.to_string(), "the log that is left cannot go on from what the mark knows")
             })?;
-            for signature in &signatures {
-                log.put_artefact(signature.as_bytes())?;
+            for artefact in signatures.iter().chain([&station.hierarchy_text]) {
+                log.put_artefact(artefact.as_bytes())?;
             }
             log.append(&Entry::new(station.now(), login))?;
             let index = log.append(&entry)?;
@@ -141,15 +148,19 @@ fn sealed(
         false => "none".into(),
     };
     let open = mark_plan.map_or("none".to_string(), |plan| plan.hex());
-    let begun = ledger.open_plan().map_or(String::new(), |(plan, _)| {
-        format!("coldroot void, for plan {}, which this log has as started; ", &plan.hex()[..8])
+    // A plan that had not ended in the gap goes on: nothing of it has left.
+    let begun = ledger.open_plan().map(|(plan, _)| *plan);
+    let goes_on = begun.is_some() && begun == *mark_plan;
+    let first = begun.map_or(String::new(), |plan| {
+        let verbs = if goes_on { "coldroot sign or void" } else { "coldroot void" };
+        format!("{verbs}, for plan {}, which this log has as started; ", &plan.hex()[..8])
     });
     let text = format!(
         "The log that was left goes on. What the token knew beyond it is lost, and stands in the log as a gap.\n\n{}\n  \
          In the gap may be certificates that were issued, revocations, and keys: ask the desks for the releases that they have.\n  \
          The next CRL of each CA has a number that is higher by 4,294,967,296. Publish this log anew: whoever has seen the lost one \
          will say that it was forked, and entry log-adopted says why.\n  \
-         next: {begun}coldroot token inventory, for keys that the log does not know; coldroot adopt-crl, for the newest CRL of each CA \
+         next: {first}coldroot token inventory, for keys that the log does not know; coldroot adopt-crl, for the newest CRL of each CA \
          that the desks have; then coldroot plan --crl CA, for each CA\n",
         pairs(&[
             ("the mark knew", format!("{} entries", human_count(*mark_size))),
@@ -161,7 +172,7 @@ fn sealed(
     );
     let json = json!({
         "mark-size": mark_size, "size": size, "releases-lost": lost, "open-plan": mark_plan.map(|plan| plan.hex()),
-        "next-release": mark_release + 1,
+        "next-release": mark_release + 1, "begun": begun.map(|plan| plan.hex()), "goes-on": goes_on,
     });
     Ok(Answer::new(text, json))
 }
@@ -173,6 +184,17 @@ fn newest(log: &Log, ledger: &Ledger) -> Result<Option<(u64, LogAdopted)>, Failu
         Body::LogAdopted(made) => Ok(Some((index, made))),
         _ => Ok(None),
     }
+}
+
+/// Who decides is not known as long as the file is not the one that the token knows.
+fn not_the_marks(station: &Station, mark: &Mark) -> Failure {
+    let known = station.audit_dir().join(artefact::path(&mark.hierarchy));
+    let what = format!("hierarchy.toml is not the one whose digest stands in the token's mark: {}", mark.hierarchy);
+    let hint = match known.is_file() {
+        true => format!("cp {} {}", shell(&known), shell(station.dir.join("hierarchy.toml"))),
+        false => "put that file in its place: the officers who adopted it have it".into(),
+    };
+    Failure::refused(what, hint)
 }
 
 /// Whether an adoption on record is about this mark.

@@ -188,9 +188,15 @@ fn gaps(report: &audit::check::Report) -> String {
             false => "no release".into(),
         };
         let plan = gap.plan.map_or(String::new(), |plan| format!("; plan {plan} was open"));
+        let hierarchy = gap.hierarchy.map_or(String::new(), |hierarchy| {
+            format!(
+                "  The hierarchy from there on was adopted in what is lost, and nothing here vouches for it: compare its SHA-256 with what\n  \
+                 the station's persons say: {hierarchy}\n"
+            )
+        });
         format!(
             "  GAP: entry {} (log-adopted): {releases} may exist that this log does not know{plan}; certificates, revocations and keys of\n  \
-             that time are unknown, and a checkpoint from it contradicts this log.\n",
+             that time are unknown, and a checkpoint from it contradicts this log.\n{hierarchy}",
             gap.entry
         )
     };

@@ -34,8 +34,9 @@ pub fn correct_clock(globals: &Globals, args: ClockArgs) -> Result<Answer, Failu
     let station = Station::load(globals)?;
     let (mut log, ledger) = station.open_log_whatever_the_clock_says()?;
     let now = station.clock();
-    let from = log.entry(log.size().saturating_sub(1))?.time;
     station.judge_floor(&ledger)?;
+    // What the clock is judged by.
+    let from = station.latest();
     if now >= from {
         return stands(&station, &mut log, &ledger, &args, from);
     }

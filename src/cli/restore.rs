@@ -207,22 +207,11 @@ fn also_lost(station: &Path, view: &View, key: &VerifierKey, ledger: &Ledger) ->
         brought.push("verifier-key".to_string());
     }
     let path = station.join("hierarchy.toml");
-    if let Some(digest) = in_force(view, ledger)?.filter(|_| !path.exists()) {
-        flushed::file(&path, &view.artefact(&digest)?)?;
+    if ledger.genesis.is_some() && !path.exists() {
+        flushed::file(&path, &view.artefact(&ledger.changed.hierarchy)?)?;
         brought.push("hierarchy.toml".to_string());
     }
     Ok(brought)
-}
-
-/// The digest of the hierarchy that the log has in force.
-fn in_force(view: &View, ledger: &Ledger) -> Result<Option<crate::digest::Digest>, Failure> {
-    let mut digest = ledger.genesis.as_ref().map(|genesis| genesis.hierarchy);
-    for entry in view.entries(0..view.size()) {
-        if let Body::HierarchyAdopted(adopted) = entry?.1.body {
-            digest = Some(adopted.hierarchy);
-        }
-    }
-    Ok(digest)
 }
 
 /// The highest release that lies in `out/`.

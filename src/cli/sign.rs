@@ -323,7 +323,12 @@ fn judge_plan(plan: &Plan, ledger: &Ledger, station: &Station) -> Result<PlanSta
             "the plan follows release {}, but release {} has been made since",
             head.release_before, ledger.release
         );
-        return Err(Failure::refused(what, "plan again"));
+        // Started it was before the end of the log was lost, and then this one went on.
+        let hint = match state.start.is_some() {
+            true => "end it with a quorum: `coldroot void` with this plan; then plan again",
+            false => "plan again",
+        };
+        return Err(Failure::refused(what, hint));
     }
     if state.end.is_none() && head.hierarchy != station.hierarchy.digest {
         return Err(Failure::refused("the plan was made for the hierarchy that was in force before", "plan again"));

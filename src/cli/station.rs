@@ -99,6 +99,11 @@ impl Station {
         self.clock().max(self.latest.get())
     }
 
+    /// The time of the log's last entry that counts.
+    pub fn latest(&self) -> i64 {
+        self.latest.get()
+    }
+
     /// Dates what follows by this entry, which has just been written. A clock that was corrected counts again.
     pub fn follow(&self, entry: &Entry) {
         self.latest.set(entry.time);
@@ -176,12 +181,18 @@ impl Station {
         match first {
             true => Failure::refused(
                 "hierarchy.toml is not the one that this log was begun with",
-                "put back the file whose SHA-256 the genesis entry names; it is an artefact of the audit directory",
+                format!(
+                    "put back the file whose SHA-256 the genesis entry names, which is {file}. Is this file one that was adopted later, the \
+                     audit directory is older: {}",
+                    self.restore_hint()
+                ),
             ),
             false => Failure::refused(
                 format!("hierarchy.toml is not the one in force, whose SHA-256 is {in_force}"),
                 format!(
-                    "an adoption was stopped: run `coldroot adopt-hierarchy` again; or put the file back, which is {file}"
+                    "an adoption was stopped: run `coldroot adopt-hierarchy` again; or put the file back, which is {file}. Is this file the \
+                     one that was adopted last, the audit directory is older: {}",
+                    self.restore_hint()
                 ),
             ),
         }
@@ -452,11 +463,12 @@ fn known(set: &PinSet) -> KnownSet {
 }
 
 /// When the log was last written. That a file was read in or put on record does not count: a clock that has run ahead is noticed
-/// by just that, when a bundle has expired, and must not bind the station for it.
+/// by just that, when a bundle has expired, and must not bind the station for it. Nor does an adopted log: its entry is dated by the clock
+/// whatever stands before it, and a clock that had run ahead is corrected by a decision of its own.
 fn last_time(log: &Log) -> Result<i64, Failure> {
     for index in (0..log.size()).rev() {
         let entry = log.entry(index)?;
-        if !put_on_record(&entry.body) {
+        if !put_on_record(&entry.body) && !matches!(entry.body, Body::LogAdopted(_)) {
             return Ok(entry.time);
         }
     }

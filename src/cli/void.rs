@@ -57,7 +57,8 @@ pub fn void(globals: &Globals, args: VoidArgs) -> Result<Answer, Failure> {
     let (mut log, mut ledger) = station.open_log_whatever_the_clock_says()?;
     station.judge_floor(&ledger)?;
     let state = judge(&plan, &ledger, &args)?;
-    if state.end.is_none() && plan.head().hierarchy != station.hierarchy.digest {
+    // One that a lost log has left as started may be of the hierarchy before, and ends all the same.
+    if state.end.is_none() && state.start.is_none() && plan.head().hierarchy != station.hierarchy.digest {
         let what = "the plan was made for the hierarchy that was in force before, so it never starts";
         return Err(Failure::refused(what, "plan its bundle again: the new plan takes its place"));
     }
@@ -156,7 +157,9 @@ fn judge(plan: &Plan, ledger: &Ledger, args: &VoidArgs) -> Result<PlanState, Fai
     // An overtaken plan is voided for its bundle's sake, which perhaps can be planned no more: it has expired, or its CA is
     // revoked.
     let waits = ledger.unanswered().is_some_and(|(bundle, _)| plan.head().bundle.as_ref() == Some(bundle));
-    if state.end.is_none() && !waits && plan.head().release_before != ledger.release {
+    // One that was started is ended in any case: nothing else begins before.
+    let begun = state.start.is_some() || state.void.is_some();
+    if state.end.is_none() && !waits && !begun && plan.head().release_before != ledger.release {
         let what = format!("the plan follows release {}, so it never starts", plan.head().release_before);
         return Err(Failure::refused(what, "leave it as it is: nothing waits for it"));
     }

@@ -18,6 +18,8 @@ use super::server::Gate;
 use crate::refusal::Refusal;
 use crate::workers::Declared;
 
+/// Why a plan is none of this station's, or not any more.
+const ELSEWHERE: &str = "the plan was made for another hierarchy";
 /// Octets of signatures in one reply: less than [`crate::wire::MAX_FRAME`] by more than what CBOR adds.
 const MOST_ANSWERED: usize = 3 << 20;
 
@@ -42,6 +44,9 @@ impl Gate {
         let plan = Plan::open(path)?;
         let (head, digest) = (plan.head(), plan.digest());
         self.judge_place(head, digest, &mark)?;
+        if head.hierarchy != self.hierarchy.digest || head.hierarchy != mark.hierarchy {
+            return Err(Refusal::no(ELSEWHERE, "plan again at this station"));
+        }
         if head.release_before != mark.release {
             return Err(out_of_place(head, &mark));
         }
@@ -49,24 +54,25 @@ impl Gate {
         let quorum = self.hierarchy.quorum(head.kind);
         let quorate =
             approval::quorate(&plan::statement(head, &digest), approvals, &self.hierarchy, quorum, head.sign_from)?;
-        let started = included(&mark, entry, index, inclusion)?.body;
+        let Entry { time, body: started, .. } = included(&mark, entry, index, inclusion)?;
         match &started {
             Body::Start(Start { plan, approvals, .. })
                 if *plan == digest && *approvals == recorded(quorate.approvals()) => {}
             _ => return Err(Refusal::bug("the start entry does not name this plan and these approvals")),
         }
-        let floor = raised(mark.floor, started.witnessed(), self.now()?);
+        // As whoever reads the log has it, and no later than this clock.
+        let floor = raised(mark.floor, started.witnessed(), time.min(self.now()?));
         self.write_mark(Mark { open_plan: Some(digest), floor, ..mark })?;
         self.plan = Some(plan);
         Ok(Reply::Started)
     }
 
-    /// What a plan is bound to, besides its window and the release that it follows.
+    /// What a plan is bound to, besides its window, the release that it follows, and the hierarchy: a lost log may have left one as
+    /// started that was made for the hierarchy before, and that is voided.
     fn judge_place(&self, head: &plan::Head, digest: Digest, mark: &Mark) -> Result<(), Refusal> {
         let h = &self.hierarchy;
-        let bound = (head.hierarchy, &head.origin, &head.name, head.environment);
-        if bound != (h.digest, &h.origin, &h.name, h.environment) || head.hierarchy != mark.hierarchy {
-            return Err(Refusal::no("the plan was made for another hierarchy", "plan again at this station"));
+        if (&head.origin, &head.name, head.environment) != (&h.origin, &h.name, h.environment) {
+            return Err(Refusal::no(ELSEWHERE, "plan again at this station"));
         }
         if let Some(open) = mark.open_plan.filter(|open| *open != digest) {
             let what = format!("plan {open} was started and not ended");
@@ -252,6 +258,7 @@ impl Gate {
         else {
             return Err(Refusal::bug("the void entry is none"));
         };
+        change::not_before_floor(&mark, time)?;
         let statement = plan::void_statement(head, &digest, body.done, &body.reason);
         // The entry's time, not this process's: a void that was interrupted goes on with the approvals it began with.
         let quorum = self.hierarchy.quorum(head.kind);
@@ -268,7 +275,7 @@ impl Gate {
                 ));
             }
         }
-        let floor = raised(mark.floor, body.witness_time, self.now()?);
+        let floor = raised(mark.floor, body.witness_time, time.min(self.now()?));
         self.write_mark(Mark { release: next, open_plan: None, floor, ..mark })?;
         self.plan = None;
         Ok(Reply::Ended)

@@ -238,7 +238,11 @@ impl Gate {
         let found = Hierarchy::load(&self.station.join("audit").join(artefact::path(digest)));
         found.ok().filter(|hierarchy| hierarchy.digest == *digest).ok_or_else(|| {
             let what = "hierarchy.toml is not the one whose digest stands in the token's mark, and no artefact is";
-            Refusal::no(what, format!("put back the file with SHA-256 {digest}"))
+            let hint = format!(
+                "put back the file with SHA-256 {digest}; if it was adopted after this audit directory was copied, bring the newest copy \
+                 back as well: coldroot restore COPY (is every newer one lost: coldroot adopt-log)"
+            );
+            Refusal::no(what, hint)
         })
     }
 
@@ -258,7 +262,11 @@ impl Gate {
         }
         if mark.hierarchy != self.hierarchy.digest {
             let in_force = self.on_record(&mark.hierarchy)?;
-            change::successor(&self.hierarchy, &in_force).map_err(change::Error::from)?;
+            change::akin(&self.hierarchy, &in_force).map_err(change::Error::from)?;
+            // A token that was opened as the file declares it is not one that the hierarchy in force knows.
+            if self.tried.len() > 1 {
+                return Err(Refusal::bug("the audit key's token is the first one to be logged in to"));
+            }
             self.hierarchy = in_force;
         }
         let keys = self.workers.keys_by_label(token, &self.hierarchy.audit_key_label)?;

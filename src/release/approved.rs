@@ -37,20 +37,28 @@ pub fn check(release: &Release, log: &View, ledger: &Ledger, hierarchy: &Hierarc
         let armored = |a: &Approved| log.artefact(&a.signature).map_err(|_| missing("an approval"));
         approved.iter().map(|a| Ok(String::from_utf8_lossy(&armored(a)?).into_owned())).collect()
     };
-    let quorum = hierarchy.quorum(plan.head().kind);
-    let judge = |statement: &str, approved: &[Approved], at: i64| {
+    let judge = |hierarchy: &Hierarchy, statement: &str, approved: &[Approved], at: i64| {
+        let quorum = hierarchy.quorum(plan.head().kind);
         let judged = approval::quorate(statement, &approvals(approved)?, hierarchy, quorum, at);
         judged.map(drop).map_err(|e| failed("approvals", e.to_string()))
     };
     if let Some(start) = &ends.start {
-        judge(&plan::statement(plan.head(), &plan.digest()), &start.approvals, plan.head().sign_from)?;
+        // Voided under a later hierarchy, behind a loss: its start was approved under the one before, which is on record.
+        let before = match ends.started_under == hierarchy.digest {
+            true => None,
+            false => {
+                Some(on_record(log, &ends.started_under).ok_or_else(|| missing("the hierarchy of the plan's start"))?)
+            }
+        };
+        let statement = plan::statement(plan.head(), &plan.digest());
+        judge(before.as_ref().unwrap_or(hierarchy), &statement, &start.approvals, plan.head().sign_from)?;
     }
     let begin = ends.begin().ok_or_else(|| missing("the start of this release's plan"))?;
     let expected = match &ends.void {
         None => plan.head().items,
         Some((time, void)) => {
             let statement = plan::void_statement(plan.head(), &plan.digest(), void.done, &void.reason);
-            judge(&statement, &void.approvals, *time)?;
+            judge(hierarchy, &statement, &void.approvals, *time)?;
             void.done
         }
     };
@@ -91,6 +99,11 @@ pub fn check(release: &Release, log: &View, ledger: &Ledger, hierarchy: &Hierarc
     Ok(())
 }
 
+/// A hierarchy among the log's artefacts.
+fn on_record(log: &View, digest: &Digest) -> Option<Hierarchy> {
+    Hierarchy::parse(std::str::from_utf8(&log.artefact(digest).ok()?).ok()?).ok()
+}
+
 /// A key has proven itself by the text that was approved.
 fn proven(planned: &Item, item: u64, signature: &[u8]) -> Result<(), Error> {
     let verified = match planned {
@@ -116,7 +129,9 @@ struct Ends {
     void: Option<(i64, Void)>,
     /// Items on record.
     done: u64,
-    /// The hierarchy in force when it was begun.
+    /// The hierarchy in force when it was started.
+    started_under: Digest,
+    /// When it was voided, or if it was not, when it was started.
     hierarchy: Digest,
 }
 
@@ -129,7 +144,10 @@ impl Ends {
             match entry.body {
                 Body::Genesis(genesis) => in_force = genesis.hierarchy,
                 Body::HierarchyAdopted(adopted) => in_force = adopted.hierarchy,
-                Body::Start(start) if start.plan == *plan => (ends.start, ends.hierarchy) = (Some(start), in_force),
+                Body::LogAdopted(lost) => in_force = lost.mark_hierarchy,
+                Body::Start(start) if start.plan == *plan => {
+                    (ends.start, ends.started_under, ends.hierarchy) = (Some(start), in_force, in_force);
+                }
                 Body::Void(void) if void.plan == *plan => {
                     (ends.void, ends.hierarchy) = (Some((entry.time, void)), in_force);
                 }

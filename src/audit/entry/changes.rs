@@ -87,15 +87,19 @@ pub struct CrlAdopted {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LogAdopted {
-    /// What the mark said: the log's size and root, its last release, and the plan that was open.
+    /// What the mark said: the log's size and root, its last release, the plan that was open, and the hierarchy (an artefact),
+    /// which is in force from here on.
     pub mark_size: u64,
     pub mark_root: Digest,
     pub mark_release: u64,
     pub mark_plan: Option<Digest>,
-    /// The log that goes on: the entries under its last checkpoint, their root, and the last release among them.
+    pub mark_hierarchy: Digest,
+    /// The log that goes on: the entries under its last checkpoint and their root; its last release, and the hierarchy that was
+    /// in force in it.
     pub size: u64,
     pub root: Digest,
     pub release: u64,
+    pub hierarchy: Digest,
     pub decision: Decision,
 }
 

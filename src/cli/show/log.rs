@@ -177,6 +177,10 @@ pub fn body_words(body: &Body) -> (&'static str, String) {
             ("new hierarchy", format!("{} for {}", &h.hierarchy.hex()[..8], &h.before.hex()[..8]))
         }
         Body::CrlAdopted(c) => ("CRL adopted", format!("{} number {}", escape(&c.ca), c.number)),
+        Body::LogAdopted(l) if l.hierarchy != l.mark_hierarchy => (
+            "LOG ADOPTED",
+            format!("{} entries, the mark knew {}, and the hierarchy {}", l.size, l.mark_size, l.mark_hierarchy),
+        ),
         Body::LogAdopted(l) => ("LOG ADOPTED", format!("{} entries, the mark knew {}", l.size, l.mark_size)),
         Body::HandedOver(h) => {
             ("handed over", format!("{} from {} to {}", escape(&h.token), escape(&h.from), escape(&h.to)))
