@@ -88,10 +88,100 @@ fn p04_what_is_no_crl_of_this_station_is_refused() {
         let file = by_openssl(&station, name, extensions);
         refused(&station, &adopt(&file, &[]), 1, saying);
     }
-    // Behind the station's own numbers, it brings nothing.
-    station.carried_out(&station.planned(&station.bundle(1, 1)));
+    // What asks to be understood, and is not: something unknown, and something known out of its place. The signature is asked for last.
+    for (name, oid, value) in [("unknown", "060b2b06010401868d1f010203", "0500"), ("misplaced", "0603551d13", "3000")] {
+        let [oid, value] = [oid, value].map(|hex| data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap());
+        let der = extended(&lost, &[&oid[..], &[1, 1, 0xff], &element(4, &value)].concat());
+        let file = format!("{name}.crl");
+        fs::write(station.path(&file), &der).unwrap();
+        let oid = x509::read_crl(&der).unwrap().critical[0].clone();
+        assert!(["1.3.6.1.4.1.99999.1.2.3", "2.5.29.19"].contains(&oid.as_str()), "{oid}");
+        let saying = format!("the CRL of CA `xmpp-1` has the critical extension {oid}, which nobody here understands");
+        refused(&station, &adopt(&file, &[]), 1, &saying);
+    }
+    // One of the station's own brings nothing.
     station.carried_out(&station.planned_by(&["--crl", "xmpp-1"]));
-    refused(&station, &adopt("lost.crl", &[]), 1, "CRL 2 of CA `xmpp-1` does not count: its number must be from 3 to ");
+    fs::write(station.path("own.crl"), newest(&station)).unwrap();
+    refused(&station, &adopt("own.crl", &[]), 1, "CRL 1 of CA `xmpp-1` brings nothing");
+}
+
+/// A DER element of this tag.
+fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = match u16::try_from(content.len()).unwrap() {
+        short @ 0..=0x7f => vec![short as u8],
+        one @ 0x80..=0xff => vec![0x81, one as u8],
+        two => [&[0x82][..], &two.to_be_bytes()].concat(),
+    };
+    [&[tag][..], &length, content].concat()
+}
+
+/// The content of the DER element at the beginning, and what is behind it.
+fn inside(der: &[u8]) -> (&[u8], &[u8]) {
+    let (length, head) = match der[1] {
+        short @ 0..=0x7f => (usize::from(short), 2),
+        0x81 => (usize::from(der[2]), 3),
+        _ => (usize::from(u16::from_be_bytes([der[2], der[3]])), 4),
+    };
+    der[head..].split_at(length)
+}
+
+/// A CRL with another extension behind those that it has.
+fn extended(crl: &[u8], extension: &[u8]) -> Vec<u8> {
+    let (whole, _) = inside(crl);
+    let (tbs, signature) = inside(whole);
+    // The extensions are what stands last.
+    let mut at = tbs;
+    while at[0] != 0xa0 {
+        at = inside(at).1;
+    }
+    let before = &tbs[..tbs.len() - at.len()];
+    let list = [inside(inside(at).0).0, &element(0x30, extension)].concat();
+    let tbs = [before, &element(0xa0, &element(0x30, &list))].concat();
+    element(0x30, &[&element(0x30, &tbs), signature].concat())
+}
+
+/// The revocation that must be made here first takes the number that the CRL from elsewhere has.
+#[test]
+fn p04_a_number_that_was_used_up_here_does_not_keep_a_revocation_out() {
+    let station = Station::ready();
+    station.carried_out(&station.planned(&station.bundle(2, 1)));
+    let elsewhere = station.copy();
+    let known = elsewhere.serial_of(&elsewhere.leaves()[0].0);
+    elsewhere.carried_out(&elsewhere.planned(&elsewhere.bundle(1, 2)));
+    let unknown = elsewhere.serial_of(&elsewhere.leaves()[2].0);
+    elsewhere.carried_out(&elsewhere.planned_by(&[
+        "--revoke",
+        &known,
+        "--revoke",
+        &unknown,
+        "--reason",
+        "cessation-of-operation",
+    ]));
+    fs::write(station.path("lost.crl"), newest(&elsewhere)).unwrap();
+    let refused = station.run(&adopt("lost.crl", &[])).fails(1, "name certificates that are on record and not revoked");
+    // As it stands there.
+    let command = refused["hint"].as_str().unwrap().split("coldroot ").nth(1).unwrap();
+    let command: Vec<&str> = command.split(' ').collect();
+    assert_eq!(command[2..], ["plan", "--revoke", &known, "--reason", "cessation-of-operation"]);
+    let plan = station.run(&command).ok();
+    station.carried_out(std::path::Path::new(plan["plan"].as_str().unwrap()));
+    assert_eq!(x509::read_crl(&newest(&station)).unwrap().number, 2);
+    let (statement, approvals) = approved(&station, &adopt("lost.crl", &[]), &["alice", "bob"]);
+    for line in [
+        "adopt-crl: CRL 2 of CA xmpp-1\n",
+        "adopt-crl: it has 2 entries, 1 of them of certificates that are unknown here\n",
+    ] {
+        assert!(statement.contains(line), "`{line}` is missing:\n{statement}");
+    }
+    station.run(&with(&adopt("lost.crl", &[]), &approvals)).ok();
+    station.carried_out(&station.planned_by(&["--crl", "xmpp-1"]));
+    let next = x509::read_crl(&newest(&station)).unwrap();
+    let mut serials: Vec<String> = next.revoked.iter().map(|on| hex(&on.serial)).collect();
+    serials.sort();
+    let mut both = [known, unknown];
+    both.sort();
+    assert_eq!((next.number, serials), (3, both.to_vec()));
+    station.check_log();
 }
 
 #[test]

@@ -13,8 +13,8 @@ use crate::ledger::Ledger;
 use crate::report::terminal::{human_count, pairs};
 use crate::text::{escape, hex, shell, utc};
 use crate::x509::{
-    self,
-    fields::{CrlFields, REASONS},
+    self, PathFault,
+    fields::{CrlFields, REASONS, reason_name},
 };
 
 use super::change::{Decided, Outcome, Wanted, decide, resume};
@@ -61,7 +61,7 @@ pub fn adopt_crl(globals: &Globals, args: CrlArgs) -> Result<Answer, Failure> {
         return Ok(adopted(&station, &made));
     }
     let crl = x509::read_crl(&der).map_err(|e| Failure::refused(format!("the CRL cannot be read: {e}"), WHOLE))?;
-    let (ca, unknown) = judge(&der, &crl, &ledger, &log, station.now())?;
+    let (ca, unknown) = judge(&der, &crl, &ledger, &log, &station)?;
     let made = CrlAdopted {
         ca,
         number: crl.number,
@@ -86,10 +86,12 @@ pub fn adopt_crl(globals: &Globals, args: CrlArgs) -> Result<Answer, Failure> {
     }
 }
 
+/// Serial numbers that a hint names at once.
+const MOST_SHOWN: usize = 20;
 const WHOLE: &str = "give a whole CRL of this CA, as RFC 5280 section 5 has it, with a number";
 
 /// Whether this CRL may count, of which CA it is, and how many of its entries are unknown here.
-fn judge(der: &[u8], crl: &CrlFields, ledger: &Ledger, log: &Log, now: i64) -> Result<(String, u64), Failure> {
+fn judge(der: &[u8], crl: &CrlFields, ledger: &Ledger, log: &Log, station: &Station) -> Result<(String, u64), Failure> {
     for (oid, what) in [
         ("2.5.29.27", "a delta CRL, which tells of changes alone"),
         ("2.5.29.28", "one part of a CRL that was partitioned"),
@@ -108,20 +110,17 @@ fn judge(der: &[u8], crl: &CrlFields, ledger: &Ledger, log: &Log, now: i64) -> R
         return Err(Failure::refused("the CRL's issuer is none of the CAs on record", "give a CRL of one of them"));
     };
     let shown = escape(ca);
-    x509::verify_crl(der, certificate)
-        .map_err(|e| Failure::refused(format!("the CRL is not one of CA `{shown}`: {e}"), WHOLE))?;
+    x509::verify_crl(der, certificate).map_err(|e| match e {
+        x509::Error::Path(PathFault::Critical(oid)) => Failure::refused(
+            format!("the CRL of CA `{shown}` has the critical extension {oid}, which nobody here understands"),
+            "give one without it: what it says of the list's meaning cannot be judged (RFC 5280 section 5.2)",
+        ),
+        e => Failure::refused(format!("the CRL is not one of CA `{shown}`: {e}"), WHOLE),
+    })?;
+    let now = station.now();
     if crl.this_update > now {
         let what = format!("the CRL is of {}, and it is {}", utc(crl.this_update), utc(now));
         return Err(Failure::refused(what, "compare the station's clock with another one"));
-    }
-    // The number says which is the newer one, not the date: where a revocation had to be made here first, the station's own CRL is of
-    // a later time and has a smaller number.
-    let numbers = ledger.adoptable(ca);
-    if !numbers.iter().any(|numbers| numbers.contains(&crl.number)) {
-        let ranges: Vec<String> = numbers.iter().map(|n| format!("from {} to {}", n.start(), n.end())).collect();
-        let what =
-            format!("CRL {} of CA `{shown}` does not count: its number must be {}", crl.number, ranges.join(", or "));
-        return Err(Failure::refused(what, "an older CRL brings nothing: everything on record is on the next one"));
     }
     let lasting = |reason: &u8| REASONS.iter().any(|(known, _)| known == reason);
     if let Some(odd) = crl.revoked.iter().find(|on| on.reason.is_some_and(|reason| !lasting(&reason))) {
@@ -139,8 +138,22 @@ fn judge(der: &[u8], crl: &CrlFields, ledger: &Ledger, log: &Log, now: i64) -> R
         let what = format!(
             "{count} of its entries name certificates that are on record and not revoked: serial {serial} first"
         );
-        let hint = format!("revoke them here first: coldroot plan --revoke {serial} --reason …");
+        let alike = foreign.good_here.iter().filter(|on| on.reason == first.reason);
+        let serials: Vec<String> = alike.take(MOST_SHOWN).map(|on| format!(" --revoke {}", hex(&on.serial))).collect();
+        let (dir, reason) = (shell(&station.dir), reason_name(first.reason));
+        let hint =
+            format!("revoke them here first: coldroot --station {dir} plan{} --reason {reason}", serials.concat());
         return Err(Failure::refused(what, hint));
+    }
+    if !ledger.adopts(ca, crl.number, &foreign.unknown) {
+        let numbers = ledger.adoptable(ca);
+        let ranges: Vec<String> = numbers.iter().map(|n| format!("from {} to {}", n.start(), n.end())).collect();
+        let what = format!(
+            "CRL {} of CA `{shown}` brings nothing: all of it is on record, and its number is not {}",
+            crl.number,
+            ranges.join(", or ")
+        );
+        return Err(Failure::refused(what, "nothing is to be done: everything on record is on the next one"));
     }
     Ok((ca.clone(), foreign.unknown.len() as u64))
 }

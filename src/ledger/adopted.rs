@@ -21,8 +21,8 @@ pub struct Foreign {
 const MOST: u64 = 1 << 62;
 
 impl Ledger {
-    /// The numbers of CRLs that can be adopted for a CA: those behind all that were given, and where the log has lost its end,
-    /// those that may have been given in the gap.
+    /// The numbers of CRLs that can be adopted for a CA whatever stands on them: those behind all that were given, and where the log
+    /// has lost its end, those that may have been given in the gap.
     pub fn adoptable(&self, ca: &str) -> Vec<RangeInclusive<u64>> {
         let mut ranges = vec![self.next_crl_number(ca)..=MOST];
         if self.crl_jump > 0 {
@@ -30,6 +30,12 @@ impl Ledger {
             ranges.push(before.saturating_add(1)..=before.saturating_add(CRL_JUMP - 1));
         }
         ranges
+    }
+
+    /// Whether a CRL with this number can be adopted. One that names certificates which are unknown here brings something whatever its
+    /// number: what had to be revoked here first may have used that one up. The numbers of the next ones only rise.
+    pub fn adopts(&self, ca: &str, number: u64, unknown: &[Revoked]) -> bool {
+        (!unknown.is_empty() && number <= MOST) || self.adoptable(ca).iter().any(|numbers| numbers.contains(&number))
     }
 
     /// Sorts the entries of a CRL of this CA: those that stand on its list already are in neither part.
@@ -50,9 +56,6 @@ impl Ledger {
     /// Takes the entry of such a CRL: its number counts, its unknown entries stay, and a CRL that says so is due.
     pub(super) fn adopt_crl(&mut self, log: &dyn Entries, index: u64, adopted: &CrlAdopted) -> Result<(), Error> {
         let wrong = |what: String| Error::Entry { index, what };
-        if !self.adoptable(&adopted.ca).iter().any(|numbers| numbers.contains(&adopted.number)) {
-            return Err(wrong("adopts a CRL with a number that was given already".into()));
-        }
         let der = log.artefact(&adopted.crl).map_err(|e| wrong(format!("its CRL is not here: {e}")))?;
         let (_, issuer) = self.cas.get(&adopted.ca).ok_or_else(|| wrong("its CA is not on record".into()))?;
         let crl = x509::verify_crl(&der, issuer).map_err(|e| wrong(format!("its CRL does not verify: {e}")))?;
@@ -63,6 +66,9 @@ impl Ledger {
         let Foreign { unknown, good_here } = self.sort_out(log, &adopted.ca, &crl)?;
         if unknown.len() as u64 != adopted.unknown || !good_here.is_empty() {
             return Err(wrong("counts the entries of its CRL wrong".into()));
+        }
+        if !self.adopts(&adopted.ca, adopted.number, &unknown) {
+            return Err(wrong("adopts a CRL with a number that was given already".into()));
         }
         let list = self.revoked.entry(adopted.ca.clone()).or_default();
         list.extend(unknown.into_iter().map(|entry| OnCrl { entry, not_after: i64::MAX }));
