@@ -13,6 +13,8 @@ mod prosody;
 mod schema;
 #[path = "outsiders/sumdb.rs"]
 mod sumdb;
+#[path = "outsiders/whole.rs"]
+mod whole;
 
 use std::fs;
 use std::path::{Path, PathBuf};
