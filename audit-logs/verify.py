@@ -1010,6 +1010,8 @@ class Changed:
         if kind == "genesis":
             self.hierarchy = body["hierarchy"]
         if kind == "end":
+            if body["release"] != self.release + 1:
+                raise Refused("release %d follows release %d" % (body["release"], self.release))
             self.release = body["release"]
         decision = body.get("decision")
         if decision is not None:

@@ -15,6 +15,8 @@ pub enum Unlawful {
     Number { found: u64, wanted: u64 },
     #[error("it was decided after release {found}, and stands behind release {last}")]
     Release { found: u64, last: u64 },
+    #[error("it ends with release {found}, and the last one was {last}")]
+    Ended { found: u64, last: u64 },
     #[error("it changes the station's state while plan {0} is open")]
     Open(Digest),
     #[error("it replaces the hierarchy {found}, but {in_force} is in force")]
@@ -53,6 +55,9 @@ impl Changed {
             Body::Genesis(genesis) => self.hierarchy = genesis.hierarchy,
             Body::Start(start) => self.open = Some(start.plan),
             Body::Void(void) => self.open = Some(void.plan),
+            Body::End(end) if self.release.checked_add(1) != Some(end.release) => {
+                return Err(Unlawful::Ended { found: end.release, last: self.release });
+            }
             Body::End(end) => {
                 self.release = end.release;
                 self.open = None;

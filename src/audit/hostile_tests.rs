@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::check::check;
 use super::entry::{
-    Body, ClockCorrected, Decision, Entry, Evidence, EvidenceKind, HierarchyAdopted, KeyBackedUp, KeyDestroyed,
+    Body, ClockCorrected, Decision, End, Entry, Evidence, EvidenceKind, HierarchyAdopted, KeyBackedUp, KeyDestroyed,
     KeyGenerated, KeyProven, KeyRestored, LogAdopted,
 };
 use super::order::tests::{PLAN, end, planned, start};
@@ -150,7 +150,28 @@ fn cases(first: Digest) -> Vec<Case> {
     add("nothing follows the greatest number", false, vec![Body::LogAdopted(most()), back(u64::MAX, 4)]);
     let again = LogAdopted { release: 4, hierarchy: LOST, ..most() };
     add("nor a second adoption", false, vec![Body::LogAdopted(most()), Body::LogAdopted(again)]);
-    let ended = vec![planned(PLAN, 1), start(PLAN), end(PLAN, 0, 0)];
+    let released = |first, second| {
+        let other = Digest([2; 32]);
+        let end = |plan, release| {
+            let (done, refused, manifest) = (0, 0, Digest([8; 32]));
+            Body::End(End { plan, release, done, refused, manifest })
+        };
+        vec![
+            planned(PLAN, 1),
+            planned(other, 1),
+            start(PLAN),
+            end(PLAN, first),
+            Body::LogAdopted(LogAdopted { release: first, ..right() }),
+            start(other),
+            end(other, second),
+        ]
+    };
+    add("releases that follow each other and a loss", true, released(1, 5));
+    add("a release that was there before", false, released(1, 4));
+    add("a release that is left out", false, released(1, 6));
+    add("a first release that is none", false, released(0, 5)[..4].to_vec());
+    add("a first release that is the second", false, released(2, 5)[..4].to_vec());
+    let ended = [planned(PLAN, 1), start(PLAN), end(PLAN, 0, 0)];
     let on = |made| ended.iter().cloned().chain(adopted(made)).collect::<Vec<_>>();
     add("behind release 1", true, on(LogAdopted { release: 1, ..right() }));
     add("behind release 1, which it has not", false, on(right()));
