@@ -239,8 +239,10 @@ fn p04_the_hierarchy_that_was_adopted_in_the_gap_decides_and_is_in_force() {
         "{text}"
     );
     assert!(text.lines().any(|line| line.starts_with("rules ") && line.contains(&lost.hex())), "{text}");
-    let by = |persons: [&str; 2]| persons.map(|person| station.approve_as(&path, person, person)).to_vec();
-    let [of_before, approvals] = [by(["alice", "bob"]), by(["alice", "mallory"])];
+    let three =
+        |statement: &Path| ["alice", "bob", "mallory"].map(|person| station.approve_as(statement, person, person));
+    let [alice, bob, mallory] = three(&path);
+    let [of_before, approvals] = [[alice.clone(), bob], [alice, mallory]];
     refused(&station, 1, "2 of role officer must approve", || station.run(&args(&of_before)));
     station.run(&args(&approvals)).ok();
     station.check_log();
@@ -258,8 +260,8 @@ fn p04_the_hierarchy_that_was_adopted_in_the_gap_decides_and_is_in_force() {
     // The plan is of the hierarchy before: it never goes on, and is voided by those who decide now.
     station.sign(&open, &[]).fails(1, "the plan follows release 2");
     let voids = PathBuf::from(station.run(&void(&open)).ok()["statement-file"].as_str().unwrap());
-    let by = |persons: [&str; 2]| persons.map(|person| station.approve_as(&voids, person, person)).to_vec();
-    let [of_before, approvals] = [by(["alice", "bob"]), by(["alice", "mallory"])];
+    let [alice, bob, mallory] = three(&voids);
+    let [of_before, approvals] = [[alice.clone(), bob], [alice, mallory]];
     let with = |approvals: &[PathBuf]| {
         let given: Vec<&str> = approvals.iter().flat_map(|a| ["--approval", a.to_str().unwrap()]).collect();
         station.run(&[&void(&open)[..], &given].concat())
@@ -268,9 +270,9 @@ fn p04_the_hierarchy_that_was_adopted_in_the_gap_decides_and_is_in_force() {
     let voided = station.released(with(&approvals));
     // It is in force for the station, for the gate, and for who checks the release.
     let plan = station.planned_by(&["--crl", "root"]);
-    let by_bob = ["alice", "bob"].map(|person| station.approve_as(&plan, person, person));
+    let [alice, bob, mallory] = three(&plan);
+    let [by_bob, by_mallory] = [[alice.clone(), bob], [alice, mallory]];
     station.sign(&plan, &by_bob).fails(1, "2 of role officer must approve");
-    let by_mallory = ["alice", "mallory"].map(|person| station.approve_as(&plan, person, person));
     let release = station.released(station.sign(&plan, &by_mallory));
     fs::write(station.path("old.toml"), before).unwrap();
     let key = station.verifier_key();
