@@ -182,8 +182,8 @@ impl Station {
             true => Failure::refused(
                 "hierarchy.toml is not the one that this log was begun with",
                 format!(
-                    "put back the file whose SHA-256 the genesis entry names, which is {file}. Is this file one that was adopted later, the \
-                     audit directory is older: {}",
+                    "put back the file whose SHA-256 the genesis entry names, an artefact of the audit directory. Was this file adopted \
+                     later, that directory is older: {}",
                     self.restore_hint()
                 ),
             ),
