@@ -277,8 +277,8 @@ fn p04_the_hierarchy_that_was_adopted_in_the_gap_decides_and_is_in_force() {
     fs::write(station.path("old.toml"), before).unwrap();
     let key = station.verifier_key();
     for (release, file, code) in [
-        (&voided, "hierarchy.toml", 0),
-        (&voided, "old.toml", 4),
+        (&voided, "old.toml", 0),
+        (&voided, "hierarchy.toml", 4),
         (&release, "hierarchy.toml", 0),
         (&release, "old.toml", 4),
     ] {

@@ -43,22 +43,19 @@ pub fn check(release: &Release, log: &View, ledger: &Ledger, hierarchy: &Hierarc
         judged.map(drop).map_err(|e| failed("approvals", e.to_string()))
     };
     if let Some(start) = &ends.start {
-        // Voided under a later hierarchy, behind a loss: its start was approved under the one before, which is on record.
-        let before = match ends.started_under == hierarchy.digest {
-            true => None,
-            false => {
-                Some(on_record(log, &ends.started_under).ok_or_else(|| missing("the hierarchy of the plan's start"))?)
-            }
-        };
-        let statement = plan::statement(plan.head(), &plan.digest());
-        judge(before.as_ref().unwrap_or(hierarchy), &statement, &start.approvals, plan.head().sign_from)?;
+        judge(hierarchy, &plan::statement(plan.head(), &plan.digest()), &start.approvals, plan.head().sign_from)?;
     }
     let begin = ends.begin().ok_or_else(|| missing("the start of this release's plan"))?;
     let expected = match &ends.void {
         None => plan.head().items,
         Some((time, void)) => {
             let statement = plan::void_statement(plan.head(), &plan.digest(), void.done, &void.reason);
-            judge(hierarchy, &statement, &void.approvals, *time)?;
+            // Behind a loss another hierarchy may have come into force before it was voided: that one is on record.
+            let later = match ends.voided_under == hierarchy.digest {
+                true => None,
+                false => Some(on_record(log, &ends.voided_under).ok_or_else(|| missing("the hierarchy of its void"))?),
+            };
+            judge(later.as_ref().unwrap_or(hierarchy), &statement, &void.approvals, *time)?;
             void.done
         }
     };
@@ -129,10 +126,9 @@ struct Ends {
     void: Option<(i64, Void)>,
     /// Items on record.
     done: u64,
-    /// The hierarchy in force when it was started.
-    started_under: Digest,
-    /// When it was voided, or if it was not, when it was started.
+    /// The hierarchy in force when it was begun, and when it was voided.
     hierarchy: Digest,
+    voided_under: Digest,
 }
 
 impl Ends {
@@ -145,11 +141,12 @@ impl Ends {
                 Body::Genesis(genesis) => in_force = genesis.hierarchy,
                 Body::HierarchyAdopted(adopted) => in_force = adopted.hierarchy,
                 Body::LogAdopted(lost) => in_force = lost.mark_hierarchy,
-                Body::Start(start) if start.plan == *plan => {
-                    (ends.start, ends.started_under, ends.hierarchy) = (Some(start), in_force, in_force);
-                }
+                Body::Start(start) if start.plan == *plan => (ends.start, ends.hierarchy) = (Some(start), in_force),
                 Body::Void(void) if void.plan == *plan => {
-                    (ends.void, ends.hierarchy) = (Some((entry.time, void)), in_force);
+                    (ends.void, ends.voided_under) = (Some((entry.time, void)), in_force);
+                    if ends.start.is_none() {
+                        ends.hierarchy = in_force;
+                    }
                 }
                 Body::KeyGenerated(KeyGenerated { plan: of, .. })
                 | Body::WrappingKeyGenerated(WrappingKeyGenerated { plan: of, .. })
