@@ -101,7 +101,9 @@ impl Made {
         let entry = Entry::new(NOW, body.clone());
         body.decision_mut().unwrap().approvals =
             change::approved(&self.hierarchy, adopted, &entry, &signatures).unwrap();
-        signatures.iter().for_each(|armored| drop(self.keep(armored.as_bytes())));
+        for armored in &signatures {
+            self.keep(armored.as_bytes());
+        }
         self.put(body);
     }
 }
