@@ -312,7 +312,7 @@ fn adopted(station: &Station) -> serde_json::Value {
     station.run(&args(&station.approve(&path))).ok()
 }
 
-fn void<'a>(plan: &'a Path) -> [&'a str; 9] {
+fn void(plan: &Path) -> [&str; 9] {
     let plan = plan.to_str().unwrap();
     ["void", "--plan", plan, "--reason", "its end is lost", "--operator", "carol", "--witness", "dave"]
 }
