@@ -47,15 +47,15 @@ fn caught(what: impl FnOnce() -> Outcome) -> Outcome {
 /// The whole ceremony with CA keys of this kind.
 pub fn run(kind: Kind, algorithm: KeyAlgorithm) -> Outcome {
     caught(|| {
-        let (_bench, _audit, station) = prepared(kind, algorithm, kind.needs_a_second_token());
+        let (_bench, _audit, station) = prepared(kind, algorithm, KeyAlgorithm::Ed25519, kind.needs_a_second_token());
         carried_out(&station, algorithm)
     })
 }
 
-/// Whether the module can carry the audit key and the mark itself.
-pub fn audit(kind: Kind) -> Outcome {
+/// Whether the module can carry the mark itself, and an audit key of this kind.
+pub fn audit(kind: Kind, algorithm: KeyAlgorithm) -> Outcome {
     caught(|| {
-        let (_bench, _audit, station) = prepared(kind, KeyAlgorithm::Rsa3072, false);
+        let (_bench, _audit, station) = prepared(kind, KeyAlgorithm::Rsa3072, algorithm, false);
         let begun = station.init();
         if begun.code == 0 {
             station.check_log();
@@ -69,7 +69,12 @@ pub fn audit(kind: Kind) -> Outcome {
 }
 
 /// A station with its tokens, before `init`.
-fn prepared(kind: Kind, algorithm: KeyAlgorithm, second: bool) -> (Bench, Option<SoftHsm>, Station) {
+fn prepared(
+    kind: Kind,
+    algorithm: KeyAlgorithm,
+    audit_algorithm: KeyAlgorithm,
+    second: bool,
+) -> (Bench, Option<SoftHsm>, Station) {
     let bench = Bench::new(kind);
     let (start, end) = (HIERARCHY.find("[[token]]").unwrap(), HIERARCHY.find("[[key]]").unwrap());
     let mut tokens =
@@ -91,7 +96,10 @@ fn prepared(kind: Kind, algorithm: KeyAlgorithm, second: bool) -> (Bench, Option
         .replace("\"ecdsa-p256\"", &format!("\"{name}\""))
         .replace(
             "[audit]\ntoken = \"main\"",
-            &format!("[audit]\ntoken = \"{}\"", if second { "audit" } else { "main" }),
+            &format!(
+                "[audit]\nalgorithm = \"{audit_algorithm}\"\ntoken = \"{}\"",
+                if second { "audit" } else { "main" }
+            ),
         );
     let made_by_us = bench.lines.contains("@SERIAL@");
     let station = Station::new_of(text);

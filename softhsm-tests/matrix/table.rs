@@ -2,13 +2,20 @@
 
 use std::path::PathBuf;
 
+use coldroot::algorithm::KeyAlgorithm;
 use serde_json::json;
 
 use super::ceremony::Outcome;
 use super::modules::Kind;
 
-/// The row of the audit key and the mark.
-pub const AUDIT: &str = "audit key and mark";
+/// The row of the mark and an audit key of this kind.
+pub fn audit(algorithm: KeyAlgorithm) -> String {
+    format!("audit key ({algorithm}) and mark")
+}
+
+/// The kinds that an audit key may be of.
+pub const AUDIT: [KeyAlgorithm; 2] = [KeyAlgorithm::Ed25519, KeyAlgorithm::EcdsaP256];
+
 /// The lines between which a part of the document is made by a program.
 pub type Marks = (&'static str, &'static str);
 pub const MATRIX: Marks =
@@ -68,7 +75,7 @@ pub fn profiles() -> String {
 
 /// Lines for people.
 pub fn shown(results: &Results) -> String {
-    results.iter().map(|(kind, row, outcome)| format!("{:13} {row:22} {outcome}\n", kind.name())).collect()
+    results.iter().map(|(kind, row, outcome)| format!("{:13} {row:31} {outcome}\n", kind.name())).collect()
 }
 
 pub fn json(results: &Results) -> String {
@@ -134,7 +141,8 @@ pub fn check_shape(table: &str, rows: &[&str]) {
     let heads: Vec<&str> = [""].into_iter().chain(Kind::ALL.map(Kind::name)).collect();
     assert_eq!(lines[0], heads);
     let named: Vec<&str> = lines[2..].iter().map(|line| line[0]).collect();
-    assert_eq!(named, [&[AUDIT], rows].concat());
+    let audit = AUDIT.map(audit);
+    assert_eq!(named, audit.iter().map(String::as_str).chain(rows.iter().copied()).collect::<Vec<_>>());
     let mut passed = 0;
     for line in &lines[2..] {
         assert_eq!(line.len(), heads.len(), "{line:?}");

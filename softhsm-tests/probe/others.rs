@@ -31,8 +31,8 @@ fn p08_kryoptic_protects_its_keys_of_the_new_kinds_too() {
     assert!(tried("ml-dsa-65") >= 9 && tried("ed25519") >= 9, "{report:#}");
 }
 
-/// A draft on an NSS database of its own, in `nss/`.
-fn nss() -> Station {
+/// A draft on an NSS database of its own, in `nss/`; `more` are lines of its `[audit]`.
+fn nss(more: &str) -> Station {
     let module = SOFTOKN.iter().find(|path| std::path::Path::new(path).exists());
     let module = module.expect("NSS is not installed: apt-get install libnss3 libnss3-tools");
     let args = "configdir='sql:nss' certPrefix='' keyPrefix='' secmod='secmod.db' flags=optimizeSpace";
@@ -40,7 +40,8 @@ fn nss() -> Station {
         .replace("\"@MODULE@\"", &format!("\"{module}\""))
         .replace("label = \"road\"", &format!("label = \"NSS Certificate DB\"\ninit-args = \"{args}\""))
         .replace("@SERIAL@", "serial = \"0000000000000000\"")
-        .replace("so-pin-file = \"so-pin.txt\"\n", "");
+        .replace("so-pin-file = \"so-pin.txt\"\n", "")
+        .replacen("[audit]\n", &format!("[audit]\n{more}"), 1);
     let station = Station::new_of(hierarchy);
     let database = station.path("nss");
     fs::create_dir(&database).unwrap();
@@ -52,7 +53,7 @@ fn nss() -> Station {
 
 #[test]
 fn p08_nss_which_hands_its_keys_out_is_found_out() {
-    let station = nss();
+    let station = nss("");
     let run = station.run(&["token", "probe", "main", "--quick"]);
     assert_eq!(run.code, 4, "{run:?}");
     let report = run.json();
@@ -76,4 +77,16 @@ fn p08_nss_which_hands_its_keys_out_is_found_out() {
     assert_eq!(said.code, 4);
     fits(&said.out);
     assert!(said.out.contains("PROTECTION IS NOT REAL. Whoever has the PIN gets at the keys:"), "{}", said.out);
+}
+
+#[test]
+fn nss_carries_a_station_whose_audit_key_is_of_p256_and_whose_mark_is_on_paper() {
+    let station = nss("algorithm = \"ecdsa-p256\"\nmark = \"paper\"\nminutes-file = \"minutes.txt\"\n");
+    station.approve(std::path::Path::new("hierarchy.toml"));
+    station.init().ok();
+    for _ in ["keys", "certificates"] {
+        station.carried_out(&station.planned_ceremony());
+    }
+    station.carried_out(&station.planned(&station.bundle(2, 1)));
+    station.check_log();
 }
