@@ -13,7 +13,7 @@ use rustix::termios::{LocalModes, tcgetattr};
 use super::station::Run;
 
 /// Longer than anything takes; it only ends a test that hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A program on its terminal.
 pub struct OnTerminal {
