@@ -3,6 +3,8 @@
 //!
 //! The module between worker and SoftHSM refuses every question about a data object, so no test here can lean on one by mistake.
 
+#[path = "paper/adopt.rs"]
+mod adopt;
 mod harness;
 #[path = "paper/terminal.rs"]
 mod terminal;
@@ -101,7 +103,7 @@ fn p04_without_data_objects_init_names_paper_and_with_it_yesterdays_directory_is
     station.check_log();
     // The page is in step with the log, and lies in out/ to be printed.
     let page = fs::read_to_string(station.path("minutes.txt")).unwrap();
-    let (size, root) = read_page(&page).unwrap();
+    let (size, _, root) = read_page(&page).unwrap();
     assert_eq!(fs::read_to_string(station.path(&format!("out/minutes-{size}.txt"))).unwrap(), page);
     let key = station.verifier_key();
     let against = |text: &str| station.run(&["check", "audit", "--verifier-key", &key, "--against", text]);

@@ -111,7 +111,7 @@ fn p04_words_are_typed_from_the_newest_page_and_a_new_one_is_copied_at_the_end()
     // The printed page is the one that was shown.
     let printed = fs::read_dir(station.path("out")).unwrap().map(|e| e.unwrap().path());
     let printed = printed.filter(|p| p.file_name().unwrap().to_str().unwrap().starts_with("minutes-"));
-    let roots: Vec<_> = printed.map(|p| read_page(&fs::read_to_string(p).unwrap()).unwrap().1).collect();
+    let roots: Vec<_> = printed.map(|p| read_page(&fs::read_to_string(p).unwrap()).unwrap().2).collect();
     let spoken = |officer: &Officer| officer.page.join(" ");
     assert_eq!(roots.len(), 2);
     assert!(roots.iter().any(|root| coldroot::text::words::spoken(&root.0) == spoken(&second)));

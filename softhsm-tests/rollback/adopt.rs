@@ -235,7 +235,7 @@ fn p04_the_hierarchy_that_was_adopted_in_the_gap_decides_and_is_in_force() {
     // The quorum of the one that the token knows decides.
     let (path, text) = statement(&station);
     assert!(
-        text.contains(&format!("the log that is left knows the hierarchy {known}; the token's is in force")),
+        text.contains(&format!("the log that is left knows the hierarchy {known}; the mark's is in force")),
         "{text}"
     );
     assert!(text.lines().any(|line| line.starts_with("rules ") && line.contains(&lost.hex())), "{text}");

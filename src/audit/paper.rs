@@ -9,6 +9,7 @@
 //! seen in the tree under that root: an older mark with the same root is one that has not yet followed its own log, and follows it again.
 
 use std::fs;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use data_encoding::BASE64;
@@ -29,6 +30,9 @@ pub const FILE: &str = "mark";
 const NONE: &str = "none";
 /// Words of a digest.
 pub const WORDS: usize = 32;
+
+/// The root of an adoption that does not know which log is lost, because its minutes are too. No tree has it.
+pub const LOST: Digest = Digest([0; 32]);
 
 /// Why a note is no mark.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +92,7 @@ pub fn read(audit: &Path) -> Result<Option<String>, super::Error> {
     let path = audit.join(FILE);
     let io = |source| super::Error::Io { path: path.clone(), source };
     match fs::metadata(&path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(io(e)),
         // One that is too long is no note, which its reader says.
         Ok(file) if file.len() > MAX_NOTE as u64 => return Ok(Some(String::new())),
@@ -99,13 +103,29 @@ pub fn read(audit: &Path) -> Result<Option<String>, super::Error> {
 
 /// Puts a note in the place of the one before: after a cut there is one of the two.
 pub fn write(audit: &Path, note: &str) -> Result<(), super::Error> {
-    durable::replace(&audit.join(FILE), note.as_bytes())
+    replace(&audit.join(FILE), note)
+}
+
+/// As `durable::replace`, but through no link: this is the gate's hand, which no sandbox holds, in a directory where a hostile parent
+/// may have left one.
+pub fn replace(path: &Path, text: &str) -> Result<(), super::Error> {
+    let tmp = durable::beside(path);
+    let io = |source| super::Error::Io { path: tmp.clone(), source };
+    match fs::remove_file(&tmp) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(io(e)),
+        _ => {}
+    }
+    let mut file = fs::File::create_new(&tmp).map_err(io)?;
+    file.write_all(text.as_bytes()).map_err(io)?;
+    durable::flush_file(&file, &tmp)?;
+    durable::rename(&tmp, path)?;
+    durable::sync_dir(path.parent().unwrap_or(path))
 }
 
 /// Puts a page where it can be printed from, below a directory that exists.
 pub fn print(base: &Path, file: &Path, page: &str) -> Result<(), super::Error> {
     durable::make_dirs(base, file.parent().unwrap_or(base))?;
-    durable::replace(file, page.as_bytes())
+    replace(file, page)
 }
 
 /// A page of the minutes: what is copied by hand, or printed.
@@ -138,13 +158,25 @@ impl Page<'_> {
     }
 }
 
-/// The size and the root of a page as [`Page::text`] writes it. The words count, not the hex digits.
-pub fn read_page(text: &str) -> Option<(u64, Digest)> {
+/// Log size, release and root of a page as [`Page::text`] writes it. The words count, not the hex digits.
+pub fn read_page(text: &str) -> Option<(u64, u64, Digest)> {
     let (head, body) = text.split_once("\n\n")?;
-    let size = head.strip_prefix("Minutes of ")?.rsplit_once(", log size ")?.1.parse().ok()?;
+    let (head, size) = head.strip_prefix("Minutes of ")?.rsplit_once(", log size ")?;
+    let release = head.rsplit_once(", release ")?.1.parse().ok()?;
     let spoken = body.split("\n\n").next()?.split_whitespace().filter(|word| word.parse::<u8>().is_err());
+    Some((size.parse().ok()?, release, read_words(spoken)?))
+}
+
+/// The same as people type it: log size, release, and the 32 words.
+pub fn read_line(text: &str) -> Option<(u64, u64, Digest)> {
+    let mut parts = text.split_whitespace();
+    let (size, release) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    Some((size, release, read_words(parts)?))
+}
+
+fn read_words<'a>(spoken: impl Iterator<Item = &'a str>) -> Option<Digest> {
     let octets: Option<Vec<u8>> = spoken.enumerate().map(|(place, word)| words::octet(place, word)).collect();
-    Some((size, Digest(octets?.try_into().ok()?)))
+    Some(Digest(octets?.try_into().ok()?))
 }
 
 /// Which of the 32 words are asked for: `n` places, ascending, by this many random octets.
@@ -226,14 +258,38 @@ mod tests {
     }
 
     #[test]
+    fn p01_a_note_is_written_through_no_link() {
+        let dir = super::super::station::scratch();
+        let rules = dir.path().join("hierarchy.toml");
+        fs::write(&rules, "rules").unwrap();
+        let symlink = |from: &Path, to: &Path| std::os::unix::fs::symlink(from, to);
+        for link in [symlink, |from: &Path, to: &Path| fs::hard_link(from, to)] {
+            for name in ["mark.tmp", "mark"] {
+                let _ = fs::remove_file(dir.path().join(name));
+                link(&rules, &dir.path().join(name)).unwrap();
+                write(dir.path(), "note").unwrap();
+                assert_eq!(fs::read_to_string(&rules).unwrap(), "rules");
+                assert_eq!(read(dir.path()).unwrap().as_deref(), Some("note"));
+                assert!(fs::symlink_metadata(dir.path().join(FILE)).unwrap().is_file());
+                assert!(!dir.path().join("mark.tmp").exists());
+            }
+        }
+    }
+
+    #[test]
     fn a_page_has_eighty_columns_and_is_read_back() {
         let mark = mark();
         let (name, environment, origin) = ("Road", "rehearsal".to_string(), "example.org/root");
         let page = Page { name, environment, origin, time: 1_795_305_600, mark: &mark }.text();
         assert!(page.lines().all(|line| line.len() <= 80 && line == line.trim_end()), "{page}");
         assert!(page.contains("   1 aardvark ") && page.contains("release 4, log size 59\n"), "{page}");
-        assert_eq!(read_page(&page), Some((59, mark.root)));
-        assert_eq!(read_page(&page.replace("aardvark", "absurd")).unwrap().1.0[0], 1);
+        assert_eq!(read_page(&page), Some((59, 4, mark.root)));
+        let spoken = words::spoken(&mark.root.0);
+        assert_eq!(read_line(&format!(" 59  4 {spoken}\n")), Some((59, 4, mark.root)));
+        for bad in [format!("59 {spoken}"), format!("59 4 {spoken} Zulu"), "59 4".into(), "lost".into()] {
+            assert_eq!(read_line(&bad), None, "{bad}");
+        }
+        assert_eq!(read_page(&page.replace("aardvark", "absurd")).unwrap().2.0[0], 1);
         for bad in ["", "Minutes of x", &page.replace("aardvark", "adviser"), &page.replace("size 59", "size x")] {
             assert_eq!(read_page(bad), None, "{bad}");
         }

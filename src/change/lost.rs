@@ -1,18 +1,21 @@
-//! A log in the place of the one that the token's mark knows: what officers read, and what becomes of the mark.
+//! A log in the place of the one that the mark knows: what officers read, and what becomes of the mark.
 
 use super::{Error, approved, dated};
 use crate::audit::changed::raised;
 use crate::audit::entry::{Body, Decision, Entry, LogAdopted};
 use crate::audit::mark::Mark;
 use crate::audit::merkle;
+use crate::audit::paper::LOST;
 use crate::config::Hierarchy;
 use crate::digest::Digest;
+use crate::text::words::spoken;
 
 /// What officers read before they let a log go on that has lost something.
 pub(super) fn words(lost: &LogAdopted) -> Vec<String> {
     let missing = match lost.mark_size > lost.size {
         true => format!("{} entries at least are lost", lost.mark_size - lost.size),
-        false => "its entries are others than the token knows".into(),
+        false if lost.mark_root == LOST => "how many entries are lost is not known".into(),
+        false => "its entries are others than the mark knows".into(),
     };
     let releases = match lost.mark_release > lost.release {
         true => format!(
@@ -20,6 +23,7 @@ pub(super) fn words(lost: &LogAdopted) -> Vec<String> {
             lost.release + 1,
             lost.mark_release
         ),
+        false if lost.mark_root == LOST => "releases after that may have left the station and are unknown to it".into(),
         false => "no release is unknown to it".into(),
     };
     let open = lost
@@ -27,17 +31,25 @@ pub(super) fn words(lost: &LogAdopted) -> Vec<String> {
         .map_or("no plan was open".into(), |plan| format!("plan {plan} was open, and what it had done is unknown"));
     let hierarchy = match lost.hierarchy == lost.mark_hierarchy {
         true => "the hierarchy in force is the same".into(),
-        false => format!("the log that is left knows the hierarchy {}; the token's is in force", lost.hierarchy),
+        false => format!("the log that is left knows the hierarchy {}; the mark's is in force", lost.hierarchy),
+    };
+    let knows = match lost.mark_root == LOST {
+        true => "all minutes are lost: nobody knows whether this log is the newest, nor what it has lost".into(),
+        false => format!(
+            "the mark knows {} entries with root {}, and release {}; in words: {}",
+            lost.mark_size,
+            lost.mark_root,
+            lost.mark_release,
+            spoken(&lost.mark_root.0)
+        ),
     };
     [
-        format!(
-            "the token knows {} entries with root {}, and release {}",
-            lost.mark_size, lost.mark_root, lost.mark_release
-        ),
+        knows,
         format!(
             "the log that is left has {} sealed entries with root {}, and release {}",
             lost.size, lost.root, lost.release
         ),
+        format!("its root in words: {}", spoken(&lost.root.0)),
         hierarchy,
         missing,
         releases,

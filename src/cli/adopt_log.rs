@@ -17,16 +17,19 @@ use serde_json::json;
 
 use crate::audit::entry::{Body, Entry, LogAdopted};
 use crate::audit::mark::{Mark, Standing};
-use crate::audit::{Log, artefact};
+use crate::audit::note::MAX_NOTE;
+use crate::audit::{Log, artefact, paper};
 use crate::change;
 use crate::gate::Gate;
 use crate::ledger::Ledger;
+use crate::pin::Newest;
 use crate::report::terminal::{human_count, pairs};
 use crate::text::shell;
 
 use super::approvals::read_signatures;
 use super::change::{Decided, judge_reason, statement};
 use super::people;
+use super::recognise::read_text;
 use super::sign::{proven, recorded_signatures};
 use super::station::{Station, seal};
 use super::{Answer, Failure, Globals};
@@ -45,9 +48,28 @@ use super::{Answer, Failure, Globals};
 pub struct AdoptLogArgs {
     #[command(flatten)]
     pub decided: Decided,
+    /// Where the mark is on paper: the newest page, as its file, as 'SIZE RELEASE WORDS', or `lost` if there is none any more
+    #[arg(long, value_name = "PAGE")]
+    pub minutes: Option<String>,
+}
+
+/// The page that is given.
+fn newest_page(given: &str) -> Result<Option<Newest>, Failure> {
+    if given == "lost" {
+        return Ok(None);
+    }
+    let page = match Path::new(given).exists() {
+        true => paper::read_page(&read_text(Path::new(given), MAX_NOTE as u64)?),
+        false => paper::read_line(given),
+    };
+    page.map(Some).ok_or_else(|| {
+        let what = format!("`{}` is no page of minutes", crate::text::escape(given));
+        Failure::usage(what, "give its file, or log size, release and 32 words: --minutes '59 4 topmost Istanbul ...'; or: --minutes lost")
+    })
 }
 
 pub fn adopt_log(globals: &Globals, args: AdoptLogArgs) -> Result<Answer, Failure> {
+    let newest_page = args.minutes.as_deref().map(newest_page).transpose()?;
     let args = args.decided;
     let station = Station::load(globals)?;
     judge_reason(&args.reason, "why no newer copy is left")?;
@@ -60,6 +82,9 @@ pub fn adopt_log(globals: &Globals, args: AdoptLogArgs) -> Result<Answer, Failur
         return Err(Failure::refused("the log that is left has no checkpoint", "find a copy that has one"));
     }
     let mut gate = station.start_gate()?;
+    if let Some(newest) = newest_page {
+        gate.minutes(newest)?;
+    }
     station.enter_sandbox(&args.approval.iter().map(PathBuf::as_path).collect::<Vec<&Path>>(), None)?;
     let signatures = read_signatures(&args.approval, &station.dir.join("in"))?;
     station.keep_copy(&mut log)?;
@@ -96,7 +121,7 @@ pub fn adopt_log(globals: &Globals, args: AdoptLogArgs) -> Result<Answer, Failur
                 },
             });
             if args.approval.is_empty() {
-                gate.close()?;
+                station.close(&mut log, gate)?;
                 let command = format!("coldroot --station {} adopt-log", shell(&station.dir));
                 return statement(&station, &body, None, &command);
             }

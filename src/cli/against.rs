@@ -52,7 +52,7 @@ pub fn kept(given: &str, key: &VerifierKey) -> Result<Kept, Failure> {
     }
     if path.exists() {
         let text = read_text(path, note::MAX_NOTE as u64)?;
-        if let Some((size, root)) = paper::read_page(&text) {
+        if let Some((size, _, root)) = paper::read_page(&text) {
             return Ok(Kept::Point { size, root, from: format!("the minutes in {}", shown(path)) });
         }
         let checkpoint = signed(&text)?;

@@ -10,8 +10,8 @@ use crate::algorithm::KeyAlgorithm;
 use crate::audit::Sealer;
 use crate::cbor::Bytes;
 use crate::digest::Digest;
-use crate::pin::PinSource;
 use crate::pin::shares::KnownSet;
+use crate::pin::{Newest, PinSource};
 use crate::token::ask::TokenFacts;
 use crate::token::inventory::Page;
 use crate::token::probe::{Probed, Step};
@@ -219,6 +219,11 @@ impl Gate {
         approvals: Vec<String>,
     ) -> Result<(), Error> {
         reply!(self.ask(&Request::AdoptLog { entry, tree, approvals })?, Reply::Ended => ())
+    }
+
+    /// Says before the login of an adoption what the newest page of the minutes is, or that there is none any more.
+    pub fn minutes(&mut self, newest: Option<Newest>) -> Result<(), Error> {
+        reply!(self.ask(&Request::Minutes { newest })?, Reply::Known => ())
     }
 
     /// Has the mark follow a change of state; one that it has followed already changes nothing.

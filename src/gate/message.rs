@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::algorithm::KeyAlgorithm;
 use crate::cbor::Bytes;
 use crate::digest::Digest;
-use crate::pin::PinSource;
 use crate::pin::shares::KnownSet;
+use crate::pin::{Newest, PinSource};
 use crate::refusal::Refusal;
 use crate::token::ask::{KeyFacts, TokenFacts};
 use crate::token::inventory::Page;
@@ -54,6 +54,9 @@ pub enum Request {
     End { entry: Bytes, index: u64, inclusion: Vec<Digest> },
     /// Ends a plan without carrying the rest of it out: `void` and `end` are the two entries.
     Void { plan: PathBuf, approvals: Vec<String>, void: Proven, end: Proven },
+    /// Where the mark is on paper, before the login of an adoption: what the newest page says, which whoever is there must confirm
+    /// from it; or that there is none any more.
+    Minutes { newest: Option<Newest> },
     /// Has the mark go on from the tree of this size and root, which holds the entry of an adopted log and by this proof
     /// continues that log.
     AdoptLog { entry: Proven, tree: (u64, Digest, Vec<Digest>), approvals: Vec<String> },

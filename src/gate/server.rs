@@ -108,6 +108,10 @@ impl Gate {
     }
 
     fn answer(&mut self, request: Request) -> Result<Reply, Refusal> {
+        use Request::{AdoptLog, Bye, Page, Troubles};
+        if self.minutes.adopts() && !matches!(request, AdoptLog { .. } | Bye | Request::Mark | Page | Troubles) {
+            return Err(Refusal::bug("this login is for an adoption of the log alone"));
+        }
         match request {
             Request::Hello { .. } => Err(Refusal::bug("the gate has been greeted already")),
             Request::Random { length: length @ 1..=1024 } => {
@@ -141,6 +145,7 @@ impl Gate {
             Request::End { entry, index, inclusion } => self.end(&entry, index, &inclusion),
             Request::Void { plan, approvals, void, end } => self.void(&plan, &approvals, void, end),
             Request::AdoptLog { entry, tree, approvals } => self.adopt_log(&entry, &tree, &approvals),
+            Request::Minutes { newest } => self.minutes.claim(newest).map(|()| Reply::Known),
             Request::Change { entry, approvals } => self.change(&entry, &approvals),
             Request::Inventory { token, from } => {
                 self.need_login(&token)?;

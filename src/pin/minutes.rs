@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::audit::mark::Mark;
 use crate::audit::note::VerifierKey;
-use crate::audit::paper::{Marked, Page};
-use crate::audit::{durable, paper};
+use crate::audit::paper;
+use crate::audit::paper::{LOST, Marked, Page};
 use crate::cbor::Bytes;
 use crate::config::{Environment, Hierarchy};
 use crate::digest::Digest;
@@ -23,6 +23,9 @@ const BACK: usize = 4;
 const TRIES: usize = 3;
 /// What is typed when there is no page.
 const NO_MINUTES: &str = "no minutes";
+/// What is said before it is typed.
+const NONE_KNOWN: &str = "The station knows of no page that counts. If none was ever copied out for this log";
+const ALL_LOST: &str = "Adopted is a log whose minutes are all lost. If there is no page any more";
 /// No word has so many letters, nor has what is typed in place of one.
 const LONGEST: usize = 24;
 const WHAT: &str = "the words of the minutes";
@@ -30,6 +33,9 @@ const WHAT: &str = "the words of the minutes";
 /// How the CKA_ID of an audit key ends whose mark is on paper. The key itself says where its mark is: a parent that brings a
 /// hierarchy of its own, with the other kind of mark, would find none, and could begin the log anew.
 const ON_PAPER: &[u8; 5] = b"paper";
+
+/// A page as people say it: log size, release, root.
+pub type Newest = (u64, u64, Digest);
 
 /// A station's mark that lies in the audit directory, and its minutes. Made for every station; those with the mark in the token use
 /// no more of it than [`Minutes::judge_key`] and [`Minutes::name_key`].
@@ -53,6 +59,9 @@ pub struct Minutes {
     page: Option<Digest>,
     /// The note that is written when the page that is shown was typed back.
     copied: Option<String>,
+    /// What an adoption says of the newest page, before it has become the mark's: its size, release and root; or that there is none
+    /// any more.
+    claim: Option<Option<Newest>>,
 }
 
 impl Minutes {
@@ -67,7 +76,23 @@ impl Minutes {
             note: None,
             page: None,
             copied: None,
+            claim: None,
         }
+    }
+
+    /// The directory is not the one that the minutes are of, and nothing newer is left: the next login is for an adoption alone.
+    pub fn claim(&mut self, newest: Option<Newest>) -> Result<(), Refusal> {
+        if !self.on_paper || self.note.is_some() {
+            let what = "minutes are adopted where the mark is on paper, before a login";
+            return Err(Refusal::no(what, "leave --minutes out: the token knows what is the newest"));
+        }
+        self.claim = Some(newest);
+        Ok(())
+    }
+
+    /// The mark is what people have said it was; nothing but an adoption may come of that.
+    pub fn adopts(&self) -> bool {
+        self.claim.is_some() && self.note.is_some()
     }
 
     /// The CKA_ID of a new audit key.
@@ -93,7 +118,7 @@ impl Minutes {
     /// An audit key without a note: `init` was stopped, or the note was taken away. The token cannot tell, people can.
     pub fn never(&self) -> Result<(), Refusal> {
         if self.on_paper {
-            self.ask(None, None)?;
+            self.ask(None, None, NONE_KNOWN)?;
         }
         Ok(())
     }
@@ -108,8 +133,24 @@ impl Minutes {
             hint: Some("restore the newest copy of the audit directory, or insert the token of this station".into()),
             halted: true,
         })?;
-        self.page = self.ask(paper, shown)?;
-        self.note = Some(note);
+        // What the note says already needs no adoption: it is made, or nothing is lost.
+        self.claim = self.claim.take().filter(|claim| {
+            let root = claim.as_ref().map(|(.., root)| *root);
+            root != paper && (root.is_none() || root != shown)
+        });
+        let (page, mark) = match self.claim {
+            None => (self.ask(paper, shown, NONE_KNOWN)?, mark),
+            Some(None) => (self.ask(None, None, ALL_LOST)?, Mark { root: LOST, ..mark }),
+            Some(Some((size, release, root))) => {
+                let page = self.ask(
+                    Some(root),
+                    None,
+                    &format!("Adopted is what follows release {release}, log size {size}."),
+                )?;
+                (page, Mark { size, root, release: release.max(mark.release), ..mark })
+            }
+        };
+        (self.page, self.note) = (page, Some(note));
         Ok(Some(mark))
     }
 
@@ -126,13 +167,14 @@ impl Minutes {
     /// Puts a note into the directory.
     pub fn put(&mut self, note: String) -> Result<(), Refusal> {
         paper::write(&self.audit(), &note).map_err(on_disk)?;
-        self.note = Some(note);
+        // A mark that has moved on is not the one of a page that was announced before.
+        (self.note, self.claim, self.copied) = (Some(note), None, None);
         Ok(())
     }
 
     /// The texts of two notes, if the mark stands on no page yet: that its page is shown, and that it was copied.
     pub fn page(&self, mark: &Mark) -> Result<Option<[String; 2]>, Refusal> {
-        if !self.on_paper || self.page == Some(mark.root) {
+        if !self.on_paper || self.adopts() || self.page == Some(mark.root) {
             return Ok(None);
         }
         let new = Some(mark.root);
@@ -142,8 +184,9 @@ impl Minutes {
 
     /// The notes of these texts: the first goes into the directory.
     pub fn announce(&mut self, shown: String, copied: String) -> Result<(), Refusal> {
+        self.put(shown)?;
         self.copied = Some(copied);
-        self.put(shown)
+        Ok(())
     }
 
     /// Has the page that was announced copied.
@@ -163,11 +206,11 @@ impl Minutes {
 
     /// Has words typed from the newest page. `paper` and `shown` are the roots that it may have; the one that it has. `None`: there
     /// was never any page, which counts only where the mark knows of none that was typed back.
-    fn ask(&self, paper: Option<Digest>, shown: Option<Digest>) -> Result<Option<Digest>, Refusal> {
+    fn ask(&self, paper: Option<Digest>, shown: Option<Digest>, said: &str) -> Result<Option<Digest>, Refusal> {
         let pages: Vec<Digest> = paper.into_iter().chain(shown).collect();
         match &self.file {
             Some(file) => self.by_file(file, &pages, paper.is_none()),
-            None => self.at_terminal(&pages, paper.is_none()),
+            None => self.at_terminal(&pages, paper.is_none(), said),
         }
     }
 
@@ -179,7 +222,7 @@ impl Minutes {
             let what = format!("cannot read the minutes-file {}: {e}", crate::text::path(file));
             Refusal::no(what, "the hierarchy's minutes-file is relative to the station; it holds the newest page")
         })?;
-        let (_, root) = paper::read_page(&text).ok_or_else(|| {
+        let (.., root) = paper::read_page(&text).ok_or_else(|| {
             let what = format!("the minutes-file {} is no page of minutes", crate::text::path(file));
             Refusal::no(what, "put back the newest of out/minutes-*.txt")
         })?;
@@ -190,9 +233,9 @@ impl Minutes {
         }
     }
 
-    fn at_terminal(&self, pages: &[Digest], may_be_none: bool) -> Result<Option<Digest>, Refusal> {
+    fn at_terminal(&self, pages: &[Digest], may_be_none: bool, said: &str) -> Result<Option<Digest>, Refusal> {
         let mut terminal = Terminal::open().map_err(|e| cannot_ask(WHAT, &e))?;
-        let asked = self.typed(&mut terminal, pages, may_be_none);
+        let asked = self.typed(&mut terminal, pages, may_be_none, said);
         match asked.map_err(|e| cannot_ask(WHAT, &e))? {
             Ok(page) => Ok(page),
             Err(wrong) => Err(refused(wrong)),
@@ -205,19 +248,20 @@ impl Minutes {
         terminal: &mut Terminal,
         pages: &[Digest],
         may_be_none: bool,
+        said: &str,
     ) -> std::io::Result<Result<Option<Digest>, Option<Vec<usize>>>> {
         terminal.say(&format!("{} ({}): the minutes.\n", self.name, self.environment))?;
         if may_be_none {
-            terminal.say(&format!(
-                "The station knows of no page that counts. If none was ever copied out for this log, type\n\
-                 `{NO_MINUTES}`; otherwise only Return: "
-            ))?;
+            terminal.say(&format!("{said}, type\n`{NO_MINUTES}`; otherwise only Return: "))?;
             if terminal.shown(LONGEST)?.trim() == NO_MINUTES {
                 return Ok(Ok(None));
             }
             if pages.is_empty() {
                 return Ok(Err(None));
             }
+        }
+        if !may_be_none && said != NONE_KNOWN {
+            terminal.say(&format!("{said}\n"))?;
         }
         terminal.say("Type these words from the newest whole page:\n")?;
         let mut wanted = places(ASKED)?;
@@ -243,7 +287,7 @@ impl Minutes {
     /// Shows a page, and has words of it typed back from its copy. `file`: where it lies to be printed.
     fn show(&self, page: &str, root: &Digest, file: &Path) -> Result<(), Refusal> {
         if let Some(minutes) = &self.file {
-            return durable::replace(minutes, page.as_bytes())
+            return paper::replace(minutes, page)
                 .map_err(|e| Refusal::no(format!("the minutes-file: {e}"), "see to the disk"));
         }
         let asked = Terminal::open().and_then(|mut terminal| {
@@ -297,7 +341,7 @@ fn refused(wrong: Option<Vec<usize>>) -> Refusal {
         what: format!("the audit directory is not the one that the minutes are of: {words}"),
         hint: Some(
             "take the newest whole page; is that what was typed, the directory is older: restore its newest copy (coldroot restore \
-             COPY), and if every newer one is lost: coldroot adopt-log --help"
+             COPY); if every newer one is lost, or the minutes are: coldroot adopt-log --minutes PAGE, which --help explains"
                 .into(),
         ),
         halted: true,
@@ -325,4 +369,62 @@ fn places(n: usize) -> std::io::Result<Vec<usize>> {
 fn numbers(places: &[usize]) -> String {
     let numbers: Vec<String> = places.iter().map(|place| (place + 1).to_string()).collect();
     format!("{} {}", if places.len() == 1 { "word" } else { "words" }, numbers.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../ceremony-scripts/hierarchy.example.toml");
+
+    fn minutes(mark: &str, station: &Path) -> Minutes {
+        let text = EXAMPLE.replace("\nmark = \"token\"\n", &format!("\nmark = \"{mark}\"\n"));
+        Minutes::of(&Hierarchy::parse(&text).unwrap(), station)
+    }
+
+    #[test]
+    fn p04_the_audit_key_says_where_its_mark_is() {
+        let [token, paper] = ["token", "paper"].map(|mark| minutes(mark, Path::new(".")));
+        let drawn = [7; 16];
+        assert_eq!(token.name_key(drawn).as_slice(), drawn);
+        let named = paper.name_key(drawn);
+        assert_eq!(named.as_slice(), b"\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07paper");
+        assert!(token.judge_key(&drawn).is_ok() && paper.judge_key(&named).is_ok());
+        assert!(token.judge_key(&named).is_err() && paper.judge_key(&drawn).is_err() && paper.judge_key(b"").is_err());
+    }
+
+    /// A parent that announces a page, has the mark moved, and says goodbye.
+    #[test]
+    fn p04_a_page_that_the_mark_has_left_behind_is_not_copied() {
+        let station = tempfile::tempdir().unwrap();
+        std::fs::create_dir(station.path().join("audit")).unwrap();
+        let mut minutes = minutes("paper", station.path());
+        let mark = Mark { size: 1, root: Digest([1; 32]), ..Mark::first("example.org/a", Digest([2; 32])) };
+        let [shown, copied] = minutes.page(&mark).unwrap().unwrap();
+        assert!(shown.starts_with(paper::HEAD) && shown != copied);
+        minutes.announce(shown, copied).unwrap();
+        minutes.put("moved".into()).unwrap();
+        // Nothing is shown: there is no terminal here that could be asked.
+        minutes.close(&mark, 0).unwrap();
+        assert!(minutes.is_held().unwrap());
+        assert_eq!(paper::read(&minutes.audit()).unwrap().as_deref(), Some("moved"));
+        assert!(!station.path().join("out").exists());
+        // Nor is there a page where the mark stands on one, or in the token.
+        minutes.page = Some(mark.root);
+        assert_eq!(minutes.page(&mark).unwrap(), None);
+        assert_eq!(super::tests::minutes("token", station.path()).page(&mark).unwrap(), None);
+    }
+
+    #[test]
+    fn p04_minutes_are_claimed_before_a_login_and_on_paper_alone() {
+        let station = tempfile::tempdir().unwrap();
+        std::fs::create_dir(station.path().join("audit")).unwrap();
+        assert!(minutes("token", station.path()).claim(None).is_err());
+        let mut minutes = minutes("paper", station.path());
+        minutes.claim(Some((9, 1, Digest([9; 32])))).unwrap();
+        assert!(!minutes.adopts(), "nobody is logged in");
+        // What is adopted has its note; then all is as ever, and the time for claims is over.
+        minutes.put("adopted".into()).unwrap();
+        assert!(!minutes.adopts() && minutes.claim(None).is_err());
+    }
 }

@@ -29,7 +29,7 @@ use custodians::Room;
 use shares::{KnownSet, Split};
 use terminal::Terminal;
 
-pub use minutes::Minutes;
+pub use minutes::{Minutes, Newest};
 pub use wanted::Wanted;
 
 /// PKCS #11 leaves the bound to the token; no token takes more.
