@@ -434,7 +434,7 @@ class Made(unittest.TestCase):
         self.fill(300)
         decision = {"reason": "why", "release": 2, "change": 1, "approvals": [], "operator": "o", "witness": "w", "witness-time": None}
         known, lost = sha(b"a hierarchy"), self.log.artefact(b"the one that was adopted in the gap")
-        right = dict(mark_size=400, mark_root=sha(b"lost"), mark_release=2, mark_plan=None, mark_hierarchy=lost, size=270,
+        right = dict(mark_size=400, mark_root=sha(b"lost"), mark_release=2, mark_plan=None, mark_hierarchy=lost, token="0a1b", size=270,
                      root=mth(self.log.entries[:270]), release=1, hierarchy=known, decision=decision)  # fmt: skip
         before = list(self.log.entries)
         for change, why in [
@@ -466,7 +466,7 @@ class Made(unittest.TestCase):
         decision = {"reason": "why", "release": 1, "change": 1, "approvals": [], "operator": "o", "witness": "w", "witness-time": None}
         known, lost, new = sha(b"a hierarchy"), self.log.artefact(b"adopted in the gap"), self.log.artefact(b"adopted next")
         self.log.entries.append(
-            entry("log-adopted", mark_size=400, mark_root=sha(b"lost"), mark_release=1, mark_plan=None, mark_hierarchy=lost, size=5,
+            entry("log-adopted", mark_size=400, mark_root=sha(b"lost"), mark_release=1, mark_plan=None, mark_hierarchy=lost, token="0a1b", size=5,
                   root=mth(self.log.entries[:5]), release=1, hierarchy=known, decision=decision))  # fmt: skip
         before = list(self.log.entries)
         for replaced, why in [(lost, None), (known, "was not in force")]:
@@ -480,7 +480,7 @@ class Made(unittest.TestCase):
         for _ in range(2):
             last = dict(decision, change=(1 << 64) - 1)
             self.log.entries.append(
-                entry("log-adopted", mark_size=400, mark_root=sha(b"lost"), mark_release=1, mark_plan=None, mark_hierarchy=known, size=5,
+                entry("log-adopted", mark_size=400, mark_root=sha(b"lost"), mark_release=1, mark_plan=None, mark_hierarchy=known, token="0a1b", size=5,
                       root=mth(self.log.entries[:5]), release=1, hierarchy=known, decision=last))  # fmt: skip
         self.log.write()
         self.refused("follows change")
@@ -519,6 +519,40 @@ class Made(unittest.TestCase):
         self.refused("is missing")
         self.log.artefact(b"photo")
         self.log.verify()
+
+    def test_the_mark_is_handed_over_by_the_token_that_has_it(self):
+        self.whole()
+        self.fill(300)
+        before = list(self.log.entries)
+        release = 1
+
+        def decision(change):
+            return {"reason": "why", "release": release, "change": change, "approvals": [], "operator": "o", "witness": "w", "witness-time": None}
+
+        right = dict(token="audit", **{"from": "0a1b"}, to="2c3d", lost=False, size=270,
+                     root=mth(before[:270]), plan=None, decision=decision(1))  # fmt: skip
+        then = {"from": "2c3d", "to": "0a1b", "decision": decision(2)}
+        adopted = entry("log-adopted", mark_size=400, mark_root=sha(b"lost"), mark_release=release, mark_plan=None, mark_hierarchy=sha(b"a hierarchy"), token="4e5f", size=270,
+                        root=mth(before[:270]), release=release, hierarchy=sha(b"a hierarchy"), decision=decision(2))  # fmt: skip
+        for others, change, why in [
+            ([], {}, None),
+            ([entry("handed-over", **right)], then, None),
+            ([], {"to": "0a1b"}, "to the same one"),
+            ([], {"plan": sha(b"plan")}, "another plan is handed over"),
+            ([], {"lost": True, "plan": sha(b"plan")}, "another plan is handed over"),
+            ([], {"root": mth(before[:269])}, "another root"),
+            ([], {"size": 301}, "not this one before it"),
+            ([], {"decision": decision(2)}, "change 2 follows change 0"),
+            ([entry("handed-over", **right)], {"decision": decision(2)}, "a token that has not got it"),
+            ([entry("handed-over", **right), adopted], {"decision": decision(3)}, "a token that has not got it"),
+        ]:
+            self.log.entries = before + others + [entry("handed-over", **dict(right, **change))]
+            self.log.write()
+            if why is None:
+                self.assertEqual(self.log.verify()["counts"]["handed-over"], 1 + len(others))
+            else:
+                with self.assertRaisesRegex(verify.Refused, why):
+                    self.log.verify()
 
     def test_a_report_stays_with_its_station(self):
         name = self.log.artefact(b"a report")

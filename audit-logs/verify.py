@@ -361,13 +361,25 @@ BODIES = {
         mark_release=u64,
         mark_plan=optional(digest),
         mark_hierarchy=digest,
+        token=text,
         size=u64,
         root=digest,
         release=u64,
         hierarchy=digest,
         decision=DECISION,
     ),
-    "handed-over": exactly({"token": text, "from": text, "to": text, "decision": DECISION}),
+    "handed-over": exactly(
+        {
+            "token": text,
+            "from": text,
+            "to": text,
+            "lost": boolean,
+            "size": u64,
+            "root": digest,
+            "plan": optional(digest),
+            "decision": DECISION,
+        }
+    ),
     "clock-corrected": exactly({"from": i64, "to": i64, "decision": DECISION}),
     "medium-read": record(name=text, digest=digest, octets=u64),
     "copy-written": record(target=text, size=u64, root=digest),
@@ -998,9 +1010,8 @@ class Changed:
     """What the changes of state have come to: FORMAT.md section 7, rule 11. That their quorums approved them is not checked
     here: `coldroot check` does, which reads hierarchies and makes their statements again."""
 
-    AFTER_A_LOSS = ("log-adopted", "handed-over")
-
     def __init__(self):
+        self.token = None
         self.number = 0
         self.release = 0
         self.floor = 0
@@ -1021,13 +1032,18 @@ class Changed:
             self.floor = max(self.floor, min(read, time))
 
     def change(self, time, kind, body, decision, open_plan):
-        loss = kind in self.AFTER_A_LOSS
+        loss = kind == "log-adopted"
+        handed_on = None
+        if kind == "handed-over":
+            handed_on = body["plan"]
+            if handed_on != (open_plan if body["lost"] else None):
+                raise Refused("another plan is handed over than the open one, or one that only a loss hands on")
         number, release = decision["change"], decision["release"]
         if number < self.number + 1 or (number > self.number + 1 and not loss):
             raise Refused("change %d follows change %d" % (number, self.number))
         if release < self.release or (release > self.release and not loss):
             raise Refused("a change that was decided after release %d stands behind release %d" % (release, self.release))
-        if open_plan is not None and not loss:
+        if open_plan is not None and not loss and open_plan != handed_on:
             raise Refused("the station's state is changed while a plan is open")
         if time < self.floor:
             raise Refused("a change is dated before what a witness has read from another clock")
@@ -1045,6 +1061,11 @@ class Changed:
             self.hierarchy = body["mark-hierarchy"]
         if loss:
             self.release = release
+            self.token = body["token"]
+        if kind == "handed-over":
+            if body["from"] != (self.token or body["from"]) or body["to"] == body["from"]:
+                raise Refused("the mark is handed over from a token that has not got it, or to the same one")
+            self.token = body["to"]
         if kind == "clock-corrected" and not (self.floor <= body["to"] < body["from"] and body["to"] <= time):
             raise Refused("the clock is not set back, or behind what a witness has read from another one")
         self.number = number
@@ -1258,16 +1279,16 @@ def entries(directory, size, tail):
 
 
 def adopted(directory, size, index, body):
-    """A log that was adopted is this one before its entry: its size and root."""
+    """A log that was adopted or handed over is this one before its entry: its size and root."""
     if not 0 < body["size"] <= min(index, size):
-        raise Refused("the log that was adopted is not this one before it", index)
+        raise Refused("the log that was adopted or handed over is not this one before it", index)
     tree = Tree()
     for n in range((body["size"] + WIDTH - 1) // WIDTH):
         bundle = directory.bundle(n, min(WIDTH, size - n * WIDTH))
         for data in bundle[: body["size"] - n * WIDTH]:
             tree.add(leaf_hash(data))
     if tree.root() != body["root"]:
-        raise Refused("the log that was adopted has another root", index)
+        raise Refused("the log that was adopted or handed over has another root", index)
 
 
 def verify(path, key, roots=None):
@@ -1297,7 +1318,7 @@ def verify(path, key, roots=None):
             artefacts.entry(kind, body)
             if kind == "evidence":
                 artefacts.evidence(body)
-            if kind == "log-adopted":
+            if kind in ("log-adopted", "handed-over"):
                 adopted(directory, size, index, body)
             if kind == "certificate":
                 authorities.certificate(body)

@@ -107,6 +107,7 @@ impl Scene {
             open_plan: None,
             changes: 0,
             floor: 0,
+            token: format!("{:016x}", std::process::id()),
         };
         let verifier_key = note::VerifierKey::new(ORIGIN, [7; 32]).unwrap().to_string();
         let mut scene = Scene { dir: dir.into(), workers, hierarchy, mark, verifier_key, begun, plans: Vec::new() };

@@ -7,6 +7,8 @@ mod harness;
 mod adopted_crl;
 #[path = "changes/clock.rs"]
 mod clock;
+#[path = "changes/handover.rs"]
+mod handover;
 #[path = "changes/hierarchy.rs"]
 mod hierarchy_file;
 
@@ -18,19 +20,23 @@ use coldroot::audit::mark::Mark;
 use coldroot::gate::Gate;
 use harness::station::{Run, Station};
 
-/// The mark as the token holds it. The hierarchy names the token's configuration relative to the station, so the gate is
-/// started from there.
+/// The mark as the token holds it.
 fn mark(station: &Station) -> Mark {
+    let mut gate = gate_of(station);
+    gate.login("main").unwrap();
+    let mark = Mark::decode(&gate.mark().unwrap().unwrap()).unwrap();
+    gate.close().unwrap();
+    mark
+}
+
+/// The hierarchy names the token's configuration relative to the station, so the gate is started from there.
+fn gate_of(station: &Station) -> Gate {
     let exe = station.path("gate.sh");
     let script =
         format!("#!/bin/sh\ncd '{}' && exec '{}' \"$@\"\n", station.dir().display(), harness::station::COLDROOT);
     fs::write(&exe, script).unwrap();
     fs::set_permissions(&exe, fs::Permissions::from_mode(0o755)).unwrap();
-    let mut gate = Gate::start_exe(&exe, &station.dir(), None, Default::default()).unwrap();
-    gate.login("main").unwrap();
-    let mark = Mark::decode(&gate.mark().unwrap().unwrap()).unwrap();
-    gate.close().unwrap();
-    mark
+    Gate::start_exe(&exe, &station.dir(), None, Default::default()).unwrap()
 }
 
 /// A refused run: its message, and a station whose log, files and mark are as they were.

@@ -11,6 +11,8 @@ mod changes;
 mod corpus;
 #[path = "gate/forgery.rs"]
 mod forgery;
+#[path = "gate/handover.rs"]
+mod handover;
 #[path = "gate/log.rs"]
 mod log;
 #[path = "gate/plans.rs"]

@@ -4,6 +4,7 @@
 //! Everything is made anew from the entry on record. Parent, gate and `check` ask here and nowhere else, so what was
 //! approved is what is on record.
 
+mod handover;
 mod hierarchy;
 mod lost;
 mod record;
@@ -17,9 +18,10 @@ use crate::digest::Digest;
 use crate::plan::fixed_lines;
 use crate::text::{quoted, utc};
 
-pub use hierarchy::{Fixed, akin, bound, difference, newly_counted, successor};
+pub use handover::{Shown, Since, TakeOver, declared, follow, owned};
+pub use hierarchy::{Fixed, akin, bound, difference, keeps, newly_counted, successor};
 pub use lost::{adopt, judge_adoption, loses};
-pub use record::{Judged, judge_log};
+pub use record::{Judged, judge_log, on_record};
 
 /// Characters of a reason.
 pub const MAX_REASON: usize = 200;
@@ -53,6 +55,20 @@ pub enum Error {
     Mark,
     #[error("the clock is not set back, or it is set back too far")]
     Clock,
+    #[error("the mark is not to be handed over to token {own}")]
+    Nobody { own: String },
+    #[error("it hands the mark over from token {from} to {to}; the mark is of token {token}")]
+    Token { from: String, to: String, token: String },
+    #[error("the mark of this token, {own}, was handed over to token {of}")]
+    Told { own: String, of: String },
+    #[error("this token, {own}, is a standby of token {of}: its mark was made there, or handed over to it")]
+    Standby { own: String, of: String },
+    #[error("the hierarchy declares no token with the serial {serial} for the audit key")]
+    Undeclared { serial: String },
+    #[error("a change does not stand in the log at place {index}")]
+    NotThere { index: u64 },
+    #[error("the log does not grow from what the standby's mark knows, or from what the quorum has read of")]
+    Grown,
 }
 
 impl Error {
@@ -71,8 +87,21 @@ impl Error {
                  under that clock, and then: coldroot correct-clock"
                     .into()
             }
+            Error::Nobody { own } => format!("its quorum decides: coldroot hand-over --to {own} --help"),
+            Error::Told { own, of } | Error::Standby { own, of } => format!(
+                "insert token {of} and run this again; does the log not say so yet, the same `coldroot hand-over` once more; is {of} lost: \
+                 coldroot hand-over --to {own} --lost --help"
+            ),
+            Error::Undeclared { .. } => "see `serial` and `standby` of the audit key's [[token]]".into(),
+            Error::Token { .. } => {
+                "name a token that `serial` or `standby` of the audit key's token declares, and that has not the mark".into()
+            }
+            Error::Grown => {
+                "restore the newest copy of the audit directory: it must be younger than the clone, and continue what the statement says"
+                    .into()
+            }
             Error::Mark => "have the statement written again, without --approval".into(),
-            Error::Recorded | Error::Other | Error::Adopted => {
+            Error::Recorded | Error::Other | Error::Adopted | Error::NotThere { .. } => {
                 "the log was changed by something else than this program: `coldroot check` on the audit directory"
                     .into()
             }
@@ -161,6 +190,7 @@ fn words(hierarchy: &Hierarchy, adopted: Option<&Hierarchy>, body: &Body) -> Res
             format!("adopt-crl: it has {entries} entries, {unknown} of them of certificates that are unknown here"),
         ],
         Body::LogAdopted(made) => lost::words(made),
+        Body::HandedOver(handed) => handover::words(handed),
         _ => Vec::new(),
     })
 }
@@ -256,7 +286,7 @@ pub fn judge(
     if *release != mark.release {
         return Err(Error::Release { found: *release, marked: mark.release });
     }
-    if let Some(open) = mark.open_plan {
+    if let Some(open) = mark.open_plan.filter(|open| handover::handed_on(&entry.body) != Some(*open)) {
         return Err(Error::Open(open));
     }
     dated(mark, entry.time, now)?;
@@ -277,7 +307,12 @@ pub fn judge(
         Body::HierarchyAdopted(HierarchyAdopted { hierarchy: named, .. }) => {
             let new = adopted.filter(|new| new.digest == *named).ok_or(Error::Adopted)?;
             hierarchy::successor(hierarchy, new)?;
+            keeps(new, &mark.token)?;
             Ok(Mark { hierarchy: new.digest, ..changed })
+        }
+        Body::HandedOver(handed) => {
+            handover::judge(hierarchy, handed, &mark.token)?;
+            Ok(Mark { token: handed.to.clone(), open_plan: handed.plan, ..changed })
         }
         _ => Err(Error::Other),
     }
@@ -299,7 +334,8 @@ mod tests {
     #[test]
     fn p01_a_change_is_made_in_its_place_only() {
         let hierarchy = Hierarchy::parse(EXAMPLE).unwrap();
-        let mark = Mark { release: 3, changes: 1, floor: 50_000, ..Mark::first(&hierarchy.origin, hierarchy.digest) };
+        let first = Mark::first(&hierarchy.origin, hierarchy.digest, "0a1b");
+        let mark = Mark { release: 3, changes: 1, floor: 50_000, ..first };
         let judged = |mark: &Mark, entry: &Entry| judge(mark, &hierarchy, None, entry, &[], 95_000);
         assert!(matches!(judged(&mark, &clock(3, 3, 60_000)), Err(Error::Number { found: 3, marked: 1 })));
         assert!(matches!(judged(&mark, &clock(2, 2, 60_000)), Err(Error::Release { found: 2, marked: 3 })));

@@ -324,12 +324,20 @@ impl Ledger {
                 self.protected.extend(protected.map(|protected| (token.clone(), protected)));
             }
             Body::LogAdopted(lost) => self.lose(lost.clone()),
+            Body::HandedOver(handed) => {
+                // Whether the clone was made before its PIN was split, or behind, the PIN that opens it says.
+                let sets = self.pin_sets.entry(handed.token.clone()).or_default();
+                sets.retain(|known| known.confirmed);
+                sets.iter_mut().for_each(|known| known.confirmed = false);
+                if handed.lost {
+                    self.jump();
+                }
+            }
             Body::Open { .. }
             | Body::PinTry { .. }
             | Body::Login { .. }
             | Body::Inventory { .. }
             | Body::HierarchyAdopted(_)
-            | Body::HandedOver(_)
             | Body::ClockCorrected(_)
             | Body::MediumRead { .. }
             | Body::CopyWritten { .. }
@@ -345,11 +353,16 @@ impl Ledger {
     /// A gap: release and CRL numbers go on where nothing that was lost can have used them (RFC 5280 §5.2.3 has 20 octets).
     fn lose(&mut self, lost: LogAdopted) {
         self.release = lost.mark_release;
+        self.jump();
+        self.heard_since.clear();
+        self.lost.push(lost);
+    }
+
+    /// CRLs may have been signed that this log does not know: with a part of it that is lost, or with a token that is.
+    fn jump(&mut self) {
         self.crl_before_gap = self.crl_numbers.clone();
         self.crl_jump = self.crl_jump.saturating_add(CRL_JUMP);
         self.crl_numbers.values_mut().for_each(|number| *number = number.saturating_add(CRL_JUMP));
-        self.heard_since.clear();
-        self.lost.push(lost);
     }
 
     /// A release and the size of its checkpoint that stand in a gap: the desk has what this log has lost.

@@ -43,6 +43,7 @@ impl Left {
             mark_release: mark.release,
             mark_plan: mark.open_plan,
             mark_hierarchy: mark.hierarchy,
+            token: mark.token.clone(),
             size: log.sealed_size(),
             root: log.root_at(log.sealed_size()).unwrap(),
             release: mark.release,

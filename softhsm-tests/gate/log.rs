@@ -282,7 +282,7 @@ fn p01_a_station_begins_only_with_its_own_rosters_quorum() {
     assert!(refused(&mut third, checkpoint(1, nonsense(), &[])).contains("does not grow"));
 }
 
-fn copy_dir(from: &Path, to: &Path) {
+pub fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -421,8 +421,13 @@ fn station_with_token(dir: &Path, station: &Path, template: &str, tokens: String
     }
     let declare = |serial: &str| {
         let conf = dir.join("softhsm2.conf");
+        // Declared, and made by the one test that needs it.
+        let standby = match id {
+            "log" => format!("standby = {:?}\n", super::handover::STANDBY),
+            _ => String::new(),
+        };
         let token = format!(
-            "[[token]]\nid = \"{id}\"\nmodule = \"{module}\"\nlabel = \"gate {id}\"\n{serial}env = {{ SOFTHSM2_CONF = \"{}\" }}\n\
+            "[[token]]\nid = \"{id}\"\nmodule = \"{module}\"\nlabel = \"gate {id}\"\n{serial}{standby}env = {{ SOFTHSM2_CONF = \"{}\" }}\n\
              pin-file = \"pin.txt\"\nso-pin-file = \"so-pin.txt\"\n",
             conf.display()
         );

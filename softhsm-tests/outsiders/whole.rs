@@ -124,7 +124,10 @@ fn decision(release: u64) -> Decision {
 fn every_kind(dir: &Path) -> (PathBuf, Signer) {
     let (path, mut signer, pki) = (dir.join("log"), Signer::new(9), Pki::new(dir));
     let station = demo().join("demo/station");
-    let hierarchy = Hierarchy::load(&station.join("hierarchy.toml")).unwrap();
+    let declared = fs::read_to_string(station.join("hierarchy.toml")).unwrap();
+    let token = |line: &str| line.starts_with("serial = ").then_some("serial = \"1a2b\"\nstandby = [\"3c4d\"]");
+    let declared: Vec<&str> = declared.lines().map(|line| token(line).unwrap_or(line)).collect();
+    let hierarchy = Hierarchy::parse(&(declared.join("\n") + "\n")).unwrap();
     let log = Log::create(&path, signer.key.name()).unwrap();
     let (officers, scratch) = (station.join("officers"), dir.to_path_buf());
     let mut made = Made { log, officers, scratch, hierarchy, changes: 0 };
@@ -318,7 +321,17 @@ fn changes(made: &mut Made, pki: &Pki) {
     made.decided(None, Body::CrlAdopted(adopted));
     let clock = ClockCorrected { from: NOW + 9, to: NOW, decision: decision(3) };
     made.decided(None, Body::ClockCorrected(clock));
-    let handed = HandedOver { token: text("main"), from: text("1a2b"), to: text("3c4d"), decision: decision(3) };
+    let sealed = made.log.sealed_size();
+    let handed = HandedOver {
+        token: text("main"),
+        from: text("1a2b"),
+        to: text("3c4d"),
+        lost: false,
+        size: sealed,
+        root: made.log.root_at(sealed).unwrap(),
+        plan: None,
+        decision: decision(3),
+    };
     made.decided(None, Body::HandedOver(handed));
     let lost = other(made, "reviewed again");
     let (size, hierarchy) = (made.log.sealed_size(), made.hierarchy.digest);
@@ -328,6 +341,7 @@ fn changes(made: &mut Made, pki: &Pki) {
         mark_release: 5,
         mark_plan: Some(Digest([6; 32])),
         mark_hierarchy: made.keep(lost.text.as_bytes()),
+        token: text("3c4d"),
         size,
         root: made.log.root_at(size).unwrap(),
         release: 3,

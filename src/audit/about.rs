@@ -101,6 +101,7 @@ impl<'a> About<'a> {
             Body::End(end) => self.of(&end.plan, &[], &[]),
             Body::CrlAdopted(c) => self.cas.push(&c.ca),
             Body::LogAdopted(l) => self.plan = l.mark_plan.as_ref(),
+            Body::HandedOver(h) => self.plan = h.plan.as_ref(),
             _ => {}
         }
     }

@@ -78,6 +78,8 @@ pub enum Cause {
     Root,
     #[error("it adopts another log than the one that stands before it")]
     Adopted,
+    #[error("it hands another log over than the one that stands before it")]
+    HandedOver,
     #[error("{0}")]
     Order(#[from] Broken),
     #[error("issuer and serial number are those of entry {0}")]
@@ -98,7 +100,12 @@ impl Finding {
             Cause::Torn(_) => {
                 Some("if a run was stopped just now, run `coldroot sign` again, which cuts and records it; otherwise the disk has damaged the tail".into())
             }
-            Cause::Root | Cause::Adopted | Cause::Order(_) | Cause::SerialTwice(_) | Cause::Evidence(_) => {
+            Cause::Root
+            | Cause::Adopted
+            | Cause::HandedOver
+            | Cause::Order(_)
+            | Cause::SerialTwice(_)
+            | Cause::Evidence(_) => {
                 Some("the log was made or changed by something else than this program: keep a copy as evidence and ask who had the directory".into())
             }
         }
@@ -143,6 +150,13 @@ pub fn check(dir: &Path, key: &VerifierKey) -> Result<Report, Finding> {
             let (release, mark_release, mark_plan) = (lost.release, lost.mark_release, lost.mark_plan);
             let hierarchy = (lost.mark_hierarchy != lost.hierarchy).then_some(lost.mark_hierarchy);
             gaps.push(Gap { entry: index, release, mark_release, plan: mark_plan, hierarchy });
+        }
+        if let Body::HandedOver(handed) = &entry.body
+            && (handed.size == 0
+                || handed.size > index
+                || view.root_at(handed.size).map_err(finding(None))? != handed.root)
+        {
+            return Err(finding(Some(index))(Cause::HandedOver));
         }
         *counts.entry(kind(&entry.body)).or_insert(0) += 1;
         Ok(())

@@ -94,6 +94,7 @@ fn lost(first: Digest) -> LogAdopted {
         mark_release: 4,
         mark_plan: None,
         mark_hierarchy: LOST,
+        token: "1".into(),
         size: 1,
         root: first,
         release: 0,

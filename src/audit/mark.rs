@@ -30,6 +30,9 @@ pub struct Mark {
     pub changes: u64,
     /// The latest time that a witness has read from another clock, seconds since the epoch.
     pub floor: i64,
+    /// The serial number of the token whose mark this is. A clone has the mark of the token that it was made from, and one that
+    /// has handed the mark over names its successor: both refuse everything.
+    pub token: String,
 }
 
 /// The mark as it is stored: deterministic CBOR.
@@ -45,6 +48,7 @@ struct Stored {
     open_plan: Option<Digest>,
     changes: u64,
     floor: i64,
+    token: String,
 }
 
 /// How a log stands to the mark.
@@ -61,10 +65,11 @@ pub enum Standing {
 }
 
 impl Mark {
-    /// The mark of a log that has not begun.
-    pub fn first(origin: &str, hierarchy: Digest) -> Mark {
+    /// The mark of a log that has not begun, in the token with this serial number.
+    pub fn first(origin: &str, hierarchy: Digest, token: &str) -> Mark {
         let (size, root) = (0, super::merkle::empty_root());
-        Mark { origin: origin.into(), size, root, hierarchy, release: 0, open_plan: None, changes: 0, floor: 0 }
+        let (origin, token) = (origin.into(), token.into());
+        Mark { origin, size, root, hierarchy, release: 0, open_plan: None, changes: 0, floor: 0, token }
     }
 
     pub fn encode(&self) -> Result<Vec<u8>, cbor::Error> {
@@ -79,6 +84,7 @@ impl Mark {
             open_plan: mark.open_plan,
             changes: mark.changes,
             floor: mark.floor,
+            token: mark.token,
         })?;
         bounded(&bytes)?;
         Ok(bytes)
@@ -86,10 +92,10 @@ impl Mark {
 
     pub fn decode(bytes: &[u8]) -> Result<Mark, cbor::Error> {
         bounded(bytes)?;
-        let Stored { magic, origin, size, root, hierarchy, release, open_plan, changes, floor } =
+        let Stored { magic, origin, size, root, hierarchy, release, open_plan, changes, floor, token } =
             cbor::from_slice(bytes)?;
         match magic == MAGIC {
-            true => Ok(Mark { origin, size, root, hierarchy, release, open_plan, changes, floor }),
+            true => Ok(Mark { origin, size, root, hierarchy, release, open_plan, changes, floor, token }),
             false => Err(cbor::Error::Decode(format!("not a `{MAGIC}`"))),
         }
     }
@@ -129,18 +135,18 @@ mod tests {
     fn mark(log: &View, size: u64) -> Mark {
         let root = log.root_at(size).unwrap();
         let hierarchy = Digest([3; 32]);
-        Mark { size, root, release: 4, ..Mark::first(log.origin(), hierarchy) }
+        Mark { size, root, release: 4, ..Mark::first(log.origin(), hierarchy, "0a1b") }
     }
 
     #[test]
     fn a_mark_is_stored_deterministically_and_read_strictly() {
         let open_plan = Some(Digest([9; 32]));
-        let begun = Mark::first("example.org/r", Digest([2; 32]));
+        let begun = Mark::first("example.org/r", Digest([2; 32]), "0a1b");
         let mark = Mark { size: 5, root: Digest([1; 32]), release: 1, open_plan, changes: 2, floor: 70_000, ..begun };
         let bytes = mark.encode().unwrap();
         assert_eq!(Mark::decode(&bytes).unwrap(), mark);
         // Golden: what a token holds must stay readable.
-        assert_eq!(Digest::of(&bytes).hex(), "541c32d54a0807b3a5ebaf097e93f18de44fb38970aebb206ad29ead97f268ec");
+        assert_eq!(Digest::of(&bytes).hex(), "ea22ae2b3cfb5fc4df3e46802354455ea1a31d5c0ef41b2ca91784914ac0baaa");
         let other = String::from_utf8_lossy(&bytes).contains(MAGIC);
         assert!(other);
         let mut changed = bytes.clone();

@@ -206,7 +206,7 @@ mod tests {
     use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 
     fn mark() -> Mark {
-        let first = Mark::first("example.org/root", Digest([3; 32]));
+        let first = Mark::first("example.org/root", Digest([3; 32]), "0a1b");
         Mark { size: 59, root: Digest(std::array::from_fn(|n| n as u8 * 7)), release: 4, ..first }
     }
 

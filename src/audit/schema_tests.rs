@@ -237,6 +237,7 @@ fn changes() -> Vec<Body> {
             mark_release,
             mark_plan,
             mark_hierarchy: hierarchy,
+            token: text("1"),
             size,
             root,
             release: 1,
@@ -248,7 +249,10 @@ fn changes() -> Vec<Body> {
         let (what, artefact, withheld, octets, person) = (text("w"), digest(), true, 10, text("anna"));
         Body::Evidence(Evidence { kind, what, artefact, withheld, octets, person })
     };
-    let handed = HandedOver { token: text("audit"), from: text("1"), to: text("2"), decision: decision() };
+    let handed = |lost, plan| {
+        let (token, from, to, size) = (text("audit"), text("1"), text("2"), 20);
+        Body::HandedOver(HandedOver { token, from, to, lost, size, root, plan, decision: decision() })
+    };
     vec![
         Body::HierarchyAdopted(HierarchyAdopted { before: hierarchy, hierarchy, decision: decision() }),
         Body::CrlAdopted(CrlAdopted {
@@ -263,7 +267,8 @@ fn changes() -> Vec<Body> {
         }),
         adopted(None),
         adopted(Some(digest())),
-        Body::HandedOver(handed),
+        handed(false, None),
+        handed(true, Some(digest())),
         Body::ClockCorrected(ClockCorrected {
             from: 70_000,
             to: 60_000,

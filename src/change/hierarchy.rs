@@ -13,6 +13,8 @@ pub enum Fixed {
     Station { field: &'static str },
     #[error("token `{token}` may not get another serial number: its keys stay where they are")]
     Serial { token: String },
+    #[error("`standby` of token `{token}` must keep {serial}, which has the mark")]
+    Standby { token: String, serial: String },
     #[error("key `{key}` is on record, and may not be left out or get another {field}")]
     Key { key: String, field: &'static str },
     #[error("CA `{ca}` is certified, and may not be left out or get another {field}")]
@@ -27,6 +29,7 @@ impl Fixed {
                 "put it back; what is about another log needs a station of its own: coldroot init".into()
             }
             Fixed::Serial { .. } => "put it back; another token gets an id of its own".into(),
+            Fixed::Standby { .. } => "put it back; a standby that has never had the mark may be left out".into(),
             Fixed::Key { .. } | Fixed::Ca { .. } => "put it back; a new key or CA gets an id of its own".into(),
         })
     }
@@ -61,6 +64,12 @@ pub fn successor(old: &Hierarchy, new: &Hierarchy) -> Result<(), Fixed> {
 /// and mark name the two in either order. So they have the same log, the same audit key and the same token for it.
 pub fn akin(one: &Hierarchy, other: &Hierarchy) -> Result<(), Fixed> {
     successor(one, other).or_else(|wrong| successor(other, one).map_err(|_| wrong))
+}
+
+/// Nor is the token left out that has the mark: `token`, by its serial number.
+pub fn keeps(new: &Hierarchy, token: &str) -> Result<(), Fixed> {
+    let (id, serial) = (new.audit_token.clone(), token.into());
+    new.may_have_the_mark(token).then_some(()).ok_or(Fixed::Standby { token: id, serial })
 }
 
 /// Besides, what keys and CAs on record are bound to: `keys` and `wrapping` that were made, `cas` that are certified, by their

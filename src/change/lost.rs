@@ -8,6 +8,7 @@ use crate::audit::merkle;
 use crate::audit::paper::LOST;
 use crate::config::Hierarchy;
 use crate::digest::Digest;
+use crate::text::quoted;
 use crate::text::words::spoken;
 
 /// What officers read before they let a log go on that has lost something.
@@ -36,7 +37,8 @@ pub(super) fn words(lost: &LogAdopted) -> Vec<String> {
     let knows = match lost.mark_root == LOST {
         true => "all minutes are lost: nobody knows whether this log is the newest, nor what it has lost".into(),
         false => format!(
-            "the mark knows {} entries with root {}, and release {}; in words: {}",
+            "the mark of token {} knows {} entries with root {}, and release {}; in words: {}",
+            quoted(&lost.token),
             lost.mark_size,
             lost.mark_root,
             lost.mark_release,
@@ -63,8 +65,8 @@ pub(super) fn words(lost: &LogAdopted) -> Vec<String> {
 
 /// Whether an adoption is about this mark.
 pub fn loses(lost: &LogAdopted, mark: &Mark) -> bool {
-    (lost.mark_size, lost.mark_root, lost.mark_release, lost.mark_plan, lost.mark_hierarchy)
-        == (mark.size, mark.root, mark.release, mark.open_plan, mark.hierarchy)
+    (lost.mark_size, lost.mark_root, lost.mark_release, lost.mark_plan, lost.mark_hierarchy, &lost.token)
+        == (mark.size, mark.root, mark.release, mark.open_plan, mark.hierarchy, &mark.token)
 }
 
 /// What the mark is after a log was adopted in the place of the one that it knows: the tree of `size` entries with `root`, which
@@ -127,7 +129,7 @@ mod tests {
         let hierarchy = Hierarchy::parse(EXAMPLE).unwrap();
         let [a, b, c] = [b"a", b"b", b"c"].map(|leaf| merkle::leaf_hash(leaf));
         let grown = merkle::node_hash(&a, &b);
-        let first = Mark::first(&hierarchy.origin, hierarchy.digest);
+        let first = Mark::first(&hierarchy.origin, hierarchy.digest, "0a1b");
         let mark = Mark { size: 9, root: Digest([9; 32]), release: 3, changes: 1, floor: 50_000, ..first };
         let lost = |mark: &Mark, change: u64, time: i64| {
             let (reason, operator, witness) = ("why".into(), "cyd".into(), "ben".into());
@@ -143,6 +145,7 @@ mod tests {
                 mark_release,
                 mark_plan,
                 mark_hierarchy,
+                token: mark.token.clone(),
                 size,
                 root,
                 release,

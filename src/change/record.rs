@@ -1,6 +1,6 @@
 //! The changes of state in a log: whether their quorums approved them, by the hierarchies on record.
 
-use super::{Error, adopts, approved};
+use super::{Error, adopts, approved, handover};
 use crate::audit::entry::Body;
 use crate::audit::{self, View};
 use crate::config::Hierarchy;
@@ -29,7 +29,7 @@ pub struct Wrong {
 pub fn judge_log(log: &View, changes: &[u64]) -> Result<Judged, Wrong> {
     let mut judged = Judged::default();
     let Ok(genesis) = log.genesis() else { return Ok(judged) };
-    let mut in_force = genesis.hierarchy;
+    let (mut in_force, mut token) = (genesis.hierarchy, None);
     for &index in changes {
         let wrong = |cause| Wrong { entry: index, cause };
         let Ok(entry) = log.entry(index) else { continue };
@@ -53,15 +53,30 @@ pub fn judge_log(log: &View, changes: &[u64]) -> Result<Judged, Wrong> {
                 if approved(&hierarchy, new.as_ref(), &entry, &armored).map_err(wrong)? != decision.approvals {
                     return Err(wrong(Error::Recorded));
                 }
+                if let Body::HandedOver(handed) = &entry.body {
+                    let first = hierarchy.token(&hierarchy.audit_token).and_then(|token| token.serial.clone());
+                    let has_it = token.clone().or(first).unwrap_or_default();
+                    handover::judge(&hierarchy, handed, &has_it).map_err(wrong)?;
+                }
                 judged.approved += 1;
             }
+        }
+        match entry.body {
+            Body::HandedOver(handed) => token = Some(handed.to),
+            Body::LogAdopted(lost) => token = Some(lost.token),
+            _ => {}
         }
         in_force = adopted.unwrap_or(in_force);
     }
     Ok(judged)
 }
 
-/// A hierarchy on record; `None` where the artefact is none.
+/// A hierarchy on record.
+pub fn on_record(log: &View, digest: &Digest) -> Option<Hierarchy> {
+    read(log, digest).ok().flatten()
+}
+
+/// The same; `None` where the artefact is none.
 fn read(log: &View, digest: &Digest) -> Result<Option<Hierarchy>, audit::Error> {
     let text = log.artefact(digest)?;
     Ok(std::str::from_utf8(&text).ok().and_then(|text| Hierarchy::parse(text).ok()))
@@ -71,7 +86,7 @@ fn read(log: &View, digest: &Digest) -> Result<Option<Hierarchy>, audit::Error> 
 mod tests {
     use super::*;
     use crate::audit::Log;
-    use crate::audit::entry::{Body, ClockCorrected, Decision, Entry, Genesis};
+    use crate::audit::entry::{ClockCorrected, Decision, Entry, Genesis};
 
     const EXAMPLE: &str = include_str!("../../ceremony-scripts/hierarchy.example.toml");
 

@@ -53,7 +53,7 @@ pub fn adopt_crl(globals: &Globals, args: CrlArgs) -> Result<Answer, Failure> {
         return Err(Failure::refused(what, "give the CRL itself, DER or PEM"));
     };
     let digest = Digest::of(&der);
-    let newest = ledger.changed.newest.map(|index| log.entry(index)).transpose()?.map(|entry| entry.body);
+    let newest = ledger.changed.newest().map(|index| log.entry(index)).transpose()?.map(|entry| entry.body);
     if let Some(Body::CrlAdopted(made)) = newest.filter(|body| matches!(body, Body::CrlAdopted(c) if c.crl == digest)) {
         if let Some(gate) = gate {
             resume(&station, &mut log, gate)?;

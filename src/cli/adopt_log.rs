@@ -46,6 +46,9 @@ use super::{Answer, Failure, Globals};
     --approval out/adopt-log-3f2a9c01.statement.alice.sig --approval out/adopt-log-3f2a9c01.statement.bob.sig"
 )]
 pub struct AdoptLogArgs {
+    /// The serial number of the token that has the mark, where the log that is left knows nothing of its hand-over
+    #[arg(long, value_name = "SERIAL")]
+    pub token: Option<String>,
     #[command(flatten)]
     pub decided: Decided,
     /// Where the mark is on paper: the newest page, as its file, as 'SIZE RELEASE WORDS', or `lost` if there is none any more
@@ -69,8 +72,12 @@ fn newest_page(given: &str) -> Result<Option<Newest>, Failure> {
 }
 
 pub fn adopt_log(globals: &Globals, args: AdoptLogArgs) -> Result<Answer, Failure> {
-    let newest_page = args.minutes.as_deref().map(newest_page).transpose()?;
-    let args = args.decided;
+    let AdoptLogArgs { token, decided: args, minutes } = args;
+    let newest_page = minutes.as_deref().map(newest_page).transpose()?;
+    // What the next run needs as well.
+    let again = [("token", &token), ("minutes", &minutes)]
+        .map(|(name, given)| given.as_ref().map_or(String::new(), |given| format!(" --{name} {}", shell(given))))
+        .concat();
     let station = Station::load(globals)?;
     judge_reason(&args.reason, "why no newer copy is left")?;
     people::judge(&station, &args.people)?;
@@ -81,7 +88,10 @@ pub fn adopt_log(globals: &Globals, args: AdoptLogArgs) -> Result<Answer, Failur
     if log.sealed_size() == 0 {
         return Err(Failure::refused("the log that is left has no checkpoint", "find a copy that has one"));
     }
-    let mut gate = station.start_gate()?;
+    let mut gate = match &token {
+        Some(serial) => station.start_gate_for(Some(serial), false)?,
+        None => station.start_gate_for(station.token_in_force().as_deref(), false)?,
+    };
     if let Some(newest) = newest_page {
         gate.minutes(newest)?;
     }
@@ -110,6 +120,7 @@ pub fn adopt_log(globals: &Globals, args: AdoptLogArgs) -> Result<Answer, Failur
                 mark_release: mark.release,
                 mark_plan: mark.open_plan,
                 mark_hierarchy: mark.hierarchy,
+                token: mark.token.clone(),
                 size: log.sealed_size(),
                 root: log.root_at(log.sealed_size())?,
                 release: ledger.release,
@@ -122,7 +133,7 @@ pub fn adopt_log(globals: &Globals, args: AdoptLogArgs) -> Result<Answer, Failur
             });
             if args.approval.is_empty() {
                 station.close(&mut log, gate)?;
-                let command = format!("coldroot --station {} adopt-log", shell(&station.dir));
+                let command = format!("coldroot --station {} adopt-log{again}", shell(&station.dir));
                 return statement(&station, &body, None, &command);
             }
             // By the clock itself, since the gate judges it by that. It corrects no clock: see `Station::now`.
@@ -204,7 +215,7 @@ fn sealed(
 
 /// The newest change on record, if it is an adoption.
 fn newest(log: &Log, ledger: &Ledger) -> Result<Option<(u64, LogAdopted)>, Failure> {
-    let Some(index) = ledger.changed.newest else { return Ok(None) };
+    let Some(index) = ledger.changed.newest() else { return Ok(None) };
     match log.entry(index)?.body {
         Body::LogAdopted(made) => Ok(Some((index, made))),
         _ => Ok(None),

@@ -67,7 +67,7 @@ fn stands(
     args: &ClockArgs,
     from: i64,
 ) -> Result<Answer, Failure> {
-    let newest = match ledger.changed.newest {
+    let newest = match ledger.changed.newest() {
         Some(index) => Some(log.entry(index)?.body),
         None => None,
     };

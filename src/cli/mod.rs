@@ -24,6 +24,8 @@ mod flushed;
 #[cfg(feature = "station")]
 mod found;
 #[cfg(feature = "station")]
+mod hand_over;
+#[cfg(feature = "station")]
 mod hierarchy;
 mod inbox;
 #[cfg(feature = "station")]
@@ -146,6 +148,9 @@ enum Verb {
     /// When no newer copy is left: go on with the log that there is, and say in it what is lost
     #[cfg(feature = "station")]
     AdoptLog(adopt_log::AdoptLogArgs),
+    /// Give the mark to a standby, a clone of the audit key's token, by a quorum
+    #[cfg(feature = "station")]
+    HandOver(hand_over::HandOverArgs),
     /// Bring a lost or damaged audit directory back from its copy
     #[cfg(feature = "station")]
     Restore(restore::RestoreArgs),
@@ -222,6 +227,8 @@ pub fn run() -> ExitCode {
         Verb::Release(args) => release::release(&cli.globals, args),
         #[cfg(feature = "station")]
         Verb::AdoptLog(args) => adopt_log::adopt_log(&cli.globals, args),
+        #[cfg(feature = "station")]
+        Verb::HandOver(args) => hand_over::hand_over(&cli.globals, args),
         #[cfg(feature = "station")]
         Verb::Restore(args) => restore::restore(&cli.globals, args),
         Verb::Show(args) => show::show(&cli.globals, args),

@@ -384,7 +384,7 @@ pub(super) fn log_entry(log: &Log, index: u64, body: Body) -> Result<Entry, Fail
     }
 }
 
-fn encode(entry: &Entry) -> Result<Vec<u8>, Failure> {
+pub(super) fn encode(entry: &Entry) -> Result<Vec<u8>, Failure> {
     entry.encode().map_err(|e| Failure { code: Code::Halted, what: e.to_string(), hint: None })
 }
 

@@ -37,8 +37,10 @@ pub struct Station {
     pins: BTreeMap<String, PinSource>,
     /// What the log said of PINs in shares when it was opened.
     pin_sets: RefCell<BTreeMap<String, Vec<PinSet>>>,
-    /// The log index of the newest change of state.
-    change: Cell<Option<u64>>,
+    /// The log indices of the changes of state.
+    changes: RefCell<Vec<u64>>,
+    /// The serial number of the token that has the mark, where the log says it; otherwise the hierarchy does.
+    token: RefCell<Option<String>>,
     /// The time of the log's last entry: none that follows is of an earlier one.
     latest: Cell<i64>,
     last: bool,
@@ -81,7 +83,8 @@ impl Station {
             now: globals.now,
             pins,
             pin_sets: RefCell::default(),
-            change: Cell::default(),
+            changes: RefCell::default(),
+            token: RefCell::default(),
             latest: Cell::new(i64::MIN),
             last: globals.last,
             plain: globals.plain,
@@ -162,7 +165,8 @@ impl Station {
         match &ledger.genesis {
             Some(_) => {
                 *self.pin_sets.borrow_mut() = ledger.pin_sets.clone();
-                self.change.set(ledger.changed.newest);
+                *self.changes.borrow_mut() = ledger.changed.made.clone();
+                *self.token.borrow_mut() = ledger.changed.token.clone();
                 self.latest.set(last_time(&log)?);
                 Ok((log, ledger))
             }
@@ -246,8 +250,35 @@ impl Station {
         Ok(Tagger::new(&key))
     }
 
+    /// The gate, for the token that has the mark: after a hand-over that is one which may have to take over first.
     pub fn start_gate(&self) -> Result<Gate, Failure> {
-        Ok(Gate::start(&self.dir, self.now, self.pins.clone())?)
+        let token = self.token.borrow().clone();
+        self.start_gate_for(token.as_deref(), true)
+    }
+
+    /// The same for the token with this serial number, which may be a `standby`.
+    pub(super) fn start_gate_for(&self, serial: Option<&str>, standby: bool) -> Result<Gate, Failure> {
+        let mut gate = Gate::start(&self.dir, self.now, self.pins.clone())?;
+        if let Some(serial) = serial {
+            gate.serial(serial, standby)?;
+        }
+        Ok(gate)
+    }
+
+    /// The serial number of the token that has the mark, as the log says it, or the hierarchy.
+    pub(super) fn token_in_force(&self) -> Option<String> {
+        let declared = || self.hierarchy.token(&self.hierarchy.audit_token)?.serial.clone();
+        self.token.borrow().clone().or_else(declared)
+    }
+
+    /// The log indices of the changes of state.
+    pub(super) fn changes(&self) -> Vec<u64> {
+        self.changes.borrow().clone()
+    }
+
+    /// Another one has come on record.
+    pub(super) fn decided(&self, index: u64) {
+        self.changes.borrow_mut().push(index);
     }
 
     /// Drops what the rest of the run does not need: it writes below `audit/`, `in/` and `out/`, and reads the station and
@@ -286,29 +317,23 @@ impl Station {
         tokens.retain(|t| *t != self.hierarchy.audit_token);
         tokens.insert(0, self.hierarchy.audit_token.clone());
         let first = self.try_login(log, gate, &tokens[0])?;
-        let mark = self.read_mark(gate)?;
-        let held = held(log)?;
-        match mark.compare(log)? {
-            Standing::Equal | Standing::Ahead { .. } => {}
-            Standing::Behind { .. } | Standing::Fork if held < mark.size => {
-                let what = format!(
-                    "the audit directory is older than the token's mark: {} of {} entries are missing",
-                    mark.size - held,
-                    mark.size
-                );
-                return Err(Failure { code: Code::Halted, what, hint: Some(self.restore_hint()) });
-            }
-            Standing::Behind { .. } | Standing::Fork => {
-                let what = format!(
-                    "the audit directory is not the log that the token's mark knows: another root at {} entries",
-                    mark.size
-                );
-                return Err(Failure {
-                    code: Code::Halted,
-                    what,
-                    hint: Some("stop; keep this directory as evidence and restore the true copy".into()),
-                });
-            }
+        self.opened(log, gate, first, &tokens, cut)
+    }
+
+    /// The same behind the login to the first of these tokens, which has the mark.
+    pub(super) fn opened(
+        &self,
+        log: &mut Log,
+        gate: &mut Gate,
+        first: Body,
+        tokens: &[String],
+        cut: u64,
+    ) -> Result<Mark, Failure> {
+        let mut mark = self.read_mark(gate)?;
+        self.judge_standing(log, &mark)?;
+        if super::hand_over::is_standby(&mark, &first) {
+            super::hand_over::take_over(self, log, gate, &mark, &first)?;
+            mark = self.read_mark(gate)?;
         }
         gate.grow_from(mark.size, mark.root);
         log.append(&Entry::new(self.now(), Body::Open { mark_size: mark.size, cut }))?;
@@ -323,12 +348,12 @@ impl Station {
                 Err(f) => return Err(f),
             }
         }
-        for token in &tokens {
+        for token in tokens {
             self.settle_split(log, gate, token)?;
         }
         self.record_troubles(log, gate);
         seal(log, gate)?;
-        match super::change::finish(log, gate, &mark, self.change.get())? {
+        match super::change::finish(log, gate, &mark, self.changes().last().copied())? {
             true => self.read_mark(gate),
             false => Ok(mark),
         }
@@ -349,6 +374,33 @@ impl Station {
         }
         copy_over(log);
         Ok(())
+    }
+
+    /// The log continues what the mark knows.
+    pub(super) fn judge_standing(&self, log: &Log, mark: &Mark) -> Result<(), Failure> {
+        let held = held(log)?;
+        match mark.compare(log)? {
+            Standing::Equal | Standing::Ahead { .. } => Ok(()),
+            Standing::Behind { .. } | Standing::Fork if held < mark.size => {
+                let what = format!(
+                    "the audit directory is older than the token's mark: {} of {} entries are missing",
+                    mark.size - held,
+                    mark.size
+                );
+                Err(Failure { code: Code::Halted, what, hint: Some(self.restore_hint()) })
+            }
+            Standing::Behind { .. } | Standing::Fork => {
+                let what = format!(
+                    "the audit directory is not the log that the token's mark knows: another root at {} entries",
+                    mark.size
+                );
+                Err(Failure {
+                    code: Code::Halted,
+                    what,
+                    hint: Some("stop; keep this directory as evidence and restore the true copy".into()),
+                })
+            }
+        }
     }
 
     pub(super) fn read_mark(&self, gate: &mut Gate) -> Result<Mark, Failure> {

@@ -195,6 +195,8 @@ pub struct Token {
     pub sessions: u32,
     /// The token whose keys this one has too, and whose signing it shares.
     pub same_keys_as: Option<String>,
+    /// The audit key's token only: serial numbers of clones that refuse everything until the mark is handed over to them.
+    pub standby: Vec<String>,
     /// Processes that sign, each with a login of its own.
     pub processes: u32,
     /// How often a question that failed in the device is asked again.
@@ -431,6 +433,12 @@ impl Hierarchy {
 
     pub fn token(&self, id: &str) -> Option<&Token> {
         self.tokens.iter().find(|t| t.id == id)
+    }
+
+    /// Whether a token with this serial number may have the mark, now or later.
+    pub fn may_have_the_mark(&self, serial: &str) -> bool {
+        let token = self.token(&self.audit_token);
+        token.is_some_and(|t| t.serial.as_deref() == Some(serial) || t.standby.iter().any(|s| s == serial))
     }
 
     /// The tokens that share the work of this one's keys: itself, then its copies.

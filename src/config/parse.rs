@@ -297,6 +297,9 @@ fn token(t: raw::Token, at: &str, environment: Environment) -> Result<Token, Err
     if let Some(text) = &t.accept_unprotected {
         ascii_line(&format!("{at}.accept-unprotected"), text, 200)?;
     }
+    for (n, serial) in t.standby.iter().enumerate() {
+        ascii_line(&format!("{at}.standby[{n}]"), serial, 16)?;
+    }
     for (name, file) in [("pin-file", &t.pin_file), ("so-pin-file", &t.so_pin_file)] {
         let Some(file) = file else { continue };
         if environment == Environment::Real {
@@ -335,6 +338,7 @@ fn token(t: raw::Token, at: &str, environment: Environment) -> Result<Token, Err
         so_pin_file: t.so_pin_file.map(PathBuf::from),
         sessions,
         same_keys_as: t.same_keys_as,
+        standby: t.standby,
         processes,
         retries,
         deadlines,

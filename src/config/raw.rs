@@ -127,6 +127,8 @@ pub struct Token {
     pub so_pin_file: Option<String>,
     pub sessions: Option<u32>,
     pub same_keys_as: Option<String>,
+    #[serde(default)]
+    pub standby: Vec<String>,
     pub processes: Option<u32>,
     pub retries: Option<u32>,
     pub deadline_seconds: Option<u32>,

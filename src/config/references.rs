@@ -60,6 +60,7 @@ impl Hierarchy {
             if let Some(twin) = twin {
                 return Err(field(format!("token[{i}].serial"), format!("names the same token as `{}`", twin.id)));
             }
+            self.check_standby(token, i)?;
             let Some(original) = &token.same_keys_as else { continue };
             let at = format!("token[{i}].same-keys-as");
             match self.token(original) {
@@ -75,6 +76,27 @@ impl Hierarchy {
             if let Some(n) = self.keys.iter().position(|key| key.token == token.id) {
                 let message = format!("is a copy; the key is declared with `{}`", show(original));
                 return Err(field(format!("key[{n}].token"), message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Standby tokens are clones of the one that has the mark. The spare of any other is a copy that signs with it.
+    fn check_standby(&self, token: &Token, i: usize) -> Result<(), Error> {
+        let at = |n: usize| format!("token[{i}].standby[{n}]");
+        if !token.standby.is_empty() && token.id != self.audit_token {
+            let message = "belongs to the token of the audit key; another one's spare is a token with `same-keys-as`";
+            return Err(field(format!("token[{i}].standby"), message));
+        }
+        for (n, serial) in token.standby.iter().enumerate() {
+            if token.standby.iter().take(n).any(|before| before == serial) {
+                return Err(field(at(n), format!("`{}` stands twice", show(serial))));
+            }
+            let is_it = |t: &&Token| {
+                t.serial.as_ref() == Some(serial) && (&t.module, &t.label) == (&token.module, &token.label)
+            };
+            if let Some(other) = self.tokens.iter().find(is_it) {
+                return Err(field(at(n), format!("is the serial of token `{}` itself", other.id)));
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use crate::algorithm::KeyAlgorithm;
 use crate::audit::Sealer;
 use crate::cbor::Bytes;
+use crate::change::TakeOver;
 use crate::digest::Digest;
 use crate::pin::shares::KnownSet;
 use crate::pin::{Newest, PinSource};
@@ -123,6 +124,11 @@ impl Gate {
         reply!(self.ask(&Request::ListTokens { token: token.into() })?, Reply::Tokens(tokens) => tokens)
     }
 
+    /// Says which token has the mark, by its serial number; `standby`: it may be one that is about to take over.
+    pub fn serial(&mut self, serial: &str, standby: bool) -> Result<(), Error> {
+        reply!(self.ask(&Request::Serial { serial: serial.into(), standby })?, Reply::Known => ())
+    }
+
     pub fn login(&mut self, token: &str) -> Result<TokenFacts, Error> {
         match self.ask(&Request::Login { token: token.into() })? {
             Reply::Token(facts) => Ok(facts),
@@ -229,6 +235,16 @@ impl Gate {
     /// Has the mark follow a change of state; one that it has followed already changes nothing.
     pub fn change(&mut self, entry: Proven, approvals: Vec<String>) -> Result<(), Error> {
         reply!(self.ask(&Request::Change { entry, approvals })?, Reply::Ended => ())
+    }
+
+    /// Has the mark name the token that takes over; the entry of it is not on record yet.
+    pub fn hand_over(&mut self, entry: Vec<u8>, approvals: Vec<String>) -> Result<(), Error> {
+        reply!(self.ask(&Request::HandOver { entry: Bytes::from(entry), approvals })?, Reply::Ended => ())
+    }
+
+    /// Has a standby take over.
+    pub fn take_over(&mut self, shown: TakeOver) -> Result<(), Error> {
+        reply!(self.ask(&Request::TakeOver(shown))?, Reply::Ended => ())
     }
 
     /// The objects of a token that is logged in, from this number on.

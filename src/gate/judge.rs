@@ -7,7 +7,7 @@ use crate::algorithm::SignatureAlgorithm;
 use crate::approval;
 use crate::audit::entry::{Body, End, Entry, Start};
 use crate::audit::{changed::raised, mark::Mark, merkle};
-use crate::change::{self, recorded};
+use crate::change::{self, TakeOver, recorded};
 use crate::config::{Key, Token};
 use crate::digest::Digest;
 use crate::plan::{self, GenerateKey, Item, KeyRef, Plan};
@@ -293,6 +293,34 @@ impl Gate {
         Ok(Reply::Ended)
     }
 
+    /// The mark names the standby, and this token is done. That comes before the entry, so no log ever tells of a hand-over that the
+    /// token which is there has not heard of.
+    pub(super) fn hand_over(&mut self, entry: &[u8], approvals: &[String]) -> Result<Reply, Refusal> {
+        let (mark, entry) = (self.marked()?, decoded(entry)?);
+        // An older note with the same root would be as good, and that one names this token.
+        if self.hierarchy.marks_on_paper() {
+            let hint = "destroy it, and hand the mark over as that of a token that is lost: --lost";
+            return Err(Refusal::no("a token whose mark is on paper cannot be told", hint));
+        }
+        if !matches!(entry.body, Body::HandedOver(_)) {
+            return Err(Refusal::bug("the entry hands nothing over"));
+        }
+        self.write_mark(change::judge(&mark, &self.hierarchy, None, &entry, approvals, self.now()?)?)?;
+        Ok(Reply::Ended)
+    }
+
+    /// A standby's mark moves in one write from the day of its cloning to the log that hands the mark over to it.
+    pub(super) fn take_over(&mut self, shown: &TakeOver) -> Result<Reply, Refusal> {
+        let (Some(mark), own) = (self.held()?, self.own_serial()?) else {
+            let what = "the token has no mark: it was cloned before `init`, or without its data objects";
+            return Err(Refusal::no(what, "take another standby, or clone it again from a token that has a mark"));
+        };
+        let (mark, in_force) = shown.judge(&mark, &own, |digest| self.on_record(digest).ok())?;
+        self.write_mark(mark)?;
+        self.hierarchy = in_force;
+        Ok(Reply::Ended)
+    }
+
     /// The mark moves in one write from a log that is lost to the tree that holds the entry which says so, and which continues
     /// the log that the quorum has adopted.
     pub(super) fn adopt_log(
@@ -319,5 +347,9 @@ pub(super) fn included(mark: &Mark, entry: &[u8], index: u64, inclusion: &[Diges
     if !merkle::verify_inclusion(&merkle::leaf_hash(entry), index, mark.size, &mark.root, inclusion) {
         return Err(Refusal::bug("the entry does not stand in the last checkpoint"));
     }
+    decoded(entry)
+}
+
+fn decoded(entry: &[u8]) -> Result<Entry, Refusal> {
     Entry::decode(entry).map_err(|_| Refusal::bug("the entry does not decode"))
 }

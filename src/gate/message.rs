@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::algorithm::KeyAlgorithm;
 use crate::cbor::Bytes;
+use crate::change::TakeOver;
 use crate::digest::Digest;
 use crate::pin::shares::KnownSet;
 use crate::pin::{Newest, PinSource};
@@ -31,6 +32,9 @@ pub enum Request {
     ListTokens { token: String },
     /// Whether the token is fit for a key of this kind: a CA's, or the audit key with what the hierarchy has beside it; without a login.
     Fit { token: String, algorithm: KeyAlgorithm, audit: bool },
+    /// Which token has the audit key's mark, by its serial number, before its `Login`: one that the hierarchy declares. `standby`: it may
+    /// be a clone that is about to take over; nothing but that is done with it.
+    Serial { serial: String, standby: bool },
     /// Asks for the PIN of this token and logs in. Once for each token and process.
     Login { token: String },
     /// What the log says of the shares of a token's PIN; before its `Login`.
@@ -60,6 +64,10 @@ pub enum Request {
     /// Has the mark go on from the tree of this size and root, which holds the entry of an adopted log and by this proof
     /// continues that log.
     AdoptLog { entry: Proven, tree: (u64, Digest, Vec<Digest>), approvals: Vec<String> },
+    /// Has the mark name the token that takes over: this one refuses everything from then on. The entry is written behind it.
+    HandOver { entry: Bytes, approvals: Vec<String> },
+    /// Has a standby take over.
+    TakeOver(TakeOver),
     /// Has the mark follow a change of state that signs nothing: its entry, and the approvals that it names.
     Change { entry: Proven, approvals: Vec<String> },
     /// The objects of a token that is logged in, from this number on: what they say of themselves, nothing that is secret.

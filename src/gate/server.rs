@@ -73,6 +73,10 @@ pub(super) struct Gate {
     pub(super) station: PathBuf,
     pub(super) hierarchy: Hierarchy,
     now: Option<i64>,
+    /// The audit key's token, where the parent says that it is not the one that the log was begun with; the mark decides.
+    serial: Option<String>,
+    /// The parent says that it may be a standby, which is about to take over.
+    standby: bool,
     pub(super) pins: Pins,
     pub(super) workers: Workers,
     /// Tokens whose PIN was asked for in this process, and what keeps other gates from them.
@@ -103,8 +107,8 @@ impl Gate {
         let workers = Workers::new(workers);
         let (tried, bound) = (BTreeMap::new(), BTreeSet::new());
         let minutes = Minutes::of(&hierarchy, &station);
-        let (audit, mark, plan) = (None, None, None);
-        Ok(Gate { station, hierarchy, now, pins, workers, tried, bound, audit, mark, minutes, plan })
+        let (serial, standby, audit, mark, plan) = (None, false, None, None, None);
+        Ok(Gate { station, hierarchy, now, serial, standby, pins, workers, tried, bound, audit, mark, minutes, plan })
     }
 
     fn answer(&mut self, request: Request) -> Result<Reply, Refusal> {
@@ -124,6 +128,7 @@ impl Gate {
                 let mark = audit && !self.hierarchy.marks_on_paper();
                 self.workers.fit(&self.token(&token)?, algorithm, audit, mark).map(|()| Reply::Fit)
             }
+            Request::Serial { serial, standby } => self.claim(serial, standby),
             Request::Login { token } => self.login(&token),
             Request::KnowShares { token, sets } => {
                 self.pins.know(&token, sets);
@@ -146,6 +151,8 @@ impl Gate {
             Request::Void { plan, approvals, void, end } => self.void(&plan, &approvals, void, end),
             Request::AdoptLog { entry, tree, approvals } => self.adopt_log(&entry, &tree, &approvals),
             Request::Minutes { newest } => self.minutes.claim(newest).map(|()| Reply::Known),
+            Request::HandOver { entry, approvals } => self.hand_over(&entry, &approvals),
+            Request::TakeOver(shown) => self.take_over(&shown),
             Request::Change { entry, approvals } => self.change(&entry, &approvals),
             Request::Inventory { token, from } => {
                 self.need_login(&token)?;
@@ -171,10 +178,26 @@ impl Gate {
     }
 
     pub(super) fn token(&self, id: &str) -> Result<Token, Refusal> {
-        self.hierarchy.token(id).cloned().ok_or_else(|| {
+        let declared = self.hierarchy.token(id).cloned().ok_or_else(|| {
             let what = format!("the hierarchy declares no token `{}`", crate::text::escape(id));
             Refusal::no(what, "see [[token]] in hierarchy.toml")
-        })
+        })?;
+        let claimed = self.serial.clone().filter(|_| id == self.hierarchy.audit_token);
+        Ok(Token { serial: claimed.or(declared.serial), ..declared })
+    }
+
+    fn claim(&mut self, serial: String, standby: bool) -> Result<Reply, Refusal> {
+        if self.workers.is_open(&self.hierarchy.audit_token) {
+            return Err(Refusal::bug("the audit key's token is open already"));
+        }
+        change::declared(&self.hierarchy, &serial)?;
+        (self.serial, self.standby) = (Some(serial), standby);
+        Ok(Reply::Known)
+    }
+
+    /// As the token itself says it.
+    pub(super) fn own_serial(&mut self) -> Result<String, Refusal> {
+        Ok(self.workers.open(&self.audit_token()?)?.serial)
     }
 
     fn audit_token(&self) -> Result<Token, Refusal> {
@@ -273,6 +296,10 @@ impl Gate {
                 return Err(Refusal::bug("the audit key's token is the first one to be logged in to"));
             }
             self.hierarchy = in_force;
+        }
+        if !self.standby {
+            let own = self.own_serial()?;
+            change::owned(&self.hierarchy, &mark.token, &own)?;
         }
         let keys = self.workers.keys_by_label(token, &self.hierarchy.audit_key_label)?;
         let [key] = keys.as_slice() else {
@@ -384,7 +411,7 @@ impl Gate {
 
     /// The mark that this process knows, after a look whether the token still holds it: a second gate must not go on from
     /// a mark that the first one has replaced.
-    fn held_mark(&mut self) -> Result<Option<Mark>, Refusal> {
+    pub(super) fn held(&mut self) -> Result<Option<Mark>, Refusal> {
         let same = match self.hierarchy.marks_on_paper() {
             true => self.minutes.is_held()?,
             false => {
@@ -397,6 +424,13 @@ impl Gate {
             true => Ok(self.mark.clone()),
             false => Err(Refusal::halt("the mark is not the one that this process has read or written")),
         }
+    }
+
+    /// The same, and it is this token's own.
+    fn held_mark(&mut self) -> Result<Option<Mark>, Refusal> {
+        let (held, own) = (self.held()?, self.own_serial()?);
+        held.iter().try_for_each(|mark| change::owned(&self.hierarchy, &mark.token, &own))?;
+        Ok(held)
     }
 
     /// The mark of a log that has begun.
@@ -448,7 +482,9 @@ impl Gate {
             let hint = "run `coldroot init` first, or insert the right token";
             return Err(Refusal::no("the token carries no mark of this log", hint));
         }
-        let old = self.held_mark()?.unwrap_or_else(|| Mark::first(&self.hierarchy.origin, self.hierarchy.digest));
+        let own = self.own_serial()?;
+        let first = Mark::first(&self.hierarchy.origin, self.hierarchy.digest, &own);
+        let old = self.held_mark()?.unwrap_or(first);
         if size == 0 || !merkle::verify_consistency(old.size, &old.root, size, &root, consistency) {
             let what = format!(
                 "the log of {size} entries does not grow from the {} entries that the token's mark knows",

@@ -399,7 +399,7 @@ mod tests {
         let station = tempfile::tempdir().unwrap();
         std::fs::create_dir(station.path().join("audit")).unwrap();
         let mut minutes = minutes("paper", station.path());
-        let mark = Mark { size: 1, root: Digest([1; 32]), ..Mark::first("example.org/a", Digest([2; 32])) };
+        let mark = Mark { size: 1, root: Digest([1; 32]), ..Mark::first("example.org/a", Digest([2; 32]), "0a1b") };
         let [shown, copied] = minutes.page(&mark).unwrap().unwrap();
         assert!(shown.starts_with(paper::HEAD) && shown != copied);
         minutes.announce(shown, copied).unwrap();

@@ -73,6 +73,11 @@ impl Workers {
         self.slots.get(&(token.to_owned(), 0)).is_some_and(|slot| slot.pin().is_some())
     }
 
+    /// A worker of it was started in this run.
+    pub fn is_open(&self, token: &str) -> bool {
+        self.slots.keys().any(|(id, _)| id == token)
+    }
+
     /// It is logged in and was not left out.
     pub fn signs(&self, token: &str) -> bool {
         self.slots.values().any(|slot| slot.token.id == token && slot.signs())

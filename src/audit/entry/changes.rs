@@ -94,6 +94,8 @@ pub struct LogAdopted {
     pub mark_release: u64,
     pub mark_plan: Option<Digest>,
     pub mark_hierarchy: Digest,
+    /// The serial number of the token that has the mark.
+    pub token: String,
     /// The log that goes on: the entries under its last checkpoint and their root; its last release, and the hierarchy that was
     /// in force in it.
     pub size: u64,
@@ -103,7 +105,7 @@ pub struct LogAdopted {
     pub decision: Decision,
 }
 
-/// The mark is another token's from here on.
+/// The mark is another token's from here on: a clone's of the one that had it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct HandedOver {
@@ -112,6 +114,13 @@ pub struct HandedOver {
     /// Serial numbers of the tokens that had the mark and that have it now.
     pub from: String,
     pub to: String,
+    /// The first one is gone, and has not been told: what it knew of the log is lost with it.
+    pub lost: bool,
+    /// The log that goes on: entries that were under a checkpoint when this was decided, and their root.
+    pub size: u64,
+    pub root: Digest,
+    /// The plan that is open in it, which only a loss hands on.
+    pub plan: Option<Digest>,
     pub decision: Decision,
 }
 

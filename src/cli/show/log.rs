@@ -183,7 +183,8 @@ pub fn body_words(body: &Body) -> (&'static str, String) {
         ),
         Body::LogAdopted(l) => ("LOG ADOPTED", format!("{} entries, the mark knew {}", l.size, l.mark_size)),
         Body::HandedOver(h) => {
-            ("handed over", format!("{} from {} to {}", escape(&h.token), escape(&h.from), escape(&h.to)))
+            let what = if h.lost { "TOKEN LOST" } else { "handed over" };
+            (what, format!("{} from {} to {}", escape(&h.token), escape(&h.from), escape(&h.to)))
         }
         Body::ClockCorrected(c) => ("CLOCK SET BACK", format!("from {} to {}", utc(c.from), utc(c.to))),
         Body::MediumRead { name, digest, octets } => {
