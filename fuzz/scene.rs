@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use coldroot::algorithm::{KeyAlgorithm, SignatureAlgorithm};
@@ -32,7 +33,7 @@ const RELEASE: u64 = 4;
 /// Entries of the log that the mark knows at the beginning.
 const BEGUN: u64 = 3;
 /// A gate that says nothing for so long hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The worker's environment names the scene's directory.
 const DIR: &str = "SCENE";
 const PEOPLE: [&str; 3] = ["alice", "bob", "mallory"];
@@ -87,10 +88,11 @@ pub struct Scene {
 impl Scene {
     /// `workers`: the program that becomes [`worker`] when it is started with this one argument.
     pub fn new(dir: &Path, workers: PathBuf) -> Scene {
+        // A gate keeps others from its token: each scene has tokens of its own, whoever plays beside it.
+        static SCENES: AtomicU32 = AtomicU32::new(0);
+        let serial = format!("{:08x}{:08x}", std::process::id(), SCENES.fetch_add(1, Ordering::Relaxed));
         fs::write(dir.join("pin.txt"), "123456\n").unwrap();
-        let text = HIERARCHY
-            .replace("@SERIAL@", &format!("{:016x}", std::process::id()))
-            .replace("@DIR@", dir.to_str().unwrap());
+        let text = HIERARCHY.replace("@SERIAL@", &serial).replace("@DIR@", dir.to_str().unwrap());
         let text = PEOPLE.iter().fold(text, |text, name| {
             text.replace(&format!("@{name}@"), &person(name).public_key().to_openssh().unwrap())
         });
@@ -107,7 +109,7 @@ impl Scene {
             open_plan: None,
             changes: 0,
             floor: 0,
-            token: format!("{:016x}", std::process::id()),
+            token: serial,
         };
         let verifier_key = note::VerifierKey::new(ORIGIN, [7; 32]).unwrap().to_string();
         let mut scene = Scene { dir: dir.into(), workers, hierarchy, mark, verifier_key, begun, plans: Vec::new() };
