@@ -13,7 +13,6 @@ mod handover;
 mod hierarchy_file;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use coldroot::audit::mark::Mark;
@@ -32,10 +31,8 @@ fn mark(station: &Station) -> Mark {
 /// The hierarchy names the token's configuration relative to the station, so the gate is started from there.
 fn gate_of(station: &Station) -> Gate {
     let exe = station.path("gate.sh");
-    let script =
-        format!("#!/bin/sh\ncd '{}' && exec '{}' \"$@\"\n", station.dir().display(), harness::station::COLDROOT);
-    fs::write(&exe, script).unwrap();
-    fs::set_permissions(&exe, fs::Permissions::from_mode(0o755)).unwrap();
+    let text = format!("#!/bin/sh\ncd '{}' && exec '{}' \"$@\"\n", station.dir().display(), harness::station::COLDROOT);
+    harness::script(&exe, &text);
     Gate::start_exe(&exe, &station.dir(), None, Default::default()).unwrap()
 }
 

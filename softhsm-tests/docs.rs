@@ -4,7 +4,6 @@
 mod harness;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -330,8 +329,7 @@ fn the_operators_manual_can_be_typed_as_it_stands() {
     let module = softhsm().expect("SoftHSM is not installed: softhsm-tests/run-all installs it");
     let dir = tempfile::tempdir().unwrap();
     let editor = dir.path().join("editor");
-    fs::write(&editor, EDITOR).unwrap();
-    fs::set_permissions(&editor, fs::Permissions::from_mode(0o755)).unwrap();
+    harness::script(&editor, EDITOR);
     let page = read("docs/operator.md");
     let typed: Vec<_> =
         blocks(&page).into_iter().filter(|(info, _)| info == "sh").flat_map(|(_, body)| commands(&body)).collect();

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -39,9 +38,8 @@ fn token() {
 fn scene(dir: &Path) -> Scene {
     let token = dir.join("token");
     let exe = std::env::current_exe().unwrap();
-    let script = format!("#!/bin/sh\nexec '{}' --ignored --exact corpus::token --nocapture\n", exe.display());
-    fs::write(&token, script).unwrap();
-    fs::set_permissions(&token, fs::Permissions::from_mode(0o755)).unwrap();
+    let text = format!("#!/bin/sh\nexec '{}' --ignored --exact corpus::token --nocapture\n", exe.display());
+    harness::script(&token, &text);
     Scene::new(dir, token)
 }
 

@@ -19,6 +19,7 @@ pub mod terminal;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -92,6 +93,19 @@ impl SoftHsm {
 pub fn softhsm() -> &'static Path {
     let found = MODULES.iter().map(Path::new).find(|path| path.exists());
     found.expect("SoftHSM is not installed: apt-get install softhsm2")
+}
+
+/// Writes a script that can be started at once. A process of its own writes it: were it open for writing here, a process that
+/// another thread starts meanwhile would hold it open too, and the kernel starts no file that is open for writing.
+pub fn script(path: &Path, text: &str) {
+    let mut child = Command::new("sh")
+        .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
+        .arg(path)
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success(), "{} is not written", path.display());
 }
 
 /// Copies a directory and what is below it.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use coldroot::audit::entry::Body;
@@ -117,8 +116,7 @@ fn p04_what_the_minutes_are_said_to_be_is_good_for_an_adoption_alone() {
     let station = begun();
     fs::remove_file(station.path("minutes.txt")).unwrap();
     let script = station.root().join("gate.sh");
-    fs::write(&script, format!("#!/bin/sh\ncd {:?} && exec {COLDROOT:?} \"$@\"\n", station.dir())).unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    crate::harness::script(&script, &format!("#!/bin/sh\ncd {:?} && exec {COLDROOT:?} \"$@\"\n", station.dir()));
     let mut gate = Gate::start_exe(&script, &station.dir(), None, BTreeMap::new()).unwrap();
     gate.minutes(None).unwrap();
     gate.login("main").unwrap();
