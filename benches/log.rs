@@ -36,7 +36,7 @@ use coldroot::cbor::Bytes;
 use coldroot::digest::{Digest, Hasher};
 use coldroot::ledger::Ledger;
 use coldroot::plan::Kind;
-use coldroot::x509::fields::{CertFields, GeneralName};
+use coldroot::x509::fields::{CertFields, Constraints, GeneralName};
 use coldroot::{tbs, x509};
 
 type Figures = BTreeMap<String, f64>;
@@ -290,6 +290,7 @@ impl Template {
             crl_urls: vec!["http://crl.example.org/web-2026.crl".into()],
             issuer_urls: vec!["http://ca.example.org/web-2026.cer".into()],
             policies: vec![],
+            constraints: Constraints::default(),
             critical: vec![],
             others: vec![],
         };

@@ -125,6 +125,7 @@ fn the_starter_files_show_every_field_the_parser_knows() {
                 || line.contains(&format!(" {name} = "))
                 || line.starts_with(&format!("[{name}]"))
                 || line.starts_with(&format!("[[{name}]]"))
+                || (line.starts_with('[') && line.ends_with(&format!(".{name}]")))
         });
         assert!(shown, "`{name}` is explained nowhere");
     }
@@ -392,6 +393,26 @@ fn lawless_hierarchies_are_refused_by_the_path_of_the_field() {
         ("real hierarchy that says rehearsal", &[Set("environment", "'real'"), Remove("token[0].pin-file"), Remove("token[0].so-pin-file")], "ca[0].subject[0]"),
         ("no validity", &[Set("ca[0].days", "0")], "ca[0].days"),
         ("validity too long", &[Set("ca[0].days", "36526")], "ca[0].days"),
+        ("days beside no end", &[Set("ca[0].expires", "'never'")], "ca[0].expires"),
+        ("an end that is no word", &[Remove("ca[0].days"), Set("ca[0].expires", "'2099'")], "ca[0].expires"),
+        ("neither days nor no end", &[Remove("ca[0].days")], "ca[0].days"),
+        ("intermediate that never ends under a root that does", &[Remove("ca[1].days"), Set("ca[1].expires", "'never'")], "ca[1].expires"),
+        ("RDN without an attribute", &[Set("ca[0].subject", "[{ O = 'REHEARSAL' }, {}]")], "ca[0].subject[1]"),
+        ("rehearsal that says so beside another attribute", &[Set("ca[0].subject", "[{ O = 'REHEARSAL', CN = 'x' }]")], "ca[0].subject[0]"),
+        // what a CA leaves to those below it
+        ("no purpose", &[Set("ca[1].limits.eku", "[]")], "ca[1].limits.eku"),
+        ("a purpose that is none", &[Set("ca[1].limits.eku", "['tls']")], "ca[1].limits.eku[0]"),
+        ("a purpose twice", &[Set("ca[1].limits.eku", "['server-auth', '1.3.6.1.5.5.7.3.1']")], "ca[1].limits.eku[1]"),
+        ("every purpose", &[Set("ca[1].limits.eku", "['2.5.29.37.0']")], "ca[1].limits.eku[0]"),
+        ("a name of two forms", &[Set("ca[1].limits.name-constraints", "{ permitted = [{ dns = 'a.example', ip = '10.0.0.0/8' }] }")], "ca[1].limits.name-constraints.permitted[0]"),
+        ("a name of no form", &[Set("ca[1].limits.name-constraints", "{ excluded = [{}] }")], "ca[1].limits.name-constraints.excluded[0]"),
+        ("a domain with a dot in front", &[Set("ca[1].limits.name-constraints", "{ permitted = [{ dns = '.a.example' }] }")], "ca[1].limits.name-constraints.permitted[0].dns"),
+        ("a domain beyond ASCII", &[Set("ca[1].limits.name-constraints", "{ permitted = [{ dns = 'bücher.example' }] }")], "ca[1].limits.name-constraints.permitted[0].dns"),
+        ("a network with bits behind its prefix", &[Set("ca[1].limits.name-constraints", "{ permitted = [{ ip = '10.0.0.1/8' }] }")], "ca[1].limits.name-constraints.permitted[0].ip"),
+        ("no mailbox", &[Set("ca[1].limits.name-constraints", "{ permitted = [{ email = '@a.example' }] }")], "ca[1].limits.name-constraints.permitted[0].email"),
+        ("a name twice", &[Set("ca[1].limits.name-constraints", "{ permitted = [{ dns = 'a.example' }, { dns = 'A.example' }] }")], "ca[1].limits.name-constraints.permitted[1]"),
+        ("an attribute that is none", &[Set("ca[1].limits.name-constraints", "{ permitted = [{ directory = [{ X = 'a' }] }] }")], "ca[1].limits.name-constraints.permitted[0].directory[0]"),
+        ("a count beyond any", &[Set("ca[1].limits.inhibit-any-policy", "256")], "ca[1].limits.inhibit-any-policy"),
         ("CRL validity too long", &[Set("ca[1].crl-days", "3651")], "ca[1].crl-days"),
         ("CRL over https", &[Set("ca[1].crl-urls", "['http://ok.example/', 'https://ca.example.org/x.crl']")], "ca[1].crl-urls[1]"),
         ("space in a URL", &[Set("ca[1].issuer-urls", "['http://ca.example.org/a b']")], "ca[1].issuer-urls[0]"),

@@ -388,7 +388,8 @@ fn hierarchy(text: &str) -> Result<Answer, Failure> {
     let mut table = Table::new(&["CA", "issued by", "key", "days", "CRL days"]);
     for ca in &h.cas {
         let key = h.key(&ca.key).map_or(String::new(), |k| k.algorithm.to_string());
-        table.row([ca.id.clone(), ca.issuer.clone(), key, ca.days.to_string(), ca.crl_days.to_string()]);
+        let days = ca.days.map_or("never ends".into(), |days| days.to_string());
+        table.row([ca.id.clone(), ca.issuer.clone(), key, days, ca.crl_days.to_string()]);
     }
     let mut profiles = Table::new(&["profile", "base", "issued by", "days", "keys"]);
     for p in h.profiles.iter().filter(|p| !p.base.is_ca()) {

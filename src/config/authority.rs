@@ -3,7 +3,8 @@
 use crate::algorithm::KeyAlgorithm;
 use crate::x509::fields::Policy;
 
-use super::hierarchy::{Base, Ca, DnType, Environment, KeyReuse, Profile};
+use super::hierarchy::{Base, Ca, DnType, Environment, KeyReuse, Profile, Rdn};
+use super::limits::limits;
 use super::line::{id, plain_line, show};
 use super::{Error, field, raw};
 
@@ -19,7 +20,16 @@ const LEAF_KEYS: [KeyAlgorithm; 5] = [
 pub(super) fn ca(c: raw::Ca, at: &str, environment: Environment) -> Result<Ca, Error> {
     id(&c.id, at)?;
     let subject = subject(&c.subject, &format!("{at}.subject"), environment)?;
-    for (name, days, max) in [("days", c.days, 36_525), ("crl-days", c.crl_days, 3_650)] {
+    let days = match (c.days, c.expires.as_deref()) {
+        (Some(days), None) => Some(days),
+        (None, Some("never")) => None,
+        (None, Some(_)) => return Err(field(format!("{at}.expires"), "must be `never`, or be left out for `days`")),
+        (Some(_), Some(_)) => return Err(field(format!("{at}.expires"), "stands beside `days`; one of the two")),
+        (None, None) => {
+            return Err(field(format!("{at}.days"), "is missing; a CA has `days`, or `expires = \"never\"`"));
+        }
+    };
+    for (name, days, max) in [("days", days.unwrap_or(1), 36_525), ("crl-days", c.crl_days, 3_650)] {
         if days == 0 || days > max {
             return Err(field(format!("{at}.{name}"), format!("must be 1 to {max}")));
         }
@@ -32,31 +42,20 @@ pub(super) fn ca(c: raw::Ca, at: &str, environment: Environment) -> Result<Ca, E
         issuer: c.issuer,
         profile: c.profile,
         subject,
-        days: c.days,
+        days,
         crl_days: c.crl_days,
         crl_urls: c.crl_urls,
         issuer_urls: c.issuer_urls,
+        limits: limits(c.limits, &format!("{at}.limits"))?,
     })
 }
 
-type Pairs = [std::collections::BTreeMap<String, String>];
+type Tables = [std::collections::BTreeMap<String, String>];
 
-fn subject(pairs: &Pairs, at: &str, environment: Environment) -> Result<Vec<(DnType, String)>, Error> {
-    let mut subject = Vec::new();
-    for (i, pair) in pairs.iter().enumerate() {
-        let at = format!("{at}[{i}]");
-        let mut entries = pair.iter();
-        let (Some((name, value)), None) = (entries.next(), entries.next()) else {
-            return Err(field(at, "must be one attribute, such as { CN = \"...\" }"));
-        };
-        let Some(kind) = DnType::ALL.into_iter().find(|t| t.short() == name) else {
-            let known: Vec<_> = DnType::ALL.iter().map(|t| t.short()).collect();
-            return Err(field(at, format!("`{}` is none of {}", show(name), known.join(", "))));
-        };
-        attribute(kind, value, &at)?;
-        subject.push((kind, value.clone()));
-    }
-    let rehearsal = subject.first().is_some_and(|(kind, value)| *kind == DnType::Organization && value == "REHEARSAL");
+fn subject(tables: &Tables, at: &str, environment: Environment) -> Result<Vec<Rdn>, Error> {
+    let subject = rdns(tables, at)?;
+    let first = subject.first().map(Vec::as_slice);
+    let rehearsal = matches!(first, Some([(DnType::Organization, value)]) if value == "REHEARSAL");
     if subject.is_empty() {
         return Err(field(at, "a CA has a name (RFC 5280 section 4.1.2.6)"));
     }
@@ -65,6 +64,28 @@ fn subject(pairs: &Pairs, at: &str, environment: Environment) -> Result<Vec<(DnT
         return Err(field(format!("{at}[0]"), message));
     }
     Ok(subject)
+}
+
+/// A name, each table one RelativeDistinguishedName.
+pub(super) fn rdns(tables: &Tables, at: &str) -> Result<Vec<Rdn>, Error> {
+    let mut name = Vec::new();
+    for (i, table) in tables.iter().enumerate() {
+        let at = format!("{at}[{i}]");
+        if table.is_empty() {
+            return Err(field(at, "must be an attribute, such as { CN = \"...\" }, or several that belong together"));
+        }
+        let mut rdn = Rdn::new();
+        for (name, value) in table {
+            let Some(kind) = DnType::ALL.into_iter().find(|t| t.short() == name) else {
+                let known: Vec<_> = DnType::ALL.iter().map(|t| t.short()).collect();
+                return Err(field(at, format!("`{}` is none of {}", show(name), known.join(", "))));
+            };
+            attribute(kind, value, &at)?;
+            rdn.push((kind, value.clone()));
+        }
+        name.push(rdn);
+    }
+    Ok(name)
 }
 
 fn attribute(kind: DnType, value: &str, at: &str) -> Result<(), Error> {
@@ -206,7 +227,7 @@ fn policies(raw: Vec<raw::Policy>, at: &str) -> Result<Vec<Policy>, Error> {
 }
 
 /// Dotted, in its one way of writing: what is read back from a certificate is compared as text.
-fn object_identifier(text: &str) -> bool {
+pub(super) fn object_identifier(text: &str) -> bool {
     let arcs: Option<Vec<u32>> = text.split('.').map(|arc| arc.parse().ok()).collect();
     let Some(arcs) = arcs else { return false };
     let written = arcs.iter().map(u32::to_string).collect::<Vec<_>>().join(".");

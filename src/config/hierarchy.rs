@@ -9,7 +9,7 @@ use crate::digest::Digest;
 use crate::plan::Kind;
 use crate::x509::fields::Policy;
 
-use super::{PinEntry, PinForm, TokenUri};
+use super::{Limits, PinEntry, PinForm, TokenUri};
 
 /// The first line of every hierarchy file: `format = "coldroot-hierarchy-v0"`.
 pub const FORMAT: &str = "coldroot-hierarchy-v0";
@@ -267,16 +267,21 @@ pub struct Ca {
     /// The CA that certifies it; itself for a root.
     pub issuer: String,
     pub profile: String,
-    /// Attribute type and value, in order, repeated types included.
-    pub subject: Vec<(DnType, String)>,
-    pub days: u32,
+    pub subject: Vec<Rdn>,
+    /// Validity; `None`: it has no well-defined expiration date (RFC 5280 §4.1.2.5).
+    pub days: Option<u32>,
     /// nextUpdate minus thisUpdate of its CRLs.
     pub crl_days: u32,
     /// Where its CRL is found: the CDP of what it issues.
     pub crl_urls: Vec<String>,
     /// Where its certificate is found: the AIA caIssuers of what it issues.
     pub issuer_urls: Vec<String>,
+    /// What its own certificate leaves to those below it.
+    pub limits: Limits,
 }
+
+/// One RelativeDistinguishedName: attribute types and values. A name keeps the order of its RDNs, repeated types included.
+pub type Rdn = Vec<(DnType, String)>;
 
 impl Ca {
     pub fn is_root(&self) -> bool {

@@ -4,6 +4,7 @@
 mod authority;
 mod ceremony;
 mod hierarchy;
+mod limits;
 mod line;
 mod parse;
 mod pin;
@@ -13,6 +14,7 @@ mod uri;
 
 pub use ceremony::{Act, Ceremony, FORMAT as CEREMONY_FORMAT, revoked_serial};
 pub use hierarchy::*;
+pub use limits::{Limits, NameBase};
 #[cfg(feature = "station")]
 pub(crate) use line::plain_line;
 pub use pin::{PinEntry, PinForm};

@@ -178,12 +178,43 @@ pub struct Ca {
     pub issuer: String,
     pub profile: String,
     pub subject: Vec<BTreeMap<String, String>>,
-    pub days: u32,
+    pub days: Option<u32>,
+    pub expires: Option<String>,
     pub crl_days: u32,
     #[serde(default)]
     pub crl_urls: Vec<String>,
     #[serde(default)]
     pub issuer_urls: Vec<String>,
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Limits {
+    pub eku: Option<Vec<String>>,
+    pub name_constraints: Option<NameConstraints>,
+    pub require_explicit_policy: Option<u32>,
+    pub inhibit_policy_mapping: Option<u32>,
+    pub inhibit_any_policy: Option<u32>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct NameConstraints {
+    #[serde(default)]
+    pub permitted: Vec<NameBase>,
+    #[serde(default)]
+    pub excluded: Vec<NameBase>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct NameBase {
+    pub dns: Option<String>,
+    pub ip: Option<String>,
+    pub email: Option<String>,
+    pub directory: Option<Vec<BTreeMap<String, String>>>,
 }
 
 #[derive(Deserialize)]

@@ -197,9 +197,16 @@ impl Hierarchy {
         let place = |id: &str| self.cas.iter().position(|c| c.id == id).unwrap_or_default();
         let Some(issuer) = self.ca(&ca.issuer) else { return Ok(()) };
         let above = place(&issuer.id);
-        if ca.days > issuer.days {
-            let message = format!("is {}, more than the {} of `ca[{above}].days`, its issuer's", ca.days, issuer.days);
-            return Err(field(format!("ca[{i}].days"), message));
+        match (ca.days, issuer.days) {
+            (Some(own), Some(limit)) if own > limit => {
+                let message = format!("is {own}, more than the {limit} of `ca[{above}].days`, its issuer's");
+                return Err(field(format!("ca[{i}].days"), message));
+            }
+            (None, Some(limit)) => {
+                let message = format!("is `never`, and its issuer `ca[{above}]` is valid for {limit} days");
+                return Err(field(format!("ca[{i}].expires"), message));
+            }
+            _ => {}
         }
         let path_len = |ca: &Ca| self.profile(&ca.profile).and_then(|profile| profile.path_len);
         let place = |ca: &Ca| self.profiles.iter().position(|p| p.id == ca.profile).unwrap_or_default();
@@ -234,11 +241,9 @@ impl Hierarchy {
                     let Some((place, ca)) = place.and_then(|n| Some((n, self.cas.get(n)?))) else {
                         return Err(unknown(&at, "ca", issuer));
                     };
-                    if profile.days > ca.days {
-                        let message = format!(
-                            "is {}, more than the {} of `ca[{place}].days`, its issuer's",
-                            profile.days, ca.days
-                        );
+                    if let Some(limit) = ca.days.filter(|limit| profile.days > *limit) {
+                        let message =
+                            format!("is {}, more than the {limit} of `ca[{place}].days`, its issuer's", profile.days);
                         return Err(field(format!("profile[{i}].days"), message));
                     }
                 }

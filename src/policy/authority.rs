@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use super::check::{Check, Refused};
 use super::issuer::{CaKey, IssuerFacts};
 use super::leaf::judge_quality;
+use super::scope::judge_scope;
 use super::seen::Seen;
 use crate::cbor::Bytes;
 use crate::config::{Base, Ca, Profile};
 use crate::text;
 use crate::x509::PublicKey;
-use crate::x509::fields::{CaConstraint, CertFields, CrlFields, Revoked, key_usage};
+use crate::x509::fields::{CaConstraint, CertFields, Constraints, CrlFields, Revoked, key_usage};
 
 const DAY: i64 = 86_400;
 /// 9999-12-31T23:59:59Z, the last time that a certificate can name.
@@ -22,6 +23,8 @@ pub struct CaContext<'a> {
     pub ca: &'a Ca,
     /// The declared subject, encoded.
     pub subject: &'a [u8],
+    /// What it is declared to leave to those below it, encoded.
+    pub constraints: &'a Constraints,
     /// Its key in the token.
     pub key: CaKey<'a>,
     /// `None` for a root.
@@ -60,7 +63,7 @@ pub fn ca_fields(context: &CaContext<'_>, serial: [u8; 17], seen: &mut Seen<'_>)
         spki: Bytes::from(declared.spki),
         ca: Some(CaConstraint { path_len: context.profile.path_len }),
         key_usage: key_usage::KEY_CERT_SIGN | key_usage::CRL_SIGN,
-        eku: Vec::new(),
+        eku: ca.limits.eku.clone(),
         san: Vec::new(),
         ski: Some(key.identifier()),
         // A root names nobody above itself (RFC 5280 §4.2.1.1).
@@ -68,11 +71,22 @@ pub fn ca_fields(context: &CaContext<'_>, serial: [u8; 17], seen: &mut Seen<'_>)
         crl_urls: context.issuer.map(|issuer| issuer.crl_urls().to_vec()).unwrap_or_default(),
         issuer_urls: context.issuer.map(|issuer| issuer.issuer_urls().to_vec()).unwrap_or_default(),
         policies: context.profile.policies.clone(),
-        critical: vec!["2.5.29.15".into(), "2.5.29.19".into()],
+        constraints: context.constraints.clone(),
+        critical: ca_critical(context.constraints),
         others: Vec::new(),
     };
+    if let Some(issuer) = context.issuer {
+        judge_scope(issuer, &fields)?;
+    }
     seen.take(&key, &ca.id, serial);
     Ok(fields)
+}
+
+/// All of a CA's extensions that are critical, sorted.
+fn ca_critical(constraints: &Constraints) -> Vec<String> {
+    let own = ["2.5.29.15", "2.5.29.19"].into_iter();
+    let more = constraints.extensions().into_iter().filter(|(_, stands)| *stands).map(|(oid, _)| oid);
+    own.chain(more).map(String::from).collect()
 }
 
 /// What one CA may certify of another.
@@ -99,11 +113,13 @@ fn judge_link(context: &CaContext<'_>, issuer: &IssuerFacts, key: &PublicKey) ->
 
 /// notAfter of a certificate of so many days, which must lie inside the issuer's validity. Both ends are included
 /// (RFC 5280 §4.1.2.5), so a certificate of one day ends a second before the same time of the next day.
-pub(super) fn lifetime(from: i64, days: u32, issuer: Option<&CertFields>) -> Result<i64, Refused> {
-    let not_after =
-        from.checked_add(i64::from(days) * DAY - 1).filter(|end| from >= 0 && days > 0 && *end <= LAST_TIME);
-    let Some(not_after) = not_after else {
-        return Err(Refused::new(Check::Validity, format!("{days} days from {} cannot be written", text::utc(from))));
+///
+/// `None`: no well-defined expiration date, which is the last time there is.
+pub(super) fn lifetime(from: i64, days: Option<u32>, issuer: Option<&CertFields>) -> Result<i64, Refused> {
+    let end = days.map_or(Some(LAST_TIME), |days| from.checked_add(i64::from(days) * DAY - 1));
+    let Some(not_after) = end.filter(|end| from >= 0 && days != Some(0) && *end <= LAST_TIME) else {
+        let days = days.map_or("no end".into(), |days| format!("{days} days"));
+        return Err(Refused::new(Check::Validity, format!("{days} from {} cannot be written", text::utc(from))));
     };
     if let Some(issuer) = issuer
         && (from < issuer.not_before || not_after > issuer.not_after)

@@ -30,6 +30,9 @@ pub enum Check {
     IssuerKey,
     IssuerName,
     PathLength,
+    NameConstraints,
+    IssuerPurposes,
+    IssuerPolicies,
     CrlNumber,
     CrlTimes,
     CrlEntry,
@@ -38,7 +41,7 @@ pub enum Check {
 
 impl Check {
     /// All checks, in the order in which a request meets them; then those of CAs and CRLs.
-    pub const ALL: [Check; 30] = [
+    pub const ALL: [Check; 33] = [
         Check::RequestEncoding,
         Check::KeyEncoding,
         Check::KeyType,
@@ -65,6 +68,9 @@ impl Check {
         Check::IssuerKey,
         Check::IssuerName,
         Check::PathLength,
+        Check::NameConstraints,
+        Check::IssuerPurposes,
+        Check::IssuerPolicies,
         Check::CrlNumber,
         Check::CrlTimes,
         Check::CrlEntry,
@@ -229,6 +235,24 @@ impl Check {
                 "Does the issuer's path length leave room for this CA?",
                 "RFC 5280 section 4.2.1.9",
                 "declare a path-len smaller than the issuer's",
+            ],
+            Check::NameConstraints => [
+                "name-constraints",
+                "Do all its names lie within the name constraints of every CA above it, and those that it makes itself too?",
+                "RFC 5280 sections 4.2.1.10 and 6.1.4",
+                "ask for names that the issuing CA may certify, or ask at a CA that may",
+            ],
+            Check::IssuerPurposes => [
+                "issuer-purposes",
+                "Is it for no purpose that a CA above it is not for?",
+                "RFC 5280 section 4.2.1.12; CA/Browser Forum Baseline Requirements 7.1.2.10.6",
+                "declare `eku` of each CA with every purpose of what stands below it",
+            ],
+            Check::IssuerPolicies => [
+                "issuer-policies",
+                "Are its policies among those of its issuer, and is there one where a CA above it wants one?",
+                "RFC 5280 sections 4.2.1.4, 4.2.1.11, 4.2.1.14 and 6.1.3",
+                "declare in the issuing CA's profile every policy of what stands below it",
             ],
             Check::CrlNumber => [
                 "crl-number",

@@ -23,6 +23,8 @@ pub struct IssuerFacts {
     ca: String,
     certificate: Option<Vec<u8>>,
     fields: CertFields,
+    /// What its certificate says, and those above it, the root last.
+    path: Vec<CertFields>,
     key: PublicKey,
     signature: SignatureAlgorithm,
     ski: Bytes,
@@ -45,7 +47,7 @@ impl IssuerFacts {
             return Err(refuse("has no certificate yet".into()));
         };
         let root = chain.last().unwrap_or(own);
-        let mut own_fields = None;
+        let mut path = Vec::new();
         for (i, certificate) in chain.iter().enumerate() {
             let issuer = chain.get(i + 1).unwrap_or(root);
             let fields = verify_ca(certificate, issuer)
@@ -54,24 +56,29 @@ impl IssuerFacts {
                 let (from, to) = (text::utc(fields.not_before), text::utc(fields.not_after));
                 return Err(refuse(format!("certificate {} of its chain is valid from {from} to {to}", i + 1)));
             }
-            if i == 0 {
-                own_fields = Some(fields);
-            }
+            path.push(fields);
         }
         if above.is_empty() != ca.is_root() {
             return Err(refuse("the length of its chain does not fit its declared issuer".into()));
         }
-        let fields = own_fields.ok_or_else(|| refuse("has no certificate yet".into()))?;
-        IssuerFacts::judge(fields, Some(own.to_vec()), ca, subject, key)
+        IssuerFacts::judge(path, Some(own.to_vec()), ca, subject, key)
     }
 
-    /// Judges a CA whose certificate stands earlier in the same plan: the fields of that item, and the key that will sign.
-    pub fn planned(fields: &CertFields, ca: &Ca, subject: &[u8], key: CaKey<'_>) -> Result<IssuerFacts, Refused> {
-        IssuerFacts::judge(fields.clone(), None, ca, subject, key)
+    /// Judges a CA whose certificate stands earlier in the same plan: the fields of that item, its issuer, `None` for a root,
+    /// and the key that will sign.
+    pub fn planned(
+        fields: &CertFields,
+        issuer: Option<&IssuerFacts>,
+        ca: &Ca,
+        subject: &[u8],
+        key: CaKey<'_>,
+    ) -> Result<IssuerFacts, Refused> {
+        let above = issuer.map(|issuer| issuer.path.clone()).unwrap_or_default();
+        IssuerFacts::judge([vec![fields.clone()], above].concat(), None, ca, subject, key)
     }
 
     fn judge(
-        fields: CertFields,
+        path: Vec<CertFields>,
         certificate: Option<Vec<u8>>,
         ca: &Ca,
         subject: &[u8],
@@ -79,6 +86,8 @@ impl IssuerFacts {
     ) -> Result<IssuerFacts, Refused> {
         let refuse = |check: Check, wrong: String| Refused::new(check, format!("CA `{}`: {wrong}", ca.id));
         let wanted = key_usage::KEY_CERT_SIGN | key_usage::CRL_SIGN;
+        let fields =
+            path.first().ok_or_else(|| refuse(Check::IssuerCertificate, "has no certificate yet".into()))?.clone();
         if fields.ca.is_none() || fields.key_usage & wanted != wanted {
             return Err(refuse(
                 Check::IssuerCertificate,
@@ -115,6 +124,7 @@ impl IssuerFacts {
             crl_urls: ca.crl_urls.clone(),
             issuer_urls: ca.issuer_urls.clone(),
             fields,
+            path,
         })
     }
 
@@ -131,6 +141,11 @@ impl IssuerFacts {
     /// What its certificate says.
     pub fn fields(&self) -> &CertFields {
         &self.fields
+    }
+
+    /// What its certificate says, and those above it, the root last.
+    pub(super) fn path(&self) -> &[CertFields] {
+        &self.path
     }
 
     /// Its public key.

@@ -4,6 +4,7 @@ use super::authority::lifetime;
 use super::check::{Check, Refused};
 use super::issuer::IssuerFacts;
 use super::names::{self, Names};
+use super::scope::judge_scope;
 use super::seen::{Requested, Seen};
 use super::vouched::Vouched;
 use crate::algorithm::KeyAlgorithm;
@@ -11,7 +12,7 @@ use crate::cbor::Bytes;
 use crate::config::{Base, Profile};
 use crate::digest::Digest;
 use crate::text;
-use crate::x509::fields::{CertFields, key_usage, names_digest};
+use crate::x509::fields::{CertFields, Constraints, key_usage, names_digest};
 use crate::x509::{Error, KeyKind, PublicKey, Request, holder_names};
 
 const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
@@ -74,7 +75,7 @@ pub fn judge_request(
     seen.judge_leaf_key(&asked)?;
     seen.judge_serial(&serial)?;
     let issuer = context.issuer;
-    let not_after = lifetime(context.sign_from, profile.days, Some(issuer.fields()))?;
+    let not_after = lifetime(context.sign_from, Some(profile.days), Some(issuer.fields()))?;
     let mut critical = vec!["2.5.29.15".to_owned(), "2.5.29.19".to_owned()];
     if common_name.is_none() {
         // RFC 5280 §4.2.1.6: an empty subject makes the subjectAltName critical.
@@ -97,9 +98,11 @@ pub fn judge_request(
         crl_urls: issuer.crl_urls().to_vec(),
         issuer_urls: issuer.issuer_urls().to_vec(),
         policies: profile.policies.clone(),
+        constraints: Constraints::default(),
         critical,
         others: Vec::new(),
     };
+    judge_scope(issuer, &fields)?;
     seen.take(&key, row.id, serial);
     seen.take_names(&held, row.id, row.requester);
     Ok(fields)

@@ -10,6 +10,7 @@ mod issuer;
 mod leaf;
 mod names;
 mod revocation;
+mod scope;
 mod seen;
 mod vouched;
 

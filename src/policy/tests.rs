@@ -2,13 +2,14 @@
 
 mod keys;
 mod names;
+mod scope;
 
 use std::collections::HashMap;
 
 use super::*;
 use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
 use crate::cbor::Bytes;
-use crate::config::{Base, Ca, DnType, KeyReuse, Profile};
+use crate::config::{Base, Ca, DnType, KeyReuse, Limits, Profile};
 use crate::digest::Digest;
 use crate::x509::fields::{CertFields, GeneralName, Policy, Revoked, key_usage};
 use crate::x509::forge::{Csr, Key, cn, dns, extension, extension_request, openssl, san, seq, srv, tlv, xmpp_addr};
@@ -59,11 +60,12 @@ fn ca(id: &str, issuer: &str, days: u32) -> Ca {
         key: format!("{id}-key"),
         issuer: issuer.into(),
         profile: String::new(),
-        subject: vec![(DnType::Organization, "REHEARSAL".into()), (DnType::CommonName, id.into())],
-        days,
+        subject: vec![vec![(DnType::Organization, "REHEARSAL".into())], vec![(DnType::CommonName, id.into())]],
+        days: Some(days),
         crl_days: 30,
         crl_urls: vec![format!("http://a.example/{id}.crl")],
         issuer_urls: vec![format!("http://a.example/{id}.cer")],
+        limits: Limits::default(),
     }
 }
 
@@ -117,7 +119,7 @@ impl World {
         let fields = certify(&root, &root_key, None, profile(Base::Root, Some(1)), FROM - 10, 1, &mut seen).unwrap();
         let root_der = signed(&fields, &root_key);
         let facts =
-            IssuerFacts::planned(&fields, &root, &tbs::name(&root.subject), declared(&root_key.spki())).unwrap();
+            IssuerFacts::planned(&fields, None, &root, &tbs::name(&root.subject), declared(&root_key.spki())).unwrap();
         let fields =
             certify(&issuing, &issuing_key, Some(&facts), profile(Base::Intermediate, Some(0)), FROM - 5, 2, &mut seen)
                 .unwrap();
@@ -170,7 +172,9 @@ fn certify(
     seen: &mut Seen<'_>,
 ) -> Result<CertFields, Refused> {
     let (subject, spki) = (tbs::name(&ca.subject), key.spki());
-    let context = CaContext { profile: &profile, ca, subject: &subject, key: declared(&spki), issuer, sign_from: from };
+    let constraints = &tbs::constraints(&ca.limits);
+    let key = declared(&spki);
+    let context = CaContext { profile: &profile, ca, subject: &subject, constraints, key, issuer, sign_from: from };
     ca_fields(&context, serial(n), seen)
 }
 

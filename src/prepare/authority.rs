@@ -99,19 +99,21 @@ fn ca_certificate(
             issuers.key(parent)?
         }
     };
-    let subject = tbs::name(&ca.subject);
+    let (subject, constraints) = (tbs::name(&ca.subject), tbs::constraints(&ca.limits));
     let serial = context.draw.serial();
     let judged = CaContext {
         profile,
         ca,
         subject: &subject,
+        constraints: &constraints,
         key: ca_key(&key),
         issuer: issuer.as_ref(),
         sign_from: context.now,
     };
     let fields = policy::ca_fields(&judged, serial, seen).map_err(|r| refused(&ca.id, r))?;
     let tbs = certificate_bytes(&ca.id, &fields)?;
-    let facts = IssuerFacts::planned(&fields, ca, &subject, ca_key(&key)).map_err(|r| refused(&ca.id, r))?;
+    let facts =
+        IssuerFacts::planned(&fields, issuer.as_ref(), ca, &subject, ca_key(&key)).map_err(|r| refused(&ca.id, r))?;
     issuers.facts.insert(ca.id.clone(), facts);
     Ok(Certificate {
         act: if ca.is_root() { "root" } else { "intermediate" }.into(),

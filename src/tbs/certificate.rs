@@ -7,6 +7,7 @@ use rcgen::{
 use yasna::models::ObjectIdentifier;
 use yasna::{DERWriter, Tag};
 
+use super::constraints;
 use super::{Error, Placeholder, ascii, moment, oid, sequence, serial, tbs_elements, whole_sequence};
 use crate::x509::fields::{CertFields, GeneralName, Policy};
 
@@ -100,6 +101,7 @@ fn extensions(params: &mut CertificateParams, fields: &CertFields) -> Result<(),
         let value = certificate_policies(&fields.policies)?;
         params.custom_extensions.push(CustomExtension::from_oid_content(CERTIFICATE_POLICIES, value));
     }
+    params.custom_extensions.extend(constraints::extensions(&fields.constraints)?);
     if !fields.issuer_urls.is_empty() {
         let value = info_access(&fields.issuer_urls)?;
         params.custom_extensions.push(CustomExtension::from_oid_content(AUTHORITY_INFO_ACCESS, value));
@@ -107,8 +109,8 @@ fn extensions(params: &mut CertificateParams, fields: &CertFields) -> Result<(),
     Ok(())
 }
 
-/// keyUsage and a CA's basicConstraints are critical (RFC 5280 §4.2.1.3, §4.2.1.9), subjectAltName may be, nothing else is;
-/// "no CA" is written as a critical basicConstraints where the fields say so.
+/// keyUsage, a CA's basicConstraints and what constrains those below it are critical (RFC 5280 §4.2.1.3, §4.2.1.9 to
+/// §4.2.1.11, §4.2.1.14), subjectAltName may be, nothing else is; "no CA" is written as a critical basicConstraints where the fields say so.
 fn criticality(fields: &CertFields) -> Result<(), Error> {
     let is = |wanted: &str| fields.critical.iter().any(|oid| oid == wanted);
     let refuse = |oid: &str| Err(Error::Criticality(crate::text::escape(oid)));
@@ -121,7 +123,10 @@ fn criticality(fields: &CertFields) -> Result<(), Error> {
     if is("2.5.29.17") && fields.san.is_empty() {
         return refuse("2.5.29.17");
     }
-    let known = ["2.5.29.15", "2.5.29.17", "2.5.29.19"];
+    if let Some((oid, _)) = fields.constraints.extensions().iter().find(|(oid, stands)| is(oid) != *stands) {
+        return refuse(oid);
+    }
+    let known = ["2.5.29.15", "2.5.29.17", "2.5.29.19", "2.5.29.30", "2.5.29.36", "2.5.29.54"];
     if let Some(other) = fields.critical.iter().find(|oid| !known.contains(&oid.as_str())) {
         return refuse(other);
     }

@@ -8,12 +8,13 @@
 //! This room does not read its own output back; the caller does, with `x509`, and compares.
 
 mod certificate;
+mod constraints;
 mod crl;
 mod name;
 
 pub use certificate::certificate;
 pub use crl::crl;
-pub use name::name;
+pub use name::{constraints, name};
 
 use rcgen::{PublicKeyData, SigningKey};
 use time::OffsetDateTime;

@@ -4,7 +4,9 @@ use super::*;
 use crate::algorithm::SignatureAlgorithm;
 use crate::cbor::Bytes;
 use crate::config::DnType;
-use crate::x509::fields::{CaConstraint, CertFields, CrlFields, GeneralName, Policy, Revoked, key_usage};
+use crate::x509::fields::{
+    CaConstraint, CertFields, Constraints, CrlFields, GeneralName, Policy, Revoked, Subtree, key_usage,
+};
 use crate::x509::forge::{Key, openssl};
 use crate::x509::{Error as Unreadable, PathFault};
 use crate::x509::{
@@ -12,17 +14,19 @@ use crate::x509::{
     verify_leaf,
 };
 
+mod constraints;
+
 const FROM: i64 = 1_795_305_600;
 const DAY: i64 = 86_400;
 
 fn root_name() -> Vec<u8> {
     // A repeated type, which a map would lose, and each string type.
     name(&[
-        (DnType::DomainComponent, "org".into()),
-        (DnType::DomainComponent, "example".into()),
-        (DnType::Country, "DE".into()),
-        (DnType::Organization, "Beispiel \u{e4}".into()),
-        (DnType::CommonName, "Root".into()),
+        vec![(DnType::DomainComponent, "org".into())],
+        vec![(DnType::DomainComponent, "example".into())],
+        vec![(DnType::Country, "DE".into())],
+        vec![(DnType::Organization, "Beispiel \u{e4}".into())],
+        vec![(DnType::CommonName, "Root".into())],
     ])
 }
 
@@ -49,6 +53,7 @@ fn root(key: &Key) -> CertFields {
         crl_urls: vec![],
         issuer_urls: vec![],
         policies: vec![],
+        constraints: Constraints::default(),
         critical: vec!["2.5.29.15".into(), "2.5.29.19".into()],
         others: vec![],
     }
@@ -58,7 +63,7 @@ fn intermediate(key: &Key, issuer: &CertFields) -> CertFields {
     CertFields {
         serial: bytes([0x7f; 17]),
         issuer: issuer.subject.clone(),
-        subject: bytes(name(&[(DnType::CommonName, "Issuing".into()), (DnType::SerialNumber, "1".into())])),
+        subject: bytes(name(&[vec![(DnType::CommonName, "Issuing".into())], vec![(DnType::SerialNumber, "1".into())]])),
         signature: issuer.signature,
         not_after: FROM + 10 * 365 * DAY,
         ca: Some(CaConstraint { path_len: Some(0) }),
@@ -75,7 +80,7 @@ fn leaf(key: &Key, issuer: &CertFields, signature: SignatureAlgorithm) -> CertFi
         serial: bytes([0x01; 17]),
         signature,
         issuer: issuer.subject.clone(),
-        subject: bytes(name(&[(DnType::CommonName, "chat.example".into())])),
+        subject: bytes(name(&[vec![(DnType::CommonName, "chat.example".into())]])),
         not_after: FROM + 90 * DAY,
         ca: None,
         key_usage: key_usage::DIGITAL_SIGNATURE | key_usage::KEY_ENCIPHERMENT,
@@ -109,6 +114,12 @@ fn list(issuer: &CertFields, signature: SignatureAlgorithm) -> CrlFields {
         critical: vec![],
         others: vec![],
     }
+}
+
+fn pem(kind: &str, der: &[u8]) -> String {
+    let body: Vec<String> =
+        data_encoding::BASE64.encode(der).as_bytes().chunks(64).map(|c| String::from_utf8_lossy(c).into()).collect();
+    format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", body.join("\n"))
 }
 
 /// Everything that a plan may vary, one at a time and together, comes back equal.
@@ -156,6 +167,10 @@ const EDITS: &[fn(&mut CertFields)] = &[
         f.subject = bytes([0x30, 0x00]);
         f.critical = vec!["2.5.29.15".into(), "2.5.29.17".into()];
     },
+    |f| {
+        f.constraints = limits();
+        f.critical.extend(["2.5.29.30", "2.5.29.36", "2.5.29.54"].map(String::from));
+    },
     |f| f.key_usage = 0x01ff,
     |f| f.key_usage = 0x0100,
     |f| f.key_usage = 0x0001,
@@ -171,6 +186,24 @@ const EDITS: &[fn(&mut CertFields)] = &[
     |f| f.aki = None,
     |f| f.aki = Some(bytes([9; 32])),
 ];
+
+/// One subtree of each form, permitted and excluded, and every count.
+fn limits() -> Constraints {
+    let directory = Subtree::Directory(bytes(name(&[vec![(DnType::Organization, "Acme".into())]])));
+    let mail = [".example", "host.example", "a@b.example"].map(|base| Subtree::Email(base.into()));
+    Constraints {
+        permitted: [vec![Subtree::Dns("example".into()), directory.clone()], mail.to_vec()].concat(),
+        excluded: vec![
+            Subtree::ip("0.0.0.0/0").unwrap(),
+            Subtree::ip("2001:db8::/33").unwrap(),
+            Subtree::Dns("".into()),
+            directory,
+        ],
+        require_explicit_policy: Some(0),
+        inhibit_policy_mapping: Some(255),
+        inhibit_any_policy: Some(1),
+    }
+}
 
 #[test]
 fn crls_are_read_back_equal() {
@@ -293,15 +326,6 @@ fn openssl_accepts_what_is_assembled() {
         ),
     ];
     let dir = tempfile::tempdir().unwrap();
-    let pem = |kind: &str, der: &[u8]| {
-        let body: Vec<String> = data_encoding::BASE64
-            .encode(der)
-            .as_bytes()
-            .chunks(64)
-            .map(|c| String::from_utf8_lossy(c).into())
-            .collect();
-        format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", body.join("\n"))
-    };
     for (file, der) in &ders {
         std::fs::write(dir.path().join(file), pem("CERTIFICATE", der)).unwrap();
     }

@@ -2,10 +2,11 @@
 
 use x509_parser::prelude::{FromDer, ParsedExtension, TbsCertificate};
 
+use super::constraints;
 use super::der::{self, DerFault, Element, context};
 use super::error::{Error, in_part};
 use super::extensions::{self, Extension};
-use super::fields::{CaConstraint, CertFields};
+use super::fields::{CaConstraint, CertFields, Constraints};
 use crate::algorithm::SignatureAlgorithm;
 use crate::cbor::Bytes;
 
@@ -145,6 +146,7 @@ impl<'a> Outline<'a> {
             crl_urls: Vec::new(),
             issuer_urls: Vec::new(),
             policies: Vec::new(),
+            constraints: Constraints::default(),
             critical: Vec::new(),
             others: Vec::new(),
         };
@@ -185,6 +187,18 @@ fn take(fields: &mut CertFields, extension: &Extension<'_>) -> Result<bool, DerF
         }
         extensions::AUTHORITY_INFO_ACCESS => {
             return Ok(set(&mut fields.issuer_urls, extensions::read_info_access(value)?));
+        }
+        extensions::NAME_CONSTRAINTS => {
+            let Some([permitted, excluded]) = constraints::read_name_constraints(value)? else { return Ok(false) };
+            (fields.constraints.permitted, fields.constraints.excluded) = (permitted, excluded);
+        }
+        extensions::POLICY_CONSTRAINTS => {
+            let [explicit, mapping] = constraints::read_policy_constraints(value)?;
+            fields.constraints.require_explicit_policy = explicit;
+            fields.constraints.inhibit_policy_mapping = mapping;
+        }
+        extensions::INHIBIT_ANY_POLICY => {
+            fields.constraints.inhibit_any_policy = Some(constraints::read_inhibit_any_policy(value)?);
         }
         extensions::CERTIFICATE_POLICIES => return Ok(set(&mut fields.policies, extensions::read_policies(value)?)),
         _ => return Ok(false),
@@ -237,6 +251,20 @@ fn second_opinion(tbs: &[u8], outline: &Outline<'_>, fields: &CertFields) -> Res
             ParsedExtension::AuthorityKeyIdentifier(id) if fields.aki.is_some() => {
                 let theirs = id.key_identifier.as_ref().map(|id| id.0);
                 agree("authorityKeyIdentifier", theirs == fields.aki.as_ref().map(|aki| aki.as_slice()))?;
+            }
+            ParsedExtension::NameConstraints(names) => {
+                let theirs = [&names.permitted_subtrees, &names.excluded_subtrees];
+                let ours = [&fields.constraints.permitted, &fields.constraints.excluded];
+                let count = |list: &Option<Vec<_>>| list.as_ref().map_or(0, Vec::len);
+                let same = theirs.iter().zip(ours).all(|(theirs, ours)| count(theirs) == ours.len());
+                agree("nameConstraints", same || fields.others.iter().any(|oid| oid == extensions::NAME_CONSTRAINTS))?;
+            }
+            ParsedExtension::PolicyConstraints(policy) => {
+                let ours = (fields.constraints.require_explicit_policy, fields.constraints.inhibit_policy_mapping);
+                agree("policyConstraints", (policy.require_explicit_policy, policy.inhibit_policy_mapping) == ours)?;
+            }
+            ParsedExtension::InhibitAnyPolicy(any) => {
+                agree("inhibitAnyPolicy", fields.constraints.inhibit_any_policy == Some(any.skip_certs))?;
             }
             ParsedExtension::SubjectAlternativeName(names) => {
                 agree("subjectAltName", names.general_names.len() == fields.san.len())?;

@@ -64,6 +64,8 @@ pub enum PathFault {
     Critical(String),
     #[error("its validity is not inside the issuer's")]
     Validity,
+    #[error("by its issuer's name constraints, {0}")]
+    NameConstraints(String),
     #[error("the certificate is a CA's where an end entity's belongs")]
     LeafIsCa,
     #[error("its purposes are not serverAuth, clientAuth or both")]

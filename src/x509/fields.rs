@@ -46,6 +46,9 @@ pub struct CertFields {
     pub issuer_urls: Vec<String>,
     /// certificatePolicies.
     pub policies: Vec<Policy>,
+    /// nameConstraints, policyConstraints and inhibitAnyPolicy: what a CA's certificate leaves to those below it.
+    #[serde(default, skip_serializing_if = "Constraints::is_empty")]
+    pub constraints: Constraints,
     /// Dotted OIDs of the extensions marked critical, sorted as text.
     pub critical: Vec<String>,
     /// Dotted OIDs of extensions that no field above holds, sorted as text. A certificate of ours has none.
@@ -57,6 +60,36 @@ pub struct CertFields {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct CaConstraint {
     pub path_len: Option<u32>,
+}
+
+/// nameConstraints (RFC 5280 §4.2.1.10), policyConstraints (§4.2.1.11) and inhibitAnyPolicy (§4.2.1.14); all of them critical.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Constraints {
+    /// permittedSubtrees, in the order of the certificate.
+    pub permitted: Vec<Subtree>,
+    /// excludedSubtrees.
+    pub excluded: Vec<Subtree>,
+    /// How many further certificates may stand in a path before each must have an acceptable policy.
+    pub require_explicit_policy: Option<u32>,
+    /// How many may before policies are mapped no more.
+    pub inhibit_policy_mapping: Option<u32>,
+    /// How many may before anyPolicy stands for none.
+    pub inhibit_any_policy: Option<u32>,
+}
+
+/// The base of a GeneralSubtree; minimum is 0 and maximum absent, as RFC 5280 wants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Subtree {
+    /// dNSName: this host and all below it; empty: every name.
+    Dns(String),
+    /// rfc822Name: a mailbox, a host, or with a dot in front all hosts below it.
+    Email(String),
+    /// directoryName: a Name, whole DER; all that begin with its RDNs.
+    Directory(Bytes),
+    /// iPAddress: 4 octets and their mask, or 16.
+    Ip(Bytes),
 }
 
 /// One subject alternative name.

@@ -8,7 +8,7 @@ use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use super::certificate::read_certificate;
 use super::error::{Error, PathFault};
-use super::fields::{CertFields, key_usage};
+use super::fields::{CertFields, Subtree, key_usage};
 use super::slh_dsa::Lent;
 use super::verify::{link, understood};
 use crate::algorithm::PostQuantum;
@@ -45,8 +45,8 @@ static ACCEPTED: &[&dyn SignatureVerificationAlgorithm] = &[
 ];
 
 /// Verifies an end-entity certificate at a time (seconds since the epoch) with the issuing CA as trust anchor: signature, dates
-/// and purpose by rustls-webpki; and, since webpki ignores them in an anchor, the issuer's key usage and validity and the
-/// key identifiers by rules of our own. The purposes must be serverAuth, clientAuth or both, whichever the profile says
+/// and purpose by rustls-webpki; and, since webpki ignores them in an anchor, the issuer's key usage and validity the
+/// key identifiers and the constraints on names by rules of our own. The purposes must be serverAuth, clientAuth or both, whichever the profile says
 /// (the caller compares them with the plan). Returns what the certificate says.
 pub fn verify_leaf(certificate: &[u8], issuer_certificate: &[u8], time_unix: i64) -> Result<CertFields, Error> {
     let fields = read_certificate(certificate)?;
@@ -62,9 +62,18 @@ pub fn verify_leaf(certificate: &[u8], issuer_certificate: &[u8], time_unix: i64
     if fields.not_before < issuer.not_before || fields.not_after > issuer.not_after {
         return Err(PathFault::Validity.into());
     }
+    if let Some(outside) = issuer.constraints.outside(&fields.subject, &fields.san) {
+        return Err(PathFault::NameConstraints(outside).into());
+    }
+    // Under a constraint of another form than these webpki refuses every name of that form, within or not.
+    let known = |base: &Subtree| matches!(base, Subtree::Dns(_) | Subtree::Ip(_));
+    let judged_by_webpki = issuer.constraints.permitted.iter().chain(&issuer.constraints.excluded).all(known);
     let refuse = |usage: &'static str, cause: webpki::Error| PathFault::Webpki { usage, cause: cause.to_string() };
     let issuer = CertificateDer::from(issuer_certificate);
-    let anchor = anchor_from_trusted_cert(&issuer).map_err(|e| refuse("a trust anchor", e))?;
+    let mut anchor = anchor_from_trusted_cert(&issuer).map_err(|e| refuse("a trust anchor", e))?;
+    if !judged_by_webpki {
+        anchor.name_constraints = None;
+    }
     let certificate = CertificateDer::from(certificate);
     let leaf = EndEntityCert::try_from(&certificate).map_err(|e| refuse("an end entity", e))?;
     let seconds = u64::try_from(time_unix).map_err(|_| PathFault::Validity)?;

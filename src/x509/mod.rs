@@ -4,6 +4,7 @@
 //! types in [`fields`], so that comparing what was meant with what was found proves something.
 
 mod certificate;
+mod constraints;
 mod crl;
 mod der;
 mod error;

@@ -44,6 +44,38 @@ fn attributes(name: &[u8]) -> Result<Vec<Attribute<'_>>, Error> {
     Ok(found)
 }
 
+/// The RelativeDistinguishedNames of a Name, each whole.
+pub(crate) fn rdns(name: &[u8]) -> Result<Vec<&[u8]>, Error> {
+    let fault = in_part("name");
+    let mut reader = der::only(name, der::SEQUENCE).map_err(&fault)?.inside();
+    let mut found = Vec::new();
+    while !reader.is_empty() {
+        found.push(reader.expect(der::SET).map_err(&fault)?.whole);
+    }
+    Ok(found)
+}
+
+/// Whether a Name begins with the RDNs of another, whatever the case, the spaces and the string types of their values, and the
+/// order within an RDN (RFC 5280 §7.1, more lenient). What cannot be read begins with everything.
+pub(crate) fn same_words(base: &[u8], name: &[u8]) -> bool {
+    let words = |name| {
+        let attributes = attributes(name).ok()?;
+        let mut all: Vec<Vec<(String, String)>> = Vec::new();
+        for Attribute { rdn, kind, value } in attributes {
+            let shown = text(&value).unwrap_or_else(|| hash_form(&value)).to_lowercase();
+            let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+            all.resize_with(all.len().max(rdn + 1), Vec::new);
+            all.get_mut(rdn)?.push((kind, shown));
+        }
+        all.iter_mut().for_each(|rdn| rdn.sort());
+        Some(all)
+    };
+    match (words(base), words(name)) {
+        (Some(base), Some(name)) => name.starts_with(&base),
+        _ => true,
+    }
+}
+
 /// The values of one type of attribute, in order.
 pub(crate) fn values(name: &[u8], kind: &str) -> Result<Vec<Untrusted>, Error> {
     let wanted = attributes(name)?.into_iter().filter(|attribute| attribute.kind == kind);

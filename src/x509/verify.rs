@@ -93,6 +93,11 @@ pub fn verify_ca(certificate: &[u8], issuer_certificate: &[u8]) -> Result<CertFi
             return Err(PathFault::PathLength(limit).into());
         }
     }
+    if certificate != issuer_certificate
+        && let Some(outside) = issuer.constraints.outside(&fields.subject, &fields.san)
+    {
+        return Err(PathFault::NameConstraints(outside).into());
+    }
     if fields.not_before > fields.not_after
         || fields.not_before < issuer.not_before
         || fields.not_after > issuer.not_after

@@ -6,7 +6,7 @@ use crate::cli::{Answer, Failure};
 use crate::report::terminal::{Table, human_count, pairs};
 use crate::text::{escape, hex, hex_groups, utc};
 use crate::x509;
-use crate::x509::fields::{CertFields, CrlFields, GeneralName};
+use crate::x509::fields::{CertFields, Constraints, CrlFields, GeneralName, Subtree};
 
 /// Every field of a certificate, in words.
 pub(super) fn certificate_text(f: &CertFields) -> String {
@@ -40,6 +40,7 @@ pub(super) fn certificate_text(f: &CertFields) -> String {
         ("CRL at", list(&f.crl_urls.iter().map(|u| escape(u)).collect::<Vec<_>>())),
         ("issuer cert at", list(&f.issuer_urls.iter().map(|u| escape(u)).collect::<Vec<_>>())),
         ("policies", list(&policies)),
+        ("constraints", list(&constraints(&f.constraints))),
         ("critical", list(&f.critical.iter().map(|oid| extension(oid)).collect::<Vec<_>>())),
         ("not understood", list(&f.others)),
     ])
@@ -51,7 +52,7 @@ pub(super) fn certificate_json(f: &CertFields) -> Value {
         "not-before": utc(f.not_before), "not-after": utc(f.not_after), "names": names(&f.san), "subject-alt-name": f.san,
         "ca": f.ca, "key-usage": key_usage(f.key_usage), "extended-key-usage": f.eku,
         "spki-sha256": crate::digest::Digest::of(&f.spki).hex(), "crl-urls": f.crl_urls, "issuer-urls": f.issuer_urls,
-        "policies": f.policies, "subject-key-id": f.ski.as_ref().map(|b| hex(b)),
+        "policies": f.policies, "constraints": f.constraints, "subject-key-id": f.ski.as_ref().map(|b| hex(b)),
         "authority-key-id": f.aki.as_ref().map(|b| hex(b)), "others": f.others, "signature": f.signature.name(), "critical": f.critical,
     })
 }
@@ -80,6 +81,22 @@ pub fn names(san: &[GeneralName]) -> Vec<String> {
     san.iter().map(x509::general_name_text).collect()
 }
 
+/// What a CA's certificate leaves to those below it, a line for each limit.
+fn constraints(c: &Constraints) -> Vec<String> {
+    let names = |what: &'static str, list: &[Subtree]| -> Vec<String> {
+        list.iter().map(|base| format!("{what} {}", base.text())).collect()
+    };
+    let counts = [
+        ("an acceptable policy is wanted", c.require_explicit_policy),
+        ("no policy is mapped", c.inhibit_policy_mapping),
+        ("anyPolicy stands for none", c.inhibit_any_policy),
+    ];
+    let count = |(what, skipped): (&str, Option<u32>)| Some(format!("{what} after {} further certificates", skipped?));
+    let mut lines = [names("permitted", &c.permitted), names("excluded", &c.excluded)].concat();
+    lines.extend(counts.into_iter().filter_map(count));
+    lines
+}
+
 fn key_usage(bits: u16) -> String {
     const NAMES: [&str; 9] = [
         "digitalSignature",
@@ -104,6 +121,8 @@ fn extension(oid: &str) -> String {
         "2.5.29.17" => "subjectAltName",
         "2.5.29.19" => "basicConstraints",
         "2.5.29.30" => "nameConstraints",
+        "2.5.29.36" => "policyConstraints",
+        "2.5.29.54" => "inhibitAnyPolicy",
         "2.5.29.35" => "authorityKeyIdentifier",
         "2.5.29.37" => "extKeyUsage",
         _ => return escape(oid),

@@ -7,7 +7,7 @@ use super::super::*;
 use crate::algorithm::SignatureAlgorithm;
 use crate::audit::station::{self, Signer};
 use crate::audit::{Log, View};
-use crate::x509::fields::{CertFields, GeneralName, names_digest};
+use crate::x509::fields::{CertFields, Constraints, GeneralName, names_digest};
 use crate::x509::forge;
 
 const CAS: [&str; 3] = ["root", "web", "device"];
@@ -179,6 +179,7 @@ fn certificate(serial: &[u8], spki: &[u8], names: &[String], (not_before, not_af
         crl_urls: vec![],
         issuer_urls: vec![],
         policies: vec![],
+        constraints: Constraints::default(),
         critical: vec![],
         others: vec![],
     };
