@@ -1,5 +1,6 @@
 //! `show`: what a file is and what it says, read from its bytes.
 
+mod beside;
 mod certificate;
 mod difference;
 mod log;
@@ -31,6 +32,7 @@ use log::log;
     coldroot show audit\n  coldroot show certs/chat.pem\n  \
     coldroot show audit --kind refused --since 2026-11-01\n  \
     coldroot show log --serial 4F:3A:90:17:AA --json\n  \
+    coldroot show --diff rehearsal.plan real.plan --strict\n  \
     coldroot show audit --person alice --all"
 )]
 pub struct ShowArgs {
@@ -39,9 +41,17 @@ pub struct ShowArgs {
     /// One item of a plan, from 0: every field of what would be signed
     #[arg(long, value_name = "N")]
     item: Option<u64>,
-    /// What differs between this hierarchy file and the one of PATH: what is signed when one is adopted in place of the other
+    /// What differs between OLD and PATH, two of a kind: certificates, CRLs, plans (and whether they have the same shape), hierarchies
+    /// (what is signed when one is adopted in place of the other)
     #[arg(long, value_name = "OLD")]
     diff: Option<PathBuf>,
+    /// With --diff: exit code 4 if anything differs; of plans, if their shape does
+    #[arg(long, requires = "diff")]
+    strict: bool,
+    /// A log on which the certificates of a plan are looked up, each shown beside the last one of the same names and profile; without
+    /// it the station's, if there is one
+    #[arg(long, value_name = "DIR")]
+    log: Option<PathBuf>,
     /// Write the content of a withheld artefact to this new file
     #[arg(long, value_name = "FILE")]
     content: Option<PathBuf>,
@@ -59,15 +69,16 @@ pub struct ShowArgs {
 const ROWS: usize = 20;
 
 pub fn show(globals: &Globals, args: ShowArgs) -> Result<Answer, Failure> {
-    if let Some(old) = &args.diff {
-        return difference::difference(old, &args.path);
-    }
     let rows = if args.all { usize::MAX } else { args.rows };
+    if let Some(old) = &args.diff {
+        return difference::difference(old, &args.path, rows, args.strict);
+    }
     match (recognise(&args.path)?, args.item) {
         (kind, _) if args.filter.given() && !matches!(kind, Kind::Log) => {
             Err(Failure::usage("--since, --kind and what belongs to them choose entries of a log", "leave them out"))
         }
-        (Kind::Plan, item) => plan(&args.path, item, rows),
+        (Kind::Plan, item) => plan(globals, &args, item, rows),
+        _ if args.log.is_some() => Err(Failure::usage("--log belongs to plans", "leave it out")),
         (_, Some(_)) => Err(Failure::usage("--item belongs to plans", "leave it out")),
         (kind, None) if args.content.is_some() && !matches!(kind, Kind::Withheld) => {
             Err(Failure::usage("--content belongs to withheld artefacts", "leave it out"))
@@ -128,12 +139,26 @@ pub fn crls_say_so(revoked: &[Revoke], crls: &[Crl]) -> Result<(), String> {
     }
 }
 
-fn plan(path: &Path, item: Option<u64>, rows: usize) -> Result<Answer, Failure> {
+fn plan(globals: &Globals, args: &ShowArgs, item: Option<u64>, rows: usize) -> Result<Answer, Failure> {
+    let path = &args.path;
     let mut plan = Plan::open(path)?;
-    if let Some(n) = item {
-        return one_item(plan.item(n)?, n);
-    }
     let head = plan.head().clone();
+    let record = beside::Record::at_hand(globals, args.log.as_deref(), &head)?;
+    if let Some(n) = item {
+        let item = plan.item(n)?;
+        let before = match (&record, &item) {
+            (Some(record), Item::Certificate(c)) => Some(record.beside(c)?),
+            _ => None,
+        };
+        let mut answer = one_item(item, n)?;
+        if let Some((line, json)) = before {
+            answer.text.push_str(&beside::section(&[(n, line)]));
+            answer.json["beside"] = json;
+        }
+        return Ok(answer);
+    }
+    let mut lines = Vec::new();
+    let mut besides = Vec::new();
     let digest = plan.digest();
     let mut table = Table::new(&["item", "what", "for", "until"]).limit(rows);
     let (mut revoked, mut crls) = (Vec::new(), Vec::new());
@@ -141,6 +166,13 @@ fn plan(path: &Path, item: Option<u64>, rows: usize) -> Result<Answer, Failure> 
         let item = plan.item(n)?;
         agrees(&item).map_err(|what| Failure::refused(format!("item {n}: {what}"), "do not approve this plan"))?;
         table.row(item_row(n, &item));
+        if let (Some(record), Item::Certificate(c)) = (&record, &item)
+            && n < rows as u64
+        {
+            let (line, json) = record.beside(c)?;
+            lines.push((n, line));
+            besides.push(json!({ "item": n, "before": json }));
+        }
         match item {
             Item::Revoke(revoke) => revoked.push(revoke),
             Item::Crl(crl) => crls.push(*crl),
@@ -153,8 +185,9 @@ fn plan(path: &Path, item: Option<u64>, rows: usize) -> Result<Answer, Failure> 
     if !refusals.is_empty() {
         text.push_str(&format!("\n{}", refusal_list(&refusals, rows)));
     }
+    text.push_str(&beside::section(&lines));
     text.push_str(&format!("\n  one item:  coldroot show {} --item 0\n", shell(path)));
-    let json = json!({ "digest": digest.hex(), "head": head_json(&head), "refused": refusals, "statement": statement(&head, &digest) });
+    let json = json!({ "digest": digest.hex(), "head": head_json(&head), "refused": refusals, "statement": statement(&head, &digest), "beside": besides });
     Ok(Answer::new(text, json))
 }
 

@@ -168,6 +168,35 @@ impl Ledger {
         Ok(None)
     }
 
+    /// The newest certificate of this profile for the same names, revoked or not; where there is none, the newest one of this
+    /// profile that shares the first of them which any has. At most 100 certificates of a name are looked at.
+    pub fn newest_like(
+        &self,
+        log: &dyn Entries,
+        profile: &str,
+        like: &CertFields,
+    ) -> Result<Option<CertFields>, Error> {
+        let names = names_digest(&like.subject, &like.san);
+        let mut akin = None;
+        for name in x509::holder_names(&like.subject, &like.san) {
+            let name = name.to_ascii_lowercase();
+            for index in self.places_of(Thing::Name, name.as_bytes())?.into_iter().rev().take(100) {
+                let Some(found) = certificate(log, index)?.filter(|f| f.entry.profile == profile && f.holds(&name))
+                else {
+                    continue;
+                };
+                if names_digest(&found.fields.subject, &found.fields.san) == names {
+                    return Ok(Some(found.fields));
+                }
+                akin.get_or_insert(found.fields);
+            }
+            if akin.is_some() {
+                break;
+            }
+        }
+        Ok(akin)
+    }
+
     /// The serial numbers of all certificates with the key of this one, itself among them.
     pub fn same_key(&self, log: &dyn Entries, serial: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
         let Some(found) = self.by_serial(log, serial)? else { return Ok(Vec::new()) };

@@ -5,6 +5,7 @@
 //! officers approve.
 
 mod backup;
+pub mod difference;
 mod file;
 mod item;
 mod keys;

@@ -23,7 +23,7 @@ pub use der::DerFault;
 pub use error::{Error, PathFault};
 pub use key::{KeyKind, PublicKey, Weakness};
 pub use leaf::verify_leaf;
-pub use name::{general_name_text, holder_names, ip_address, name_text};
+pub use name::{general_name_text, holder_names, ip_address, is_rehearsal_of, name_text};
 pub use request::{MAX_REQUEST, Request};
 pub use verify::{signature_of, tbs_of, verify_ca, verify_crl, verify_signature};
 

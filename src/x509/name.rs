@@ -8,6 +8,7 @@ use super::fields::GeneralName;
 use crate::text::{Untrusted, escape, hex};
 
 pub(crate) const COMMON_NAME: &str = "2.5.4.3";
+const ORGANIZATION: &str = "2.5.4.10";
 pub(crate) const SERIAL_NUMBER: &str = "2.5.4.5";
 /// More attributes than this stand in no name.
 const MAX_ATTRIBUTES: usize = 64;
@@ -101,6 +102,20 @@ pub fn holder_names(subject: &[u8], san: &[GeneralName]) -> Vec<String> {
         }
     }
     names
+}
+
+/// Whether `rehearsal` is the name `real` with the mark of a rehearsal: `O=REHEARSAL` in front of it, or in the place of the
+/// organisation that it begins with. Everything else is the same, octet for octet.
+pub fn is_rehearsal_of(rehearsal: &[u8], real: &[u8]) -> bool {
+    let (Ok(one), Ok(other)) = (attributes(rehearsal), attributes(real)) else { return false };
+    let alone = |of: &[Attribute]| of.iter().take_while(|attribute| attribute.rdn == 0).count() == 1;
+    let organisation = |of: &[Attribute]| alone(of) && of.first().is_some_and(|first| first.kind == ORGANIZATION);
+    let mark = one.first().and_then(|first| text(&first.value)).is_some_and(|value| value == "REHEARSAL");
+    if !organisation(&one) || !mark {
+        return false;
+    }
+    let (Ok(one), Ok(all)) = (rdns(rehearsal), rdns(real)) else { return false };
+    one.get(1..) == Some(all.as_slice()) || organisation(&other) && one.get(1..) == all.get(1..)
 }
 
 /// The address of an iPAddress; `None` for octets that are none.

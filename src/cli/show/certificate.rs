@@ -10,6 +10,11 @@ use crate::x509::fields::{CertFields, Constraints, CrlFields, GeneralName, Subtr
 
 /// Every field of a certificate, in words.
 pub(super) fn certificate_text(f: &CertFields) -> String {
+    pairs(&certificate_rows(f))
+}
+
+/// The same field by field.
+pub(super) fn certificate_rows(f: &CertFields) -> Vec<(&'static str, String)> {
     let key = x509::PublicKey::from_spki(&f.spki).map_or_else(|e| e.to_string(), |k| k.kind().to_string());
     let key = format!("{key}\nSHA-256 {}", hex_groups(&crate::digest::Digest::of(&f.spki).0));
     let list = |items: &[String]| if items.is_empty() { "none".to_string() } else { items.join("\n") };
@@ -23,7 +28,7 @@ pub(super) fn certificate_text(f: &CertFields) -> String {
         Some(c) => c.path_len.map_or("yes, no path length limit".into(), |n| format!("yes, path length {n}")),
     };
     let octets = |o: &Option<crate::cbor::Bytes>| o.as_ref().map_or("none".to_string(), |b| hex(b));
-    pairs(&[
+    vec![
         ("subject", x509::name_text(&f.subject)),
         ("issuer", x509::name_text(&f.issuer)),
         ("serial", hex(&f.serial)),
@@ -43,7 +48,7 @@ pub(super) fn certificate_text(f: &CertFields) -> String {
         ("constraints", list(&constraints(&f.constraints))),
         ("critical", list(&f.critical.iter().map(|oid| extension(oid)).collect::<Vec<_>>())),
         ("not understood", list(&f.others)),
-    ])
+    ]
 }
 
 pub(super) fn certificate_json(f: &CertFields) -> Value {
@@ -58,14 +63,7 @@ pub(super) fn certificate_json(f: &CertFields) -> Value {
 }
 
 pub(super) fn crl_text(f: &CrlFields, rows: usize) -> String {
-    let mut text = pairs(&[
-        ("issuer", x509::name_text(&f.issuer)),
-        ("number", f.number.to_string()),
-        ("this update", utc(f.this_update)),
-        ("next update", utc(f.next_update)),
-        ("signature", f.signature.name().to_string()),
-        ("revoked", human_count(f.revoked.len() as u64)),
-    ]);
+    let mut text = pairs(&crl_rows(f));
     if !f.revoked.is_empty() {
         let mut table = Table::new(&["serial", "revoked", "reason"]).limit(rows);
         for r in &f.revoked {
@@ -74,6 +72,18 @@ pub(super) fn crl_text(f: &CrlFields, rows: usize) -> String {
         text.push_str(&format!("\n{}", table.render()));
     }
     text
+}
+
+/// The fields of a CRL, its entries counted.
+pub(super) fn crl_rows(f: &CrlFields) -> Vec<(&'static str, String)> {
+    vec![
+        ("issuer", x509::name_text(&f.issuer)),
+        ("number", f.number.to_string()),
+        ("this update", utc(f.this_update)),
+        ("next update", utc(f.next_update)),
+        ("signature", f.signature.name().to_string()),
+        ("revoked", human_count(f.revoked.len() as u64)),
+    ]
 }
 
 /// Subject alternative names for people.

@@ -1,0 +1,5 @@
+//! What people look at before they approve: one thing beside another, a batch's outliers, a sample drawn by dice.
+
+#[path = "look/difference.rs"]
+mod difference;
+mod harness;
