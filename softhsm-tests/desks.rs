@@ -1,6 +1,8 @@
 //! What comes from desks and validators: each test on a whole station. A refused bundle records nothing, leaves nothing, and no
 //! token is asked for anything; a refused request or revocation is answered by name and spoils only itself.
 
+#[path = "desks/alone.rs"]
+mod alone;
 mod harness;
 
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@ mod adopt_crl;
 #[cfg(feature = "station")]
 mod adopt_log;
 mod against;
+mod alone;
 #[cfg(feature = "station")]
 mod approvals;
 #[cfg(feature = "station")]

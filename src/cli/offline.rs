@@ -19,7 +19,7 @@ use crate::{approval, audit, prepare, release};
 use super::inbox::{Incoming, MAX_BUNDLE, MAX_PLAN};
 use super::pack::{self, PackArgs};
 use super::recognise::{Kind, read_text, recognise};
-use super::{Answer, Failure, Globals, against, clock, failure::Code, prove};
+use super::{Answer, Failure, Globals, against, alone, clock, failure::Code, prove};
 
 /// The largest file that holds a verifier key.
 const MAX_KEY: u64 = 4096;
@@ -52,10 +52,11 @@ pub struct ApproveArgs {
     coldroot check audit --verifier-key verifier-key --against /media/copy\n  \
     coldroot check log --verifier-key verifier-key --against checkpoint-of-last-year\n  \
     coldroot check log --verifier-key verifier-key --against '59 4b92 5466 b9b2 ...'\n  \
-    coldroot check chat.tlog-proof --verifier-key verifier-key --certificate chat.pem"
+    coldroot check chat.tlog-proof --verifier-key verifier-key --certificate chat.pem\n  \
+    coldroot check chat.csr --hierarchy hierarchy.toml --profile xmpp"
 )]
 pub struct CheckArgs {
-    /// What to check: release, log, proof, checkpoint, bundle, plan, hierarchy, ceremony
+    /// What to check: release, log, proof, checkpoint, bundle, plan, hierarchy, ceremony, certificate request, public key
     pub path: PathBuf,
     /// The log's verifier key, or the file that holds it
     #[arg(long, value_name = "KEY")]
@@ -72,6 +73,9 @@ pub struct CheckArgs {
     /// The certificate that a proof is of
     #[arg(long, value_name = "FILE")]
     pub certificate: Option<PathBuf>,
+    /// The profile of the hierarchy by which a request or a key is checked
+    #[arg(long, value_name = "ID", requires = "hierarchy")]
+    pub profile: Option<String>,
 }
 
 /// Unpacks a release.
@@ -238,6 +242,9 @@ pub fn check(globals: &Globals, args: CheckArgs) -> Result<Answer, Failure> {
     if args.against.is_some() && !matches!(kind, Kind::Release | Kind::Log | Kind::Continuation(_)) {
         return Err(Failure::usage("--against compares logs and releases with what was kept of them", "leave it out"));
     }
+    if args.profile.is_some() && !matches!(kind, Kind::Request(_) | Kind::Key(_)) {
+        return Err(Failure::usage("--profile says by which rules a request or a key is checked", "leave it out"));
+    }
     if args.certificate.is_some() && !matches!(kind, Kind::Inclusion(_)) {
         return Err(Failure::usage("--certificate belongs to the proof of a certificate", "leave it out"));
     }
@@ -276,6 +283,8 @@ pub fn check(globals: &Globals, args: CheckArgs) -> Result<Answer, Failure> {
                 json!({ "title": c.title, "steps": c.acts.len() }),
             ))
         }
+        Kind::Request(csr) => alone::check_request(&csr, alone::profile(hierarchy.as_ref(), args.profile.as_deref())?),
+        Kind::Key(spki) => alone::check_key(&spki, alone::profile(hierarchy.as_ref(), args.profile.as_deref())?),
         _ => Err(Failure::refused("there is no check for this kind of file alone", "coldroot show FILE")),
     }
 }

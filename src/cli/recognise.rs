@@ -30,7 +30,10 @@ pub enum Kind {
     /// DER.
     Certificate(Vec<u8>),
     Crl(Vec<u8>),
+    /// DER or PEM, perhaps damaged: what reads it says so.
     Request(Vec<u8>),
+    /// A SubjectPublicKeyInfo in DER, perhaps damaged.
+    Key(Vec<u8>),
     /// A proof that an entry is on record.
     Inclusion(String),
     /// A proof that a log continues an earlier checkpoint.
@@ -44,7 +47,7 @@ pub fn recognise(path: &Path) -> Result<Kind, Failure> {
     let unknown = || {
         Failure::refused(
             format!("{} is nothing that coldroot knows", crate::text::path(path)),
-            "known are: plan, bundle, release, log, checkpoint, proof, statement, hierarchy, ceremony, certificate, CRL, certificate request, withheld artefact",
+            "known are: plan, bundle, release, log, checkpoint, proof, statement, hierarchy, ceremony, certificate, CRL, certificate request, public key, withheld artefact",
         )
     };
     let meta = fs::metadata(path).map_err(|e| Failure::io(path, e))?;
@@ -86,8 +89,11 @@ pub fn recognise(path: &Path) -> Result<Kind, Failure> {
     if note::parse(&text).is_ok() {
         return Ok(Kind::Checkpoint(text));
     }
-    if let Some(bytes) = pem(&text) {
-        return der(bytes).ok_or_else(unknown);
+    match pem(&text) {
+        Some((label, _)) if label.ends_with("CERTIFICATE REQUEST") => return Ok(Kind::Request(text.into_bytes())),
+        Some(("PUBLIC KEY", bytes)) => return Ok(Kind::Key(bytes.unwrap_or_default())),
+        Some((_, Some(bytes))) => return der(bytes).ok_or_else(unknown),
+        _ => {}
     }
     match text.lines().find_map(|line| line.trim().strip_prefix("format").and_then(|l| l.split('"').nth(1))) {
         // Of any version: what reads it says which one it reads.
@@ -137,24 +143,37 @@ pub fn read_text(path: &Path, limit: u64) -> Result<String, Failure> {
     }
 }
 
-/// A certificate, CRL or request, by what reads it.
+/// A certificate or a CRL by what reads it; a request or a key by its first octets, so that a damaged one is told what is wrong.
 fn der(bytes: Vec<u8>) -> Option<Kind> {
     if x509::read_certificate(&bytes).is_ok() {
-        Some(Kind::Certificate(bytes))
-    } else if x509::read_crl(&bytes).is_ok() {
-        Some(Kind::Crl(bytes))
-    } else if x509::Request::parse(&bytes).is_ok() {
-        Some(Kind::Request(bytes))
-    } else {
-        None
+        return Some(Kind::Certificate(bytes));
+    }
+    if x509::read_crl(&bytes).is_ok() {
+        return Some(Kind::Crl(bytes));
+    }
+    // Whatever the lengths say: SEQUENCE { SEQUENCE { INTEGER 0 … } } is a request, SEQUENCE { SEQUENCE { OID … } } a key.
+    let start = [first_inside(&bytes)?, first_inside(first_inside(&bytes)?)?];
+    match start {
+        [[0x30, ..], [0x02, 0x01, 0x00, 0x30, ..]] => Some(Kind::Request(bytes)),
+        [[0x30, ..], [0x06, ..]] => Some(Kind::Key(bytes)),
+        _ if x509::Request::parse(&bytes).is_ok() => Some(Kind::Request(bytes)),
+        _ => None,
     }
 }
 
-/// The DER of the first PEM block.
-fn pem(text: &str) -> Option<Vec<u8>> {
-    let begin = text.find("-----BEGIN ")?;
-    let body = text.get(begin..)?.split_once("-----\n").or(text.get(begin..)?.split_once("-----\r\n"))?.1;
-    let body = body.split_once("-----END ")?.0;
-    let base64: String = body.chars().filter(|c| !c.is_whitespace()).collect();
-    data_encoding::BASE64.decode(base64.as_bytes()).ok()
+/// What stands behind the first tag and length.
+fn first_inside(bytes: &[u8]) -> Option<&[u8]> {
+    let length_octets = match bytes.get(1)? {
+        short if *short < 0x80 => 1,
+        long => 1 + usize::from(long & 0x7f),
+    };
+    bytes.get(1 + length_octets..)
+}
+
+/// Label and DER of the first PEM block; without the DER when it has no end, or is no base64.
+fn pem(text: &str) -> Option<(&str, Option<Vec<u8>>)> {
+    let (_, block) = text.split_once("-----BEGIN ")?;
+    let (label, body) = block.split_once("-----")?;
+    let base64 = body.split_once("-----END ").map(|(base64, _)| base64.split_whitespace().collect::<String>());
+    Some((label, base64.and_then(|base64| data_encoding::BASE64.decode(base64.as_bytes()).ok())))
 }

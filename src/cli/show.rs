@@ -100,6 +100,7 @@ pub fn show(globals: &Globals, args: ShowArgs) -> Result<Answer, Failure> {
         }
         (Kind::Withheld, _) => withheld::withheld(&args.path, args.content.as_deref()),
         (Kind::Request(der), _) => request(&der),
+        (Kind::Key(spki), _) => super::alone::show_key(&spki),
         (Kind::Inclusion(text), _) => super::prove::show_inclusion(&text),
         (Kind::Continuation(text), _) => Ok(Answer::new(page(&text), json!({ "continuation": text }))),
         (Kind::Checkpoint(text), _) => checkpoint(&text),

@@ -125,7 +125,7 @@ fn purposes(base: Base) -> Vec<String> {
 }
 
 /// A key whose encoding, kind, size and quality the profile accepts.
-fn judge_key(spki: &[u8], accepted: &[KeyAlgorithm]) -> Result<PublicKey, Refused> {
+pub(super) fn judge_key(spki: &[u8], accepted: &[KeyAlgorithm]) -> Result<PublicKey, Refused> {
     let names = || accepted.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
     let key = PublicKey::from_spki(spki).map_err(|e| match e {
         Error::KeyAlgorithm { .. } => Refused::new(Check::KeyType, format!("{e} (accepted: {})", names())),
@@ -174,7 +174,7 @@ fn judge_suffixes(names: &[String], suffixes: &[String]) -> Result<(), Refused> 
     }
 }
 
-fn judge_possession(request: &Request) -> Result<(), Refused> {
+pub(super) fn judge_possession(request: &Request) -> Result<(), Refused> {
     request.verify_possession().map_err(|e| match e {
         Error::SignatureAlgorithm { .. } | Error::AlgorithmOfKey { .. } => Refused::new(Check::SignatureAlgorithm, e),
         other => Refused::new(Check::ProofOfPossession, other),

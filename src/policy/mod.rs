@@ -3,6 +3,7 @@
 //! A pure judge: time and serial numbers are passed in, nothing is read or written. Every check of [`Check`] comes
 //! before any private key is used; what fails gets a [`Refused`] with a sentence that tells the requester what to mend.
 
+mod alone;
 mod authority;
 mod check;
 mod device;
@@ -14,6 +15,7 @@ mod scope;
 mod seen;
 mod vouched;
 
+pub use alone::{judge_key_alone, judge_request_alone};
 pub use authority::{CaContext, CrlContext, ca_fields, crl_fields};
 pub use check::{Check, Refused};
 pub use issuer::{CaKey, IssuerFacts};

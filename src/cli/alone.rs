@@ -1,0 +1,74 @@
+//! `check` of a request or a key by itself, before anybody packs it.
+
+use serde_json::json;
+
+use crate::algorithm::SignatureAlgorithm;
+use crate::config::{Hierarchy, Profile};
+use crate::policy::{self, Check, Refused};
+use crate::report::terminal::pairs;
+use crate::text::escape;
+use crate::x509::{PublicKey, general_name_text};
+
+use super::failure::Code;
+use super::{Answer, Failure};
+
+/// The profile that is asked for.
+pub fn profile<'a>(hierarchy: Option<&'a Hierarchy>, id: Option<&str>) -> Result<Option<&'a Profile>, Failure> {
+    let (Some(hierarchy), Some(id)) = (hierarchy, id) else { return Ok(None) };
+    let leaves = || hierarchy.profiles.iter().filter(|profile| profile.issuer.is_some());
+    let found = leaves().find(|profile| profile.id == id);
+    found.map(Some).ok_or_else(|| {
+        let known: Vec<&str> = leaves().map(|profile| profile.id.as_str()).collect();
+        let what = format!("the hierarchy has no profile `{}` for requests", escape(id));
+        Failure::usage(what, format!("it has {}", known.join(", ")))
+    })
+}
+
+pub fn check_request(csr: &[u8], profile: Option<&Profile>) -> Result<Answer, Failure> {
+    let (request, key) = policy::judge_request_alone(csr, profile).map_err(failed)?;
+    let san: Vec<String> = request.san.iter().flatten().map(general_name_text).collect();
+    let common: Vec<String> = request.common_names.iter().map(|name| escape(name.raw())).collect();
+    let mut rows = key_rows(&key, profile);
+    // Accepted, so it is one that has a name.
+    let by = request.signature_algorithm.map_or("", SignatureAlgorithm::name);
+    rows.push(("its signature", by.into()));
+    let asked = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    rows.push(("commonName", asked(&common)));
+    rows.push(("subjectAltName", asked(&san)));
+    rows.push(("never copied", asked(&request.other_extensions)));
+    rows.push(("not judged here", "whose the names are, and what was issued before: a plan judges both".into()));
+    let text = format!("The request is in order, as far as it can be judged by itself.\n\n{}", pairs(&rows));
+    let json = json!({
+        "key": key.kind().to_string(), "spki-sha256": key.digest().hex(), "signature": by, "common-names": common,
+        "subject-alt-names": san, "other-extensions": request.other_extensions, "profile": profile.map(|p| &p.id),
+    });
+    Ok(Answer::new(text, json))
+}
+
+pub fn check_key(spki: &[u8], profile: Option<&Profile>) -> Result<Answer, Failure> {
+    let key = policy::judge_key_alone(spki, profile).map_err(failed)?;
+    let text = format!("The key has no weakness that can be seen.\n\n{}", pairs(&key_rows(&key, profile)));
+    let json = json!({
+        "key": key.kind().to_string(), "spki-sha256": key.digest().hex(), "profile": profile.map(|p| &p.id),
+    });
+    Ok(Answer::new(text, json))
+}
+
+pub fn show_key(spki: &[u8]) -> Result<Answer, Failure> {
+    let key = PublicKey::from_spki(spki).map_err(|e| Failure::refused(e.to_string(), "coldroot check FILE"))?;
+    let rows = [("key", key.kind().to_string()), ("SHA-256 of the key", key.digest().hex())];
+    let json = json!({ "key": key.kind().to_string(), "spki-sha256": key.digest().hex() });
+    Ok(Answer::new(format!("Public key\n\n{}", pairs(&rows)), json))
+}
+
+fn key_rows(key: &PublicKey, profile: Option<&Profile>) -> Vec<(&'static str, String)> {
+    let by = profile.map_or("the usual kinds of key, no profile".into(), |p| format!("profile {}", p.id));
+    vec![("key", key.kind().to_string()), ("SHA-256 of the key", key.digest().hex()), ("judged by", by)]
+}
+
+/// The check's advice is the hint, not a part of the reason.
+fn failed(refused: Refused) -> Failure {
+    let Refused { check, reason } = refused;
+    let wrong = reason.strip_suffix(&format!("; {}", Check::mend(check))).unwrap_or(&reason);
+    Failure { code: Code::CheckFailed, what: format!("{check}: {wrong}"), hint: Some(check.mend().into()) }
+}
