@@ -151,6 +151,7 @@ impl Scene {
             sign_until: NOW + 3600,
             bundle: None,
             dry_run: None,
+            block_lists: Vec::new(),
             nonce: Bytes::from(vec![u8::try_from(n).unwrap(); 16]),
             items: 0,
             refused: 0,

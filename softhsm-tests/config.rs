@@ -424,6 +424,12 @@ fn lawless_hierarchies_are_refused_by_the_path_of_the_field() {
         ("path length that is left out under a limit", &[Set("profile[0].path-len", "1"), Remove("profile[1].path-len")], "profile[1].path-len"),
         ("path length not smaller than the issuer's", &[Set("profile[0].path-len", "1"), Set("profile[1].path-len", "1")], "profile[1].path-len"),
         ("path length beyond any", &[Set("profile[0].path-len", "256")], "profile[0].path-len"),
+        // lists of compromised keys
+        ("block list outside the station", &[Set("keys", "{ block-lists = ['../list.txt'] }")], "keys.block-lists"),
+        ("absolute block list", &[Set("keys", "{ badkeys-lists = ['/list.dat'] }")], "keys.badkeys-lists"),
+        ("block list without a name", &[Set("keys", "{ block-lists = [''] }")], "keys.block-lists"),
+        ("block list twice", &[Set("keys", "{ block-lists = ['a'], badkeys-lists = ['./a'] }")], "keys.badkeys-lists"),
+        ("unknown kind of block list", &[Set("keys", "{ lists = ['a'] }")], "keys.lists"),
         // profiles
         ("no kind of key", &[Set("profile[2].keys", "[]")], "profile[2].keys"),
         ("policy twice", &[Push("profile[1].policies", "{ oid = '1.3.6.1.4.1.32473.1' }")], "profile[1].policies[1].oid"),

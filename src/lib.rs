@@ -36,6 +36,7 @@ pub mod tbs;
 pub mod text;
 #[cfg(feature = "station")]
 pub mod token;
+pub mod weak_keys;
 pub mod wire;
 #[cfg(feature = "station")]
 pub mod workers;

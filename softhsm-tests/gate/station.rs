@@ -230,6 +230,7 @@ impl World {
             sign_until: now + 3600,
             bundle: None,
             dry_run: None,
+            block_lists: Vec::new(),
             nonce: Bytes::from(nonce.to_vec()),
             items: 0,
             refused: 0,

@@ -3,7 +3,7 @@
 #[cfg(feature = "station")]
 use crate::issue;
 use crate::text::{ascii_json, line, lines, path as shown};
-use crate::{approval, audit, bundle, change, config, ledger, media, plan, prepare, release};
+use crate::{approval, audit, bundle, change, config, ledger, media, plan, prepare, release, weak_keys};
 
 /// The exit codes of design: refused, wrong usage, halted, a check failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +137,12 @@ impl From<prepare::Error> for Failure {
         // Log or index are damaged: nothing that the plan was made from is at fault.
         let code = if matches!(e, prepare::Error::Ledger(_)) { Code::Halted } else { Code::Refused };
         Failure { code, hint: e.hint(), what: e.to_string() }
+    }
+}
+
+impl From<weak_keys::Error> for Failure {
+    fn from(e: weak_keys::Error) -> Failure {
+        Failure { code: Code::Refused, hint: e.hint(), what: e.to_string() }
     }
 }
 

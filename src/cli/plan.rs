@@ -29,6 +29,7 @@ use crate::ledger::Ledger;
 use crate::plan::{self, BundleRef, Head, Plan};
 use crate::prepare::{self, Context, Draw};
 use crate::report::terminal::human_count;
+use crate::weak_keys::BlockLists;
 
 use bundle::from_bundle;
 use source::Source;
@@ -91,16 +92,26 @@ pub fn plan(globals: &Globals, args: PlanArgs) -> Result<Answer, Failure> {
     // A ceremony has been read; a bundle has not.
     station.enter_sandbox(&args.bundle.iter().map(PathBuf::as_path).collect::<Vec<_>>(), args.media.as_deref())?;
     let unfinished = station.out_dir()?.join("plan");
+    // No list of compromised keys stands before a revocation.
+    let lists = match ceremony.as_ref().is_some_and(urgent) {
+        true => BlockLists::default(),
+        false => BlockLists::open(&station.dir, &station.hierarchy.block_lists, &station.scratch)?,
+    };
     let mut file = flushed::beside(&unfinished)?;
     let (head, received) = match (&ceremony, source) {
-        (None, Source::Bundle(path)) => {
-            from_bundle(&station, &mut log, &ledger, draw, path, (file.as_file_mut(), medium.as_ref()), globals.plain)?
-        }
+        (None, Source::Bundle(path)) => from_bundle(
+            &station,
+            (&mut log, &ledger, &lists),
+            draw,
+            path,
+            (file.as_file_mut(), medium.as_ref()),
+            globals.plain,
+        )?,
         (ceremony, _) => {
             let ceremony =
                 ceremony.as_ref().ok_or_else(|| Failure::usage("nothing to plan", "coldroot plan --help"))?;
             judge_overtaking(&ledger, ceremony)?;
-            let head = from_ceremony(&station, &log, &ledger, draw, ceremony, file.as_file_mut())?;
+            let head = from_ceremony(&station, (&log, &ledger, &lists), draw, ceremony, file.as_file_mut())?;
             carry::has_room(medium.as_ref(), file.as_file())?;
             (head, None)
         }
@@ -176,11 +187,16 @@ fn judge_protection(
 
 /// While a bundle waits for its answer, only revocations and CRLs go before it.
 fn judge_overtaking(ledger: &Ledger, ceremony: &Ceremony) -> Result<(), Failure> {
-    let urgent = |act: &Act| matches!(act, Act::Revoke { .. } | Act::Crl { .. } | Act::Step { .. });
     match ledger.unanswered() {
-        Some((bundle, plan)) if !ceremony.acts.iter().all(urgent) => Err(waiting(bundle, plan)),
+        Some((bundle, plan)) if !urgent(ceremony) => Err(waiting(bundle, plan)),
         _ => Ok(()),
     }
+}
+
+/// Revocations and CRLs alone.
+fn urgent(ceremony: &Ceremony) -> bool {
+    let urgent = |act: &Act| matches!(act, Act::Revoke { .. } | Act::Crl { .. } | Act::Step { .. });
+    ceremony.acts.iter().all(urgent)
 }
 
 fn waiting(bundle: &BundleRef, plan: Option<Digest>) -> Failure {
@@ -193,7 +209,7 @@ fn waiting(bundle: &BundleRef, plan: Option<Digest>) -> Failure {
 
 fn context<'a>(
     station: &'a Station,
-    (log, ledger): (&'a Log, &'a Ledger),
+    (log, ledger, block_lists): (&'a Log, &'a Ledger, &'a BlockLists),
     draw: Draw,
     tagger: &'a Tagger,
     progress: &'a mut dyn FnMut(u64),
@@ -202,6 +218,7 @@ fn context<'a>(
         hierarchy: &station.hierarchy,
         ledger,
         log,
+        block_lists,
         now: station.now(),
         draw,
         tagger,
@@ -231,14 +248,13 @@ fn draw(station: &Station, ceremony: Option<&Ceremony>) -> Result<Draw, Failure>
 
 fn from_ceremony(
     station: &Station,
-    log: &Log,
-    ledger: &Ledger,
+    (log, ledger, lists): (&Log, &Ledger, &BlockLists),
     draw: Draw,
     ceremony: &Ceremony,
     out: &mut File,
 ) -> Result<Head, Failure> {
     let (tagger, mut silent) = (station.tagger(log)?, |_| {});
-    let mut context = context(station, (log, ledger), draw, &tagger, &mut silent);
+    let mut context = context(station, (log, ledger, lists), draw, &tagger, &mut silent);
     Ok(prepare::ceremony(&mut context, ceremony, out)?)
 }
 

@@ -186,6 +186,9 @@ fn plan(globals: &Globals, args: &ShowArgs, item: Option<u64>, rows: usize) -> R
     if !refusals.is_empty() {
         text.push_str(&format!("\n{}", refusal_list(&refusals, rows)));
     }
+    for list in &head.block_lists {
+        text.push_str(&format!("\nNo key stands in the list of compromised keys with SHA-256\n  {list}\n"));
+    }
     text.push_str(&beside::section(&lines));
     text.push_str(&format!("\n  one item:  coldroot show {} --item 0\n", shell(path)));
     let json = json!({ "digest": digest.hex(), "head": head_json(&head), "refused": refusals, "statement": statement(&head, &digest), "beside": besides });
@@ -207,6 +210,7 @@ fn head_json(head: &crate::plan::Head) -> Value {
         "kind": head.kind, "name": head.name, "origin": head.origin, "environment": head.environment,
         "follows-release": head.release_before, "sign-from": utc(head.sign_from), "sign-until": utc(head.sign_until),
         "items": head.items, "refused": head.refused, "counts": head.counts,
+        "block-lists": head.block_lists,
     })
 }
 

@@ -36,6 +36,8 @@ pub struct Hierarchy {
     pub sandbox: Guard,
     /// Pages that hold a PIN never reach the swap.
     pub locked_pages: Guard,
+    /// Lists of compromised keys.
+    pub block_lists: Vec<BlockList>,
     /// The `age` command, an absolute path.
     pub age: Option<PathBuf>,
     pub quorum_init: Quorum,
@@ -83,6 +85,23 @@ pub enum MarkPlace {
     Token,
     /// In the audit directory, signed; and on paper, in the words of the minutes.
     Paper,
+}
+
+/// A list of compromised keys that no certificate is made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockList {
+    /// Relative to the station.
+    pub path: PathBuf,
+    pub form: BlockForm,
+}
+
+/// How a list of compromised keys is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockForm {
+    /// A text: SHA-256 of each SubjectPublicKeyInfo in hex, one a line.
+    Spki,
+    /// `blocklist.dat` of badkeys.
+    Badkeys,
 }
 
 /// What a run does where the operating system cannot give a protection.

@@ -11,8 +11,8 @@ use crate::algorithm::KeyAlgorithm;
 use crate::digest::Digest;
 
 use super::hierarchy::{
-    Backup, Deadlines, Desk, Environment, FORMAT, Guard, Hierarchy, Key, MAX_FILE, MarkPlace, Person, Quorum, Role,
-    Token, Validator, WrappingKey,
+    Backup, BlockForm, BlockList, Deadlines, Desk, Environment, FORMAT, Guard, Hierarchy, Key, MAX_FILE, MarkPlace,
+    Person, Quorum, Role, Token, Validator, WrappingKey,
 };
 use super::line::{ascii_line, id, plain, plain_line, show};
 use super::{Error, KeyUri, TokenUri, authority, field, from_toml, pin, raw};
@@ -74,6 +74,7 @@ impl Hierarchy {
             minutes_file: raw.audit.minutes_file.map(PathBuf::from),
             sandbox: guard("station.sandbox", raw.station.sandbox, environment)?,
             locked_pages: guard("station.locked-pages", raw.station.locked_pages, environment)?,
+            block_lists: block_lists(raw.keys)?,
             age: pin::program("programs.age", raw.programs.age)?,
             quorum_keys: quorum("quorum.keys", raw.quorum.keys, &default, &persons)?,
             quorum_certificates: quorum("quorum.certificates", raw.quorum.certificates, &default, &persons)?,
@@ -97,6 +98,32 @@ impl Hierarchy {
         hierarchy.check_references()?;
         Ok(hierarchy)
     }
+}
+
+/// More files than anybody looks after.
+const MAX_BLOCK_LISTS: usize = 16;
+
+/// Files of the station, which the sandbox lets be read.
+fn block_lists(keys: raw::Keys) -> Result<Vec<BlockList>, Error> {
+    let spki = keys.block_lists.into_iter().map(|path| ("block-lists", path, BlockForm::Spki));
+    let badkeys = keys.badkeys_lists.into_iter().map(|path| ("badkeys-lists", path, BlockForm::Badkeys));
+    let mut lists: Vec<BlockList> = Vec::new();
+    for (name, path, form) in spki.chain(badkeys) {
+        let at = format!("keys.{name}");
+        plain_line(&at, &path, 200)?;
+        if !Path::new(&path).components().all(|part| matches!(part, std::path::Component::Normal(_))) {
+            let message = format!("`{}` is no file below the station: no `..`, nothing absolute", show(&path));
+            return Err(field(at, message));
+        }
+        if lists.iter().any(|list| list.path == Path::new(&path)) {
+            return Err(field(at, format!("names `{}` twice", show(&path))));
+        }
+        lists.push(BlockList { path: path.into(), form });
+        if lists.len() > MAX_BLOCK_LISTS {
+            return Err(field(at, format!("names more than {MAX_BLOCK_LISTS} files in all")));
+        }
+    }
+    Ok(lists)
 }
 
 fn guard(at: &str, raw: Option<String>, environment: Environment) -> Result<Guard, Error> {

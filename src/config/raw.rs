@@ -19,6 +19,8 @@ pub struct Hierarchy {
     #[serde(default)]
     pub programs: Programs,
     #[serde(default)]
+    pub keys: Keys,
+    #[serde(default)]
     pub quorum: Quorums,
     #[serde(default)]
     pub person: Vec<Person>,
@@ -60,6 +62,15 @@ pub struct Station {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Programs {
     pub age: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Keys {
+    #[serde(default)]
+    pub block_lists: Vec<String>,
+    #[serde(default)]
+    pub badkeys_lists: Vec<String>,
 }
 
 #[derive(Deserialize, Default)]

@@ -271,6 +271,7 @@ pub(super) mod tests {
             sign_until: 10,
             bundle: None,
             dry_run: None,
+            block_lists: Vec::new(),
             nonce: Bytes::from(vec![1; 16]),
             items: 0,
             refused: 0,

@@ -29,6 +29,9 @@ pub struct Head {
     pub bundle: Option<BundleRef>,
     /// Key plans: the digest of the dry run of the certificate plan on throw-away keys.
     pub dry_run: Option<Digest>,
+    /// SHA-256 of each list of compromised keys by which keys were judged, in the hierarchy's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub block_lists: Vec<Digest>,
     /// Random, so that two plans never share a digest.
     pub nonce: Bytes,
     pub items: u64,

@@ -21,6 +21,7 @@ pub enum Check {
     NameHolder,
     CaKeyReuse,
     CompromisedKey,
+    BlockedKey,
     DuplicateKey,
     Profile,
     Serial,
@@ -41,7 +42,7 @@ pub enum Check {
 
 impl Check {
     /// All checks, in the order in which a request meets them; then those of CAs and CRLs.
-    pub const ALL: [Check; 33] = [
+    pub const ALL: [Check; 34] = [
         Check::RequestEncoding,
         Check::KeyEncoding,
         Check::KeyType,
@@ -59,6 +60,7 @@ impl Check {
         Check::NameHolder,
         Check::CaKeyReuse,
         Check::CompromisedKey,
+        Check::BlockedKey,
         Check::DuplicateKey,
         Check::Profile,
         Check::Serial,
@@ -106,7 +108,7 @@ impl Check {
             ],
             Check::KeyQuality => [
                 "key-quality",
-                "Is the RSA exponent 65537, and the modulus free of weaknesses that can be seen from outside?",
+                "Is the RSA exponent 65537, and the modulus free of the weaknesses that it alone shows?",
                 "CA/Browser Forum Baseline Requirements 6.1.1.3 and 6.1.6; CVE-2017-15361",
                 "make a new key with an up-to-date tool and its default exponent; never use the old key again",
             ],
@@ -181,6 +183,12 @@ impl Check {
                 "Was no certificate with this key revoked because the key is compromised?",
                 "CA/Browser Forum Baseline Requirements 6.1.1.3; the ledger",
                 "make a new key; never use the old one again",
+            ],
+            Check::BlockedKey => [
+                "blocked-key",
+                "Does the key stand in none of the station's lists of compromised keys?",
+                "CA/Browser Forum Baseline Requirements 6.1.1.3; the hierarchy's `[keys]`",
+                "make a new key with an up-to-date tool; never use the old key again",
             ],
             Check::DuplicateKey => [
                 "duplicate-key",

@@ -15,6 +15,8 @@ pub trait Known {
     fn key(&self, spki_digest: &Digest) -> Option<KeyFacts>;
     /// Whether a certificate with this serial number (content octets) was ever planned.
     fn serial_known(&self, serial: &[u8]) -> bool;
+    /// The list of compromised keys that this one stands in, by its file.
+    fn blocked(&self, key: &PublicKey) -> Option<String>;
     /// Who holds a valid certificate with this name (lower-case).
     fn name(&self, name: &str) -> Option<NameFacts>;
 }
@@ -124,6 +126,7 @@ impl<'a> Seen<'a> {
             let wrong = "this bundle has a certificate with this key revoked: keyCompromise";
             return Err(Refused::new(Check::CompromisedKey, wrong));
         }
+        self.judge_blocked(asked.key)?;
         let Some(holder) = self.known.key(&digest) else { return Ok(()) };
         if holder.compromised {
             return Err(Refused::new(Check::CompromisedKey, "a certificate with this key was revoked: keyCompromise"));
@@ -144,6 +147,7 @@ impl<'a> Seen<'a> {
     /// A CA's key: no other CA's, and no requester's. The same CA may get another certificate for it.
     pub(super) fn judge_ca_key(&self, key: &PublicKey, ca: &str) -> Result<(), Refused> {
         let digest = key.digest();
+        self.judge_blocked(key)?;
         let known = self.known.key(&digest);
         if known.as_ref().is_some_and(|holder| holder.compromised) {
             let wrong = format!("a certificate with the key of CA `{ca}` was revoked: keyCompromise");
@@ -154,6 +158,17 @@ impl<'a> Seen<'a> {
         match holders.into_iter().flatten().find(|holder| holder.as_str() != ca) {
             Some(holder) => {
                 Err(Refused::new(Check::CaKeyReuse, format!("the key of CA `{ca}` is already `{}`'s", escape(holder))))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A key that others have published as compromised is nobody's.
+    fn judge_blocked(&self, key: &PublicKey) -> Result<(), Refused> {
+        match self.known.blocked(key) {
+            Some(list) => {
+                let wrong = format!("the key stands in the list of compromised keys `{}`", escape(&list));
+                Err(Refused::new(Check::BlockedKey, wrong))
             }
             None => Ok(()),
         }

@@ -23,6 +23,7 @@ struct Ledger {
     keys: HashMap<Digest, KeyFacts>,
     names: HashMap<String, Digest>,
     serials: Vec<[u8; 17]>,
+    blocked: Vec<Digest>,
 }
 
 impl Known for Ledger {
@@ -32,6 +33,10 @@ impl Known for Ledger {
 
     fn name(&self, name: &str) -> Option<NameFacts> {
         self.names.get(name).map(|tag| NameFacts { request: "old-7".into(), requester: Some(*tag) })
+    }
+
+    fn blocked(&self, key: &x509::PublicKey) -> Option<String> {
+        self.blocked.contains(&key.digest()).then(|| "a\nlist".into())
     }
 
     fn serial_known(&self, serial: &[u8]) -> bool {

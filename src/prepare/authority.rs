@@ -24,7 +24,7 @@ pub(super) fn certificates(
     out: &mut File,
 ) -> Result<Head, Error> {
     let mut writer = PlanWriter::new(Kind::Certificates, context.scratch)?;
-    let known = KnownInLedger::new(context.ledger, context.log, context.now);
+    let known = KnownInLedger::new(context);
     let mut seen = Seen::new(&known, ca_keys(context.hierarchy, &keys));
     let mut issuers = Issuers::new(context, keys.clone())?;
     let mut revocations = Revocations::default();

@@ -43,7 +43,7 @@ pub fn bundle(
 ) -> Result<Head, Error> {
     let mut writer = PlanWriter::new(Kind::Certificates, context.scratch)?;
     let keys = recorded_keys(context.ledger);
-    let known = KnownInLedger::new(context.ledger, context.log, context.now);
+    let known = KnownInLedger::new(context);
     let desk = context.hierarchy.desk(&reference.desk);
     let desk = desk.ok_or_else(|| bundle::Error::UnknownDesk { desk: reference.desk.clone() })?;
     let mut asks = Asks { desk, vouched: Vouched::default() };

@@ -37,6 +37,7 @@ pub fn certificates(context: &mut Context, ceremony: &Ceremony) -> Result<Option
         hierarchy: context.hierarchy,
         ledger: &blank,
         log: &(),
+        block_lists: context.block_lists,
         now: context.now,
         draw: Draw::new(&context.draw.next(), b"dry run"),
         tagger: context.tagger,

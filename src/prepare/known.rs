@@ -3,34 +3,40 @@
 use std::cell::RefCell;
 
 use crate::digest::Digest;
-use crate::ledger::{self, Entries, Ledger};
+use crate::ledger::{Entries, Ledger};
 use crate::policy::{KeyFacts, Known, NameFacts};
+use crate::weak_keys::BlockLists;
+use crate::x509::PublicKey;
 
-/// The ledger's memory at a time, seconds since the epoch. The judge of a request has no word for a log that cannot be
-/// read: what went wrong is kept, and ends the plan ([`KnownInLedger::failed`]).
+use super::{Context, Error};
+
+/// The ledger's memory at a time, seconds since the epoch, and the lists of compromised keys. The judge of a request has no word for a
+/// log that cannot be read: what went wrong is kept, and ends the plan ([`KnownInLedger::failed`]).
 pub(super) struct KnownInLedger<'l> {
     ledger: &'l Ledger,
     log: &'l dyn Entries,
+    lists: &'l BlockLists,
     now: i64,
-    failure: RefCell<Option<ledger::Error>>,
+    failure: RefCell<Option<Error>>,
 }
 
 impl<'l> KnownInLedger<'l> {
-    pub(super) fn new(ledger: &'l Ledger, log: &'l dyn Entries, now: i64) -> KnownInLedger<'l> {
-        KnownInLedger { ledger, log, now, failure: RefCell::default() }
+    pub(super) fn new(context: &Context<'l>) -> KnownInLedger<'l> {
+        let Context { ledger, log, block_lists, now, .. } = *context;
+        KnownInLedger { ledger, log, lists: block_lists, now, failure: RefCell::default() }
     }
 
     /// What was judged since the last call was judged on answers.
-    pub(super) fn failed(&self) -> Result<(), ledger::Error> {
+    pub(super) fn failed(&self) -> Result<(), Error> {
         match self.failure.take() {
             Some(failure) => Err(failure),
             None => Ok(()),
         }
     }
 
-    fn answer<T>(&self, asked: Result<Option<T>, ledger::Error>) -> Option<T> {
+    fn answer<T, E: Into<Error>>(&self, asked: Result<Option<T>, E>) -> Option<T> {
         asked.unwrap_or_else(|failure| {
-            self.failure.borrow_mut().get_or_insert(failure);
+            self.failure.borrow_mut().get_or_insert(failure.into());
             None
         })
     }
@@ -45,6 +51,11 @@ impl Known for KnownInLedger<'_> {
             names: holder.names,
             compromised: holder.compromised,
         })
+    }
+
+    fn blocked(&self, key: &PublicKey) -> Option<String> {
+        let list = self.answer(self.lists.find(key))?;
+        Some(list.to_string_lossy().into_owned())
     }
 
     fn serial_known(&self, serial: &[u8]) -> bool {

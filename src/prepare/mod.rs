@@ -11,6 +11,7 @@ use crate::config::{Act, Ceremony, Hierarchy, Profile};
 use crate::digest::{Digest, Tagger};
 use crate::ledger::{self, Entries, Ledger};
 use crate::plan::{self, BundleRef, GenerateKey, GenerateWrappingKey, Head, Item, Kind, PlanWriter};
+use crate::weak_keys::{self, BlockLists};
 use crate::{bundle, policy, tbs, text, x509};
 
 mod authority;
@@ -37,6 +38,8 @@ pub enum Error {
     Bundle(#[from] bundle::Error),
     #[error(transparent)]
     Ledger(#[from] ledger::Error),
+    #[error(transparent)]
+    BlockList(#[from] weak_keys::Error),
     #[error("item {number} of the bundle, a list of validations, {cause}")]
     List { number: u64, cause: ListError },
     #[error("CA `{ca}`: check `{check}` failed: {reason}")]
@@ -68,6 +71,7 @@ impl Error {
             Error::Plan(e) => e.hint(),
             Error::Bundle(e) => e.hint(),
             Error::Ledger(e) => e.hint(),
+            Error::BlockList(e) => e.hint(),
             Error::Refused { check, .. } => Some(format!("{}; no key was used", check.mend())),
             Error::List { cause, .. } => cause.hint(),
             Error::Ca { .. } => {
@@ -98,6 +102,7 @@ pub struct Context<'a> {
     pub ledger: &'a Ledger,
     /// The log of which it is the fold; `()` where there is none.
     pub log: &'a dyn Entries,
+    pub block_lists: &'a BlockLists,
     pub now: i64,
     pub draw: Draw,
     /// Makes the tags by which plan and log know requesters.
@@ -213,6 +218,7 @@ fn head(
         sign_until: context.now + i64::from(window_hours) * 3600,
         bundle,
         dry_run,
+        block_lists: context.block_lists.digests(),
         nonce: Bytes::from(context.draw.id().to_vec()),
         items: 0,
         refused: 0,

@@ -2,10 +2,11 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
-use x509_parser::num_bigint::BigUint;
+use curve25519_dalek::edwards::CompressedEdwardsY;
 
 use super::der::{self, Reader};
 use super::error::{Error, in_part};
+use super::weakness::{Weakness, weakness};
 use crate::algorithm::{KeyAlgorithm, PostQuantum};
 use crate::cbor::Bytes;
 use crate::digest::Digest;
@@ -47,17 +48,6 @@ impl std::fmt::Display for KeyKind {
     }
 }
 
-/// Why a well-formed RSA key is no secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Weakness {
-    #[error("its modulus is divisible by {0}")]
-    SmallFactor(u32),
-    #[error("it was made by the flawed generator known as ROCA (CVE-2017-15361)")]
-    Roca,
-    #[error("its two primes lie so close together that Fermat's method finds them")]
-    ClosePrimes,
-}
-
 /// A public key whose encoding, curve point or modulus has been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {
@@ -86,9 +76,7 @@ impl PublicKey {
             P384 => point(bits, 97, &signature::ECDSA_P384_SHA384_ASN1, KeyKind::EcdsaP384)?,
             P521 => point(bits, 133, &signature::ECDSA_P521_SHA512_ASN1, KeyKind::EcdsaP521)?,
             ED25519 => {
-                if bits.len() != 32 || UnparsedPublicKey::new(&signature::ED25519, bits).parse().is_err() {
-                    return Err(Error::Key("it is no point of Ed25519"));
-                }
+                edwards(bits)?;
                 KeyKind::Ed25519
             }
             RSA => {
@@ -157,7 +145,12 @@ impl PublicKey {
 
     /// Looks for the weaknesses of RSA moduli that can be seen from outside. Keys on curves have none of them.
     pub fn weakness(&self) -> Option<Weakness> {
-        weakness(&BigUint::from_bytes_be(self.modulus.as_deref()?))
+        weakness(self.modulus.as_deref()?)
+    }
+
+    /// The modulus of an RSA key: big-endian, without leading zeros.
+    pub fn modulus(&self) -> Option<&[u8]> {
+        self.modulus.as_deref()
     }
 }
 
@@ -168,6 +161,20 @@ fn point(bits: &[u8], length: usize, by: &'static dyn VerificationAlgorithm, kin
     }
     UnparsedPublicKey::new(by, bits).parse().map_err(|_| Error::Key("its point does not lie on the curve"))?;
     Ok(kind)
+}
+
+/// A key of Ed25519 is a multiple of the base point (RFC 8032 §5.1.5), in the one encoding of its point. A point of small order
+/// verifies signatures that nobody made; no key maker gives one, nor one with such a part.
+fn edwards(bits: &[u8]) -> Result<(), Error> {
+    let encoded = CompressedEdwardsY::from_slice(bits).map_err(|_| Error::Key("its length is not 32 octets"))?;
+    let point = encoded.decompress().ok_or(Error::Key("it is no point of Ed25519"))?;
+    if point.compress() != encoded {
+        return Err(Error::Key("its point of Ed25519 is not in its one encoding (RFC 8032 section 5.1.3)"));
+    }
+    match !point.is_small_order() && point.is_torsion_free() {
+        true => Ok(()),
+        false => Err(Error::Key("it is a point of Ed25519 with a part of small order, which no key has")),
+    }
 }
 
 fn named(identifier: &[u8]) -> Option<PostQuantum> {
@@ -203,68 +210,4 @@ fn rsa(bits: &[u8]) -> Result<(KeyKind, Vec<u8>), Error> {
     // MAX_SPKI bounds the modulus to 4,096 octets: the bits fit.
     let bits = u32::try_from(modulus.len()).unwrap_or(u32::MAX).saturating_mul(8) - first.leading_zeros();
     Ok((KeyKind::Rsa { bits, exponent }, modulus.to_vec()))
-}
-
-/// Steps of Fermat's method: primes chosen at random need some 2^500 of them, the faulty generators seen in the wild fewer
-/// than a hundred.
-const FERMAT_STEPS: u32 = 100;
-
-fn weakness(modulus: &BigUint) -> Option<Weakness> {
-    let mut roca = true;
-    for prime in (3u32..752).step_by(2).filter(|n| (3..*n).step_by(2).take_while(|d| d * d <= *n).all(|d| n % d != 0)) {
-        let residue = u32::try_from(modulus % prime).unwrap_or(0);
-        if residue == 0 {
-            return Some(Weakness::SmallFactor(prime));
-        }
-        // Nemec et al., CCS 2017, §3.3: moduli of the flawed library are powers of 65537 modulo each small prime.
-        if roca && prime <= 167 {
-            let mut power = 1;
-            roca = (0..prime).any(|_| {
-                power = power * (65537 % prime) % prime;
-                power == residue
-            });
-        }
-    }
-    if roca {
-        return Some(Weakness::Roca);
-    }
-    let start = modulus.sqrt() + 1u32;
-    for step in 0..FERMAT_STEPS {
-        let a = &start + step;
-        let rest = &a * &a - modulus;
-        // Most numbers are no squares modulo 64 or 63: that spares most of the square roots.
-        if square_modulo(&rest, 64) && square_modulo(&rest, 63) && square_modulo(&rest, 65) {
-            let root = rest.sqrt();
-            if &root * &root == rest {
-                return Some(Weakness::ClosePrimes);
-            }
-        }
-    }
-    None
-}
-
-fn square_modulo(number: &BigUint, modulus: u32) -> bool {
-    let residue = u32::try_from(number % modulus).unwrap_or(0);
-    (0..modulus).any(|root| root * root % modulus == residue)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn number(text: &str) -> BigUint {
-        BigUint::parse_bytes(text.as_bytes(), 10).unwrap()
-    }
-
-    #[test]
-    fn weak_moduli_are_found() {
-        // 2^127 - 1 and 2^89 - 1 are primes far apart; 10^20+39 and the next prime after it are neighbours.
-        let far = number("170141183460469231731687303715884105727") * number("618970019642690137449562111");
-        assert_eq!(weakness(&far), None);
-        assert_eq!(weakness(&(far * 751u32)), Some(Weakness::SmallFactor(751)));
-        let near = number("100000000000000000039") * number("100000000000000000129");
-        assert_eq!(weakness(&near), Some(Weakness::ClosePrimes));
-        // A power of 65537 is one modulo every prime: the mark of ROCA, whatever the number's size.
-        assert_eq!(weakness(&BigUint::from(65537u32).pow(64)), Some(Weakness::Roca));
-    }
 }

@@ -16,16 +16,18 @@ mod name;
 mod request;
 mod slh_dsa;
 mod verify;
+mod weakness;
 
 pub use certificate::{MAX_CERTIFICATE, MAX_TBS, read_certificate, read_tbs_certificate};
 pub use crl::{MAX_CRL, read_crl, read_tbs_crl};
 pub use der::DerFault;
 pub use error::{Error, PathFault};
-pub use key::{KeyKind, PublicKey, Weakness};
+pub use key::{KeyKind, PublicKey};
 pub use leaf::verify_leaf;
 pub use name::{general_name_text, holder_names, ip_address, is_rehearsal_of, name_text};
 pub use request::{MAX_REQUEST, Request};
 pub use verify::{signature_of, tbs_of, verify_ca, verify_crl, verify_signature};
+pub use weakness::Weakness;
 
 #[cfg(test)]
 pub(crate) mod forge;

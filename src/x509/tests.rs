@@ -1,5 +1,7 @@
 //! Requests by defect, keys, and the two readers against each other's traps.
 
+use curve25519_dalek::edwards::CompressedEdwardsY;
+
 use super::fields::GeneralName;
 use super::forge::{self, Csr, Key, dns, extension, extension_request, openssl, san, seq, srv, tlv, xmpp_addr};
 use super::*;
@@ -252,6 +254,29 @@ fn keys_are_judged_exactly() {
         PublicKey::from_spki(&with_parameters),
         Err(Error::Key("the algorithm parameters of Ed25519 must be absent"))
     );
+    let edwards = |point: &[u8]| {
+        PublicKey::from_spki(&seq(&[tlv(0x30, b"\x06\x03\x2b\x65\x70"), tlv(0x03, &[&[0], point].concat())]))
+    };
+    // The neutral point, (0, -1) of order 2, y = 0 of order 4, the neutral point in another encoding (y = p + 1), and no point.
+    let mut minus_one = [0xff; 32];
+    (minus_one[0], minus_one[31]) = (0xec, 0x7f);
+    let mut other = [0xff; 32];
+    (other[0], other[31]) = (0xee, 0x7f);
+    for point in [&minus_one, &other, &[0; 32], &std::array::from_fn(|n| u8::from(n == 0)), &[2; 32]] {
+        assert!(matches!(edwards(point), Err(Error::Key(_))), "{point:x?}");
+    }
+    assert!(matches!(edwards(&[0; 31]), Err(Error::Key(_))));
+    // A key with a part of order 2: its point and (0, -1) together are (-x, -y).
+    let key = Key::ed25519().spki();
+    let point = CompressedEdwardsY::from_slice(&key[12..]).unwrap().decompress().unwrap();
+    let mixed = point + CompressedEdwardsY(minus_one).decompress().unwrap();
+    let what = "it is a point of Ed25519 with a part of small order, which no key has";
+    assert_eq!(edwards(&mixed.compress().0), Err(Error::Key(what)));
+    // The point at infinity (SEC 1 section 2.3.3), whole and as an uncompressed point of zeros.
+    for infinity in [vec![0], vec![0; 65], [&[4][..], &[0; 64]].concat()] {
+        let spki = seq(&[good[2..23].to_vec(), tlv(0x03, &[&[0], infinity.as_slice()].concat())]);
+        assert!(matches!(PublicKey::from_spki(&spki), Err(Error::Key(_))), "{infinity:?}");
+    }
     let rsa = |modulus: &[u8], exponent: &[u8]| {
         let key = seq(&[tlv(0x02, modulus), tlv(0x02, exponent)]);
         seq(&[
@@ -264,6 +289,10 @@ fn keys_are_judged_exactly() {
         KeyKind::Rsa { bits: 1023, exponent: 3 }
     );
     assert_eq!(PublicKey::from_spki(&rsa(&[0x7e; 128], &[3])), Err(Error::Key("the modulus is even")));
+    assert_eq!(PublicKey::from_spki(&rsa(&[0], &[3])), Err(Error::Key("the modulus is zero")));
+    // Of more than 64 bits, as one above the modulus would be.
+    let large = PublicKey::from_spki(&rsa(&[0x7f; 128], &[0x7f; 129]));
+    assert_eq!(large, Err(Error::Key("the public exponent has more than 64 bits")));
     for exponent in [&[1][..], &[4], &[0]] {
         let refused = Err(Error::Key("the public exponent is even or smaller than 3"));
         assert_eq!(PublicKey::from_spki(&rsa(&[0x7f; 128], exponent)), refused);

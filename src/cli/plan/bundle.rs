@@ -15,6 +15,7 @@ use crate::ledger::{Ledger, PlanState};
 use crate::plan::BundleRef;
 use crate::prepare::{self, Draw};
 use crate::report::terminal::progress;
+use crate::weak_keys::BlockLists;
 
 use super::super::inbox::{Incoming, MAX_BUNDLE};
 use super::super::station::Station;
@@ -23,8 +24,7 @@ use super::{Planned, context, waiting};
 
 pub(super) fn from_bundle(
     station: &Station,
-    log: &mut Log,
-    ledger: &Ledger,
+    (log, ledger, lists): (&mut Log, &Ledger, &BlockLists),
     draw: Draw,
     path: &Path,
     (out, medium): (&mut File, Option<&Dir>),
@@ -63,7 +63,7 @@ pub(super) fn from_bundle(
     let bar = progress("judging", head.count, plain);
     let planned = {
         let mut report = |n| bar.set_position(n);
-        let mut context = context(station, (log, ledger), draw, &tagger, &mut report);
+        let mut context = context(station, (log, ledger, lists), draw, &tagger, &mut report);
         prepare::bundle(&mut context, reference.clone(), compromised, bundle.items()?, &mut *out)
     };
     bar.finish_and_clear();

@@ -82,24 +82,51 @@ fn weak_moduli_of_a_lawful_size_are_refused_by_their_weakness() {
         assert_eq!(refused.check, Check::KeyQuality);
         refused.reason
     };
-    let odd = |from: u32| (from..752).filter(|n| (2..*n).all(|d| n % d != 0)).collect::<Vec<u32>>();
-    let rough = |n: &BigUint| odd(3).iter().all(|prime| n % prime != BigUint::from(0u32));
+    let small = |modulus: &BigUint| {
+        let key = x509::PublicKey::from_spki(&rsa_spki_of(&modulus.to_bytes_be(), &[1, 0, 1])).unwrap();
+        matches!(key.weakness(), Some(x509::Weakness::SmallFactor(_)))
+    };
     let next = |from: BigUint, step: &BigUint| {
         let mut number = from;
-        while !rough(&number) {
+        while small(&number) {
             number += step;
         }
         number
     };
+    let drawn =
+        |digests: u8| BigUint::from_bytes_be(&(0..digests).flat_map(|n| Digest::of(&[n]).0).collect::<Vec<_>>());
     // Two factors that lie close together: Fermat's method.
     let two = BigUint::from(2u32);
-    let p = next((BigUint::from(3u32) << 1022) + 1u32, &two);
+    let p = next((BigUint::from(3u32) << 1022) | drawn(4) | BigUint::from(1u32), &two);
     let q = next(&p + 100u32, &two);
     assert!(reason(&(&p * &q)).contains("close together"));
     // A number that is 65537 modulo each of the first primes: ROCA.
-    let primorial = odd(3).into_iter().filter(|prime| *prime <= 167).fold(BigUint::from(1u32), |m, prime| m * prime);
-    let even = &primorial * 2u32;
-    let start = &even * ((BigUint::from(3u32) << 2046) / &even) + 65537u32;
+    let odd = (3u32..=167).filter(|n| (2..*n).all(|d| n % d != 0));
+    let even = odd.fold(BigUint::from(2u32), |m, prime| m * prime);
+    let start = &even * (((BigUint::from(3u32) << 2046) | drawn(8)) / &even) + 65537u32;
     assert!(reason(&next(start, &even)).contains("ROCA"));
+    // A third of its bits: as of primes that are polynomials.
+    let mask = BigUint::from_bytes_be(&[0x92, 0x49, 0x24].repeat(86));
+    let sparse = (BigUint::from(3u32) << 2046) | (drawn(8) & mask);
+    assert!(reason(&next(sparse | BigUint::from(1u32), &two)).contains("not drawn at random"));
+    let text = (BigUint::from(3u32) << 2046) + (drawn(7) << 144) + BigUint::from(1u32);
+    assert!(reason(&next(text, &two)).contains("16 times in a row"));
     assert!(reason(&((BigUint::from(1u32) << 2047) + 1u32)).contains("divisible by 3"));
+}
+
+#[test]
+fn a_key_of_a_block_list_is_refused_of_a_request_and_of_a_ca() {
+    let mut world = World::new();
+    let key = Key::p256();
+    let asked = request(&key, &[dns("a.example")]);
+    assert!(world.judge(&asked, &["a.example"]).is_ok());
+    world.ledger.blocked.push(x509::PublicKey::from_spki(&key.spki()).unwrap().digest());
+    let refused = world.judge(&asked, &["a.example"]).unwrap_err();
+    assert_eq!(refused.check, Check::BlockedKey);
+    assert!(refused.reason.contains("compromised keys `a\\u{a}list`"), "{refused}");
+    let (issuer, declared) = (world.root_facts(), ca("other", "root", 30));
+    let mut seen = Seen::new(&world.ledger, []);
+    let profile = profile(Base::Intermediate, Some(0));
+    let refused = certify(&declared, &key, Some(&issuer), profile, FROM, 3, &mut seen).unwrap_err();
+    assert_eq!(refused.check, Check::BlockedKey);
 }

@@ -1,0 +1,103 @@
+//! Keys that are no secret: each test on a whole station. A list that cannot be used stops every certificate and no revocation.
+
+mod harness;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use coldroot::audit::entry::Body;
+use coldroot::digest::Digest;
+use coldroot::plan::Plan;
+use coldroot::weak_keys::blocklist::badkeys_hash;
+use coldroot::x509::{PublicKey, Request};
+use harness::station::{COLDROOT, HIERARCHY, Row, Station, generated};
+
+fn key(row: &Row) -> PublicKey {
+    PublicKey::from_spki(&Request::parse(&row.csr).unwrap().spki).unwrap()
+}
+
+fn refusals(plan: &Path) -> Vec<(String, String)> {
+    Plan::open(plan).unwrap().refusals().unwrap().into_iter().map(|r| (r.request, r.check)).collect()
+}
+
+/// A station with both forms of lists, in which no key of ours stands yet.
+fn listing() -> Station {
+    let lists = "[keys]\nblock-lists = [\"compromised.txt\"]\nbadkeys-lists = [\"blocklist.dat\"]\n\n[[token]]";
+    let station = Station::bare_of(HIERARCHY.replacen("[[token]]", lists, 1));
+    fs::write(station.path("compromised.txt"), format!("{}\n", Digest::of(b"nobody"))).unwrap();
+    fs::write(station.path("blocklist.dat"), [7; 16]).unwrap();
+    station.init().ok();
+    for _ in ["keys", "certificates"] {
+        let plan = station.planned_ceremony();
+        station.carried_out(&plan);
+    }
+    station
+}
+
+#[test]
+fn p01_a_key_of_a_block_list_gets_no_certificate_and_the_plan_names_the_list() {
+    let station = listing();
+    let rows = generated(4, 1);
+    let text = format!("# May\n{}  # row 1\n", key(&rows[1]).digest());
+    let record = [&badkeys_hash(&key(&rows[2]))[..], &[3]].concat();
+    fs::write(station.path("compromised.txt"), &text).unwrap();
+    fs::write(station.path("blocklist.dat"), &record).unwrap();
+    let plan = station.planned(&station.pack(&station.requests("rows", &rows), 1));
+    let wanted = [1, 2].map(|n: usize| (rows[n].request.clone(), "blocked-key".to_owned()));
+    assert_eq!(refusals(&station.dir().join(&plan)), wanted);
+    let lists = [Digest::of(text.as_bytes()), Digest::of(&record)];
+    assert_eq!(Plan::open(&station.dir().join(&plan)).unwrap().head().block_lists, lists);
+    let shown = Command::new(COLDROOT).arg("show").arg(station.dir().join(&plan)).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(lists.iter().all(|list| shown.contains(&list.hex())), "{shown}");
+    station.carried_out(&plan);
+    assert_eq!(station.leaves().len(), 2);
+    let refused = station
+        .bodies()
+        .into_iter()
+        .filter(|body| matches!(body, Body::Refused { check, .. } if check == "blocked-key"));
+    assert_eq!(refused.count(), 2);
+    station.check_log();
+}
+
+#[test]
+fn p07_a_list_that_cannot_be_used_stops_certificates_and_no_revocation() {
+    let station = listing();
+    let rows = generated(2, 1);
+    let first = station.planned(&station.pack(&station.requests("rows", &rows[..1]), 1));
+    station.carried_out(&first);
+    let bundle = station.pack(&station.requests("more", &rows[1..]), 2);
+    let (text, data) = (station.path("compromised.txt"), station.path("blocklist.dat"));
+    let good = |path: &Path| fs::read(path).unwrap();
+    let (good_text, good_data) = (good(&text), good(&data));
+    let before = station.state();
+    let cases: [(&Path, Option<&[u8]>, &str, &str); 5] = [
+        (&text, None, "cannot read the block list", "put the file there"),
+        (&text, Some(b"# x\nnothing\n"), "damaged in line 2", "mend the line"),
+        (&data, Some(&[7; 17]), "17 octets, which are no whole records of 16", "blocklist_sha256"),
+        (&data, Some(&[[7; 16], [6; 16]].concat()), "record 1 is out of order", "blocklist_sha256"),
+        (&data, Some(b""), "names no key", "compare the file"),
+    ];
+    for (path, content, saying, next) in cases {
+        match content {
+            Some(content) => fs::write(path, content).unwrap(),
+            None => fs::remove_file(path).unwrap(),
+        }
+        let json = station.plan(&bundle).fails(1, saying);
+        assert!(json["hint"].as_str().unwrap().contains(next), "{json}");
+        assert!(station.state() == before, "refused ({saying}), and something was left behind");
+        fs::write(&text, &good_text).unwrap();
+        fs::write(&data, &good_data).unwrap();
+    }
+    fs::remove_file(&text).unwrap();
+    let serial = station.serial_of(&rows[0].request);
+    let plan = station.planned_by(&["--revoke", &serial, "--reason", "superseded"]);
+    station.carried_out(&plan);
+    assert!(Plan::open(&station.dir().join(&plan)).unwrap().head().block_lists.is_empty());
+    fs::write(&text, &good_text).unwrap();
+    let plan = station.planned(&bundle);
+    station.carried_out(&plan);
+    assert_eq!(station.leaves().len(), 2);
+    station.check_log();
+}

@@ -1,0 +1,5 @@
+//! Keys that look good and are no secret: what other people found out, and what only many keys together show.
+
+pub mod blocklist;
+
+pub use blocklist::{BlockLists, Error};
