@@ -386,6 +386,7 @@ BODIES = {
     "indexed": record(size=u64, digest=digest),
     "step": record(script=digest, number=u64, persons=list_of(text)),
     "deviation": record(what=text, persons=list_of(text)),
+    "sampled": record(plan=digest, items=u64, count=u64, dice=text, differs=list_of(u64), persons=list_of(text)),
     "evidence": record(
         kind=one_of("hsm-log", "minutes", "photo", "other"),
         what=text,
@@ -1071,6 +1072,24 @@ class Changed:
         self.number = number
 
 
+def draw(plan, dice, items, count):
+    """The items of a plan that dice draw (docs/formats.md, "The sample")."""
+    if not re.fullmatch("[1-6]{25,100}", dice):
+        raise Refused("the dice of a sample are not 25 to 100 digits from 1 to 6")
+    if not 1 <= count <= items or count != items and count > 10_000:
+        raise Refused("so many items cannot be drawn")
+    if count == items:
+        return set(range(items))
+    seed = hashlib.sha256(b"coldroot-sample-v0\n%s\n%s\n" % (plan.hex().encode(), dice.encode())).digest()
+    drawn, i = set(), 0
+    while len(drawn) < count:
+        x = int.from_bytes(hashlib.sha256(seed + i.to_bytes(8, "big")).digest()[:8], "big")
+        if x < 2**64 - 2**64 % items:
+            drawn.add(x % items)
+        i += 1
+    return drawn
+
+
 class Rules:
     """What FORMAT.md section 7 demands of the sequence of entries."""
 
@@ -1090,7 +1109,7 @@ class Rules:
         if kind == "planned":
             if body["plan"] in self.plans:
                 raise Refused("the plan was planned before")
-            self.plans[body["plan"]] = dict(kind=body["kind"], items=body["items"], last=-1, done=0, refused=0, void=False, ended=False)
+            self.plans[body["plan"]] = dict(kind=body["kind"], items=body["items"], last=-1, done=0, refused=0, void=False, differs=False, ended=False)
         if kind == "start":
             plan = self.plans.get(body["plan"])
             if plan is None:
@@ -1099,6 +1118,8 @@ class Rules:
                 raise Refused("a plan is started after its end")
             if plan["void"]:
                 raise Refused("a plan is started after it was voided")
+            if plan["differs"]:
+                raise Refused("a plan is started although a sample of it does not agree with the evidence")
             if self.open not in (None, body["plan"]):
                 raise Refused("a plan is started while another is open")
             self.open = body["plan"]
@@ -1112,10 +1133,25 @@ class Rules:
                 raise Refused("the count of the void entry is not that of the log")
             plan["void"] = True
             self.open = body["plan"]
+        if kind == "sampled":
+            self.sampled(self.plans.get(body["plan"]), body)
         if kind in KEY_KINDS + ("certificate", "revoked", "crl", "refused", "end"):
             if self.open is None or body["plan"] != self.open:
                 raise Refused("it stands outside the start and end of its plan")
             self.within(self.plans[self.open], kind, body)
+
+    @staticmethod
+    def sampled(plan, body):
+        if plan is None or plan["ended"] or plan["void"]:
+            raise Refused("a sample is of a plan that was not planned, or has ended")
+        persons = body["persons"]
+        if body["items"] != plan["items"] or len(persons) < 2 or len(set(persons)) != len(persons):
+            raise Refused("the sample is not of the plan's items, or not by two persons")
+        drawn = draw(body["plan"], body["dice"], body["items"], body["count"])
+        differs = body["differs"]
+        if differs != sorted(set(differs)) or not drawn.issuperset(differs):
+            raise Refused("an item is said to differ that was not drawn")
+        plan["differs"] = plan["differs"] or bool(differs)
 
     def within(self, plan, kind, body):
         if kind == "refused":

@@ -1,5 +1,7 @@
 //! What people look at before they approve: one thing beside another, a batch's outliers, a sample drawn by dice.
 
+#[path = "look/batch.rs"]
+mod batch;
 #[path = "look/difference.rs"]
 mod difference;
 mod harness;

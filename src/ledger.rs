@@ -143,6 +143,8 @@ pub struct PlanState {
     pub end: Option<(u64, End)>,
     /// The release was written and read back.
     pub released: bool,
+    /// Log index of the first sample in which items did not agree with the evidence: the plan is not signed.
+    pub differs: Option<u64>,
 }
 
 /// A token's PIN in shares.
@@ -229,6 +231,7 @@ impl Ledger {
                     void: None,
                     end: None,
                     released: false,
+                    differs: None,
                 };
                 self.plans.entry(*plan).or_insert(state);
             }
@@ -304,6 +307,16 @@ impl Ledger {
             Body::ReleaseWritten { release, .. } => {
                 for state in self.plans.values_mut() {
                     state.released |= state.end.as_ref().is_some_and(|(_, end)| end.release == *release);
+                }
+            }
+            Body::Sampled(sampled) => {
+                let state = self.plans.get_mut(&sampled.plan).filter(|state| state.items == sampled.items);
+                let state = state.ok_or_else(|| wrong("is a sample of a plan that was not made here"))?;
+                if let Some(what) = sampled.fault() {
+                    return Err(wrong(what));
+                }
+                if state.differs.is_none() && !sampled.differs.is_empty() {
+                    state.differs = Some(index);
                 }
             }
             Body::PinSplit(split) => {

@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::text::utc;
 
 /// The names of all kinds of entries, as they stand in entries.
-pub const KINDS: [&str; 36] = [
+pub const KINDS: [&str; 37] = [
     "genesis",
     "open",
     "pin-try",
@@ -43,6 +43,7 @@ pub const KINDS: [&str; 36] = [
     "indexed",
     "step",
     "deviation",
+    "sampled",
     "evidence",
     "failure",
 ];
@@ -98,6 +99,7 @@ impl<'a> About<'a> {
                 self.request = Some(request);
             }
             Body::Void(void) => self.of(&void.plan, &[], &[]),
+            Body::Sampled(sampled) => self.of(&sampled.plan, &[], &[]),
             Body::End(end) => self.of(&end.plan, &[], &[]),
             Body::CrlAdopted(c) => self.cas.push(&c.ca),
             Body::LogAdopted(l) => self.plan = l.mark_plan.as_ref(),
@@ -127,6 +129,7 @@ impl<'a> About<'a> {
             Body::Step { persons, .. } | Body::Deviation { persons, .. } => {
                 self.persons.extend(persons.iter().map(String::as_str));
             }
+            Body::Sampled(sampled) => self.persons.extend(sampled.persons.iter().map(String::as_str)),
             Body::Evidence(evidence) => self.persons.push(&evidence.person),
             other => {
                 if let Some(decision) = other.decision() {

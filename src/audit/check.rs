@@ -237,6 +237,7 @@ pub fn kind(body: &Body) -> &'static str {
         Body::Indexed { .. } => "indexed",
         Body::Step { .. } => "step",
         Body::Deviation { .. } => "deviation",
+        Body::Sampled(_) => "sampled",
         Body::Evidence(_) => "evidence",
         Body::Failure { .. } => "failure",
     }

@@ -17,7 +17,7 @@ use crate::plan::{BundleRef, Count, Kind};
 pub(super) use glance::{Glance, glance};
 
 pub use changes::{
-    ClockCorrected, CrlAdopted, Decision, Evidence, EvidenceKind, HandedOver, HierarchyAdopted, LogAdopted,
+    ClockCorrected, CrlAdopted, Decision, Evidence, EvidenceKind, HandedOver, HierarchyAdopted, LogAdopted, Sampled,
 };
 
 /// The largest encoded entry: what two octets of length before it in a tile can say (C2SP tlog-tiles).
@@ -130,6 +130,8 @@ pub enum Body {
     Step { script: Digest, number: u64, persons: Vec<String> },
     /// Something was done otherwise than script or rules say: what, why, and what was done about it.
     Deviation { what: String, persons: Vec<String> },
+    /// Items of a plan that dice drew were compared with the evidence.
+    Sampled(Sampled),
     /// People put a file on record.
     Evidence(Evidence),
     /// Something failed and state was kept.

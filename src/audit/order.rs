@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::changed::{Changed, Unlawful};
-use super::entry::{Body, Entry, VERSION};
+use super::entry::{Body, Entry, Sampled, VERSION};
 use super::serial::issuer_and_serial;
 use crate::digest::Digest;
 use crate::plan::Kind;
@@ -26,6 +26,10 @@ pub enum Broken {
     StartedAfterEnd(Digest),
     #[error("plan {0} is voided after its end, or goes on after it was voided")]
     Voided(Digest),
+    #[error("plan {0} is started although a sample of it does not agree with the evidence")]
+    Differs(Digest),
+    #[error("the sample is none: {0}")]
+    Sample(&'static str),
     #[error("plan {plan} is started while plan {open} is open")]
     TwoOpen { plan: Digest, open: Digest },
     #[error("an entry of plan {0} stands outside the plan's start and end")]
@@ -53,6 +57,7 @@ struct Plan {
     done: u64,
     refused: u64,
     void: bool,
+    differs: bool,
     ended: bool,
 }
 
@@ -128,6 +133,7 @@ impl Order {
                 Ok(())
             }
             Body::Void(void) => self.voided(void.plan, void.done),
+            Body::Sampled(sampled) => self.sampled(sampled),
             Body::End(end) => {
                 let plan = self.running(end.plan)?;
                 for (counted, recorded) in [(end.done, plan.done), (end.refused, plan.refused)] {
@@ -165,7 +171,7 @@ impl Order {
     }
 
     fn planned(&mut self, plan: Digest, kind: Kind, items: u64) -> Result<(), Broken> {
-        let new = Plan { kind, items, last: None, done: 0, refused: 0, void: false, ended: false };
+        let new = Plan { kind, items, last: None, done: 0, refused: 0, void: false, differs: false, ended: false };
         match self.plans.insert(plan, new) {
             None => Ok(()),
             Some(_) => Err(Broken::PlannedTwice(plan)),
@@ -178,6 +184,7 @@ impl Order {
             (None, _) => Err(Broken::NotPlanned(plan)),
             (Some(known), _) if known.ended => Err(Broken::StartedAfterEnd(plan)),
             (Some(known), _) if known.void => Err(Broken::Voided(plan)),
+            (Some(known), _) if known.differs => Err(Broken::Differs(plan)),
             (Some(_), Some(open)) if open != plan => Err(Broken::TwoOpen { plan, open }),
             _ => {
                 self.open = Some(plan);
@@ -201,6 +208,19 @@ impl Order {
                 Ok(())
             }
         }
+    }
+
+    /// A sample is of a plan that waits or runs, and says of its items what can be said.
+    fn sampled(&mut self, sampled: &Sampled) -> Result<(), Broken> {
+        match self.plans.get_mut(&sampled.plan) {
+            None => return Err(Broken::NotPlanned(sampled.plan)),
+            Some(known) if known.ended || known.void => return Err(Broken::Voided(sampled.plan)),
+            Some(known) if known.items != sampled.items => {
+                return Err(Broken::Sample("the plan has not so many items"));
+            }
+            Some(known) => known.differs |= !sampled.differs.is_empty(),
+        }
+        sampled.fault().map_or(Ok(()), |what| Err(Broken::Sample(what)))
     }
 
     fn running(&mut self, plan: Digest) -> Result<&mut Plan, Broken> {
@@ -334,6 +354,35 @@ pub(super) mod tests {
         let miscounted = vec![certificate(PLAN, 0, 1), void(PLAN, 0)];
         assert_eq!(after(miscounted), Broken::Counts { counted: 0, recorded: 1 });
         assert_eq!(fold(vec![planned(PLAN, 3), void(PLAN, 0), refused(PLAN), end(PLAN, 0, 1)]), Ok(None));
+        let agreed = |of| Sampled {
+            plan: of,
+            items: 1,
+            count: 1,
+            dice: "2".repeat(25),
+            differs: vec![],
+            persons: vec!["ann".into(), "ben".into()],
+        };
+        let differs = Sampled { differs: vec![0], ..agreed(other) };
+        assert_eq!(fold(vec![planned(other, 1), Body::Sampled(agreed(other)), start(other)]), Ok(Some(other)));
+        assert_eq!(
+            fold(vec![planned(other, 1), Body::Sampled(differs.clone()), Body::Sampled(agreed(other)), start(other)]),
+            Err(Broken::Differs(other))
+        );
+        assert_eq!(fold(vec![planned(other, 1), Body::Sampled(differs.clone()), void(other, 0)]), Ok(Some(other)));
+        assert_eq!(after(vec![void(PLAN, 0), Body::Sampled(agreed(PLAN))]), Broken::Voided(PLAN));
+        assert_eq!(after(vec![Body::Sampled(agreed(Digest([9; 32])))]), Broken::NotPlanned(Digest([9; 32])));
+        for (wrong, what) in [
+            (Sampled { items: 2, ..agreed(other) }, "the plan has not so many items"),
+            (Sampled { count: 2, ..agreed(other) }, "so many items cannot be drawn"),
+            (Sampled { dice: "2".repeat(24), ..agreed(other) }, "its dice are none"),
+            (Sampled { dice: " ".to_string() + &"2".repeat(25), ..agreed(other) }, "its dice have spaces"),
+            (Sampled { differs: vec![1], ..agreed(other) }, "an item that differs was not drawn"),
+            (Sampled { differs: vec![0, 0], ..agreed(other) }, "an item that differs was not drawn"),
+            (Sampled { persons: vec!["ann".into()], ..agreed(other) }, "two persons compare a sample"),
+            (Sampled { persons: vec!["ann".into(), "ann".into()], ..agreed(other) }, "two persons compare a sample"),
+        ] {
+            assert_eq!(after(vec![Body::Sampled(wrong)]), Broken::Sample(what));
+        }
         let mut torn = certificate(PLAN, 0, 1);
         if let Body::Certificate(c) = &mut torn {
             c.der.pop();

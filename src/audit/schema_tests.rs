@@ -13,7 +13,7 @@ use super::check::kind;
 use super::entry::{
     Approved, Body, CertificateIssued, ClockCorrected, CrlAdopted, CrlIssued, Decision, End, Entry, Evidence,
     EvidenceKind, Genesis, HandedOver, HierarchyAdopted, KeyBackedUp, KeyDestroyed, KeyGenerated, KeyProven,
-    KeyRestored, LogAdopted, PinSplit, Revoked, ShareOf, Start, Void, WrappingKeyGenerated,
+    KeyRestored, LogAdopted, PinSplit, Revoked, Sampled, ShareOf, Start, Void, WrappingKeyGenerated,
 };
 use super::station::{HIERARCHY, Signer, genesis, scratch};
 use super::{Log, check};
@@ -249,6 +249,10 @@ fn changes() -> Vec<Body> {
         let (what, artefact, withheld, octets, person) = (text("w"), digest(), true, 10, text("anna"));
         Body::Evidence(Evidence { kind, what, artefact, withheld, octets, person })
     };
+    let sampled = |differs| {
+        let (plan, dice, persons) = (digest(), "3".repeat(25), vec![text("anna"), text("bob")]);
+        Body::Sampled(Sampled { plan, items: 70, count: 70, dice, differs, persons })
+    };
     let handed = |lost, plan| {
         let (token, from, to, size) = (text("audit"), text("1"), text("2"), 20);
         Body::HandedOver(HandedOver { token, from, to, lost, size, root, plan, decision: decision() })
@@ -276,6 +280,8 @@ fn changes() -> Vec<Body> {
         }),
         Body::MediumRead { name: text("b.bundle"), digest: digest(), octets: 10 },
         Body::Step { script: digest(), number: 1, persons: persons.clone() },
+        sampled(vec![]),
+        sampled(vec![0, 3]),
         Body::Deviation { what: text("the lamp failed"), persons },
         evidence(EvidenceKind::HsmLog),
         evidence(EvidenceKind::Minutes),

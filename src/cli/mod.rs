@@ -46,6 +46,7 @@ mod record;
 mod release;
 #[cfg(feature = "station")]
 mod restore;
+mod sample;
 mod show;
 #[cfg(feature = "station")]
 mod sign;
@@ -157,6 +158,8 @@ enum Verb {
     Restore(restore::RestoreArgs),
     /// Show what a file is and what it says (plan, bundle, release, log, certificate, CRL, request, hierarchy, ceremony)
     Show(show::ShowArgs),
+    /// Draw items of a plan by dice, for two people to compare with the evidence
+    Sample(sample::SampleArgs),
     /// Check a file against what you know from elsewhere
     Check(offline::CheckArgs),
     /// Prove that a certificate or any other entry is on record, or that the log continues an earlier checkpoint
@@ -233,6 +236,7 @@ pub fn run() -> ExitCode {
         #[cfg(feature = "station")]
         Verb::Restore(args) => restore::restore(&cli.globals, args),
         Verb::Show(args) => show::show(&cli.globals, args),
+        Verb::Sample(args) => sample::sample(&args),
         Verb::Check(args) => offline::check(&cli.globals, args),
         Verb::Prove(args) => prove::prove(&cli.globals, args),
         Verb::Export(args) => export::export(&cli.globals, args),

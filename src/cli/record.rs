@@ -16,7 +16,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use crate::audit::Log;
-use crate::audit::entry::{Body, Entry, Evidence, EvidenceKind};
+use crate::audit::entry::{Body, Entry, Evidence, EvidenceKind, Sampled};
 use crate::audit::withheld;
 use crate::config::{self, Act, Ceremony};
 use crate::report::terminal::{human_count, pairs};
@@ -24,6 +24,7 @@ use crate::text::{escape, shell};
 
 use super::inbox::{Incoming, MAX_EVIDENCE};
 use super::recognise::{MAX_WHOLE, must_be_regular, read_text};
+use super::sample::{Dice, Drawn};
 use super::station::Station;
 use super::{Answer, Failure, Globals};
 
@@ -40,6 +41,8 @@ pub enum RecordVerb {
     Deviation(DeviationArgs),
     /// A step of a ceremony file that people have done
     Step(StepArgs),
+    /// Items of a plan that dice drew, compared with the evidence by two persons
+    Sample(SampleArgs),
 }
 
 #[derive(Args)]
@@ -90,6 +93,24 @@ pub struct StepArgs {
     person: Vec<String>,
 }
 
+#[derive(Args)]
+#[command(after_help = "A plan of which an item differs is not signed any more: it is voided.\n\nExamples:\n  \
+    coldroot record sample out/plan-3f2a9c01.plan --dice 3526146152116342551163342 --person carol --person dave --agreed\n  \
+    coldroot record sample out/plan-3f2a9c01.plan --dice 3526146152116342551163342 --person carol --person dave --differs 17")]
+pub struct SampleArgs {
+    #[command(flatten)]
+    dice: Dice,
+    /// Who compared (roster id): two persons at least
+    #[arg(long, value_name = "ID", required = true)]
+    person: Vec<String>,
+    /// Every item agrees with its evidence
+    #[arg(long, required_unless_present = "differs", conflicts_with = "differs")]
+    agreed: bool,
+    /// This item does not; give several
+    #[arg(long, value_name = "ITEM")]
+    differs: Vec<u64>,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum KindArg {
     HsmLog,
@@ -122,6 +143,7 @@ pub fn record(globals: &Globals, verb: RecordVerb) -> Result<Answer, Failure> {
             put(&station, &mut log, Body::Deviation { what: args.what, persons: args.person }, said)
         }
         RecordVerb::Step(args) => step(&station, args),
+        RecordVerb::Sample(args) => sample(&station, args),
     }
 }
 
@@ -198,6 +220,44 @@ fn step(station: &Station, args: StepArgs) -> Result<Answer, Failure> {
     refuse_second(&log, |there| *there == body(crate::digest::Digest::of(script.as_bytes())))?;
     let script = log.put_artefact(script.as_bytes())?;
     put(station, &mut log, body(script), said)
+}
+
+fn sample(station: &Station, args: SampleArgs) -> Result<Answer, Failure> {
+    judge_persons(station, &args.person)?;
+    if args.person.len() < 2 {
+        let what = "two persons compare a sample";
+        return Err(Failure::usage(what, "name both: --person ID --person ID"));
+    }
+    let Drawn { plan, dice, items } = args.dice.draw()?;
+    let (digest, total) = (plan.digest(), plan.head().items);
+    let mut differs = args.differs;
+    differs.sort_unstable();
+    differs.dedup();
+    if let Some(other) = differs.iter().find(|item| items.binary_search(item).is_err()) {
+        let what = format!("the dice have not drawn item {other}");
+        return Err(Failure::refused(what, format!("coldroot sample {} --dice {dice}", shell(&args.dice.plan))));
+    }
+    let (mut log, ledger) = station.open_log()?;
+    let Some(state) = ledger.plans.get(&digest) else {
+        let what = format!("this station has not made the plan with SHA-256 {digest}");
+        return Err(Failure::refused(what, "take it from out/ again"));
+    };
+    if state.end.is_some() || state.void.is_some() {
+        let what = "this plan has ended: a sample is compared before anything is signed";
+        return Err(Failure::refused(what, "put on record what was found later: coldroot record deviation"));
+    }
+    station.enter_sandbox(&[], None)?;
+    let told: Vec<String> = differs.iter().map(u64::to_string).collect();
+    let said = vec![
+        ("plan", digest.hex()),
+        ("dice", dice.clone()),
+        ("compared", format!("{} of {} items", human_count(items.len() as u64), human_count(total))),
+        ("differs", if told.is_empty() { "nothing".into() } else { format!("item {}", told.join(", ")) }),
+        ("by", listed(&args.person)),
+    ];
+    let count = items.len() as u64;
+    let sampled = Sampled { plan: digest, items: total, count, dice, differs, persons: args.person };
+    put(station, &mut log, Body::Sampled(sampled), said)
 }
 
 /// Appends one entry, durably, and says what stands there now.

@@ -4,6 +4,7 @@ mod beside;
 mod certificate;
 mod difference;
 mod log;
+mod shape;
 mod withheld;
 
 use std::path::{Path, PathBuf};
@@ -160,6 +161,7 @@ fn plan(globals: &Globals, args: &ShowArgs, item: Option<u64>, rows: usize) -> R
     }
     let mut lines = Vec::new();
     let mut besides = Vec::new();
+    let mut batch = shape::Batch::new();
     let digest = plan.digest();
     let mut table = Table::new(&["item", "what", "for", "until"]).limit(rows);
     let (mut revoked, mut crls) = (Vec::new(), Vec::new());
@@ -167,6 +169,7 @@ fn plan(globals: &Globals, args: &ShowArgs, item: Option<u64>, rows: usize) -> R
         let item = plan.item(n)?;
         agrees(&item).map_err(|what| Failure::refused(format!("item {n}: {what}"), "do not approve this plan"))?;
         table.row(item_row(n, &item));
+        batch.take(n, &item);
         if let (Some(record), Item::Certificate(c)) = (&record, &item)
             && n < rows as u64
         {
@@ -181,7 +184,8 @@ fn plan(globals: &Globals, args: &ShowArgs, item: Option<u64>, rows: usize) -> R
         }
     }
     crls_say_so(&revoked, &crls).map_err(|what| Failure::refused(what, "do not approve this plan"))?;
-    let mut text = format!("{}\n{}", statement(&head, &digest), table.render());
+    let (unlike, unlike_json) = batch.section(&mut plan, rows)?;
+    let mut text = format!("{}\n{unlike}{}", statement(&head, &digest), table.render());
     let refusals = plan.refusals()?;
     if !refusals.is_empty() {
         text.push_str(&format!("\n{}", refusal_list(&refusals, rows)));
@@ -191,7 +195,7 @@ fn plan(globals: &Globals, args: &ShowArgs, item: Option<u64>, rows: usize) -> R
     }
     text.push_str(&beside::section(&lines));
     text.push_str(&format!("\n  one item:  coldroot show {} --item 0\n", shell(path)));
-    let json = json!({ "digest": digest.hex(), "head": head_json(&head), "refused": refusals, "statement": statement(&head, &digest), "beside": besides });
+    let json = json!({ "digest": digest.hex(), "head": head_json(&head), "refused": refusals, "statement": statement(&head, &digest), "beside": besides, "batch": unlike_json });
     Ok(Answer::new(text, json))
 }
 

@@ -310,6 +310,13 @@ fn judge_plan(plan: &Plan, ledger: &Ledger, station: &Station) -> Result<PlanSta
             "finish that one first: `coldroot sign` with it, or `coldroot void`",
         ));
     }
+    if let Some(index) = state.differs.filter(|_| state.void.is_none() && state.end.is_none()) {
+        let what = format!("entry {index} of the log says that items of the plan do not agree with the evidence");
+        return Err(Failure::refused(
+            what,
+            "find out why, then end it: `coldroot void` with this plan; then plan anew",
+        ));
+    }
     if state.void.is_some() {
         let hint = match state.released {
             false => "end it: run `coldroot void` with it again",

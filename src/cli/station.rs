@@ -528,7 +528,10 @@ fn last_time(log: &Log) -> Result<i64, Failure> {
 }
 
 fn put_on_record(body: &Body) -> bool {
-    matches!(body, Body::MediumRead { .. } | Body::Evidence(_) | Body::Deviation { .. } | Body::Step { .. })
+    matches!(
+        body,
+        Body::MediumRead { .. } | Body::Evidence(_) | Body::Deviation { .. } | Body::Step { .. } | Body::Sampled(_)
+    )
 }
 
 /// What is written while nobody is logged in. Behind an old copy's checkpoint such entries, of this run and of earlier ones, are

@@ -9,6 +9,7 @@ pub mod difference;
 mod file;
 mod item;
 mod keys;
+pub mod sample;
 mod statement;
 
 pub use backup::{BACKUP_MAGIC, Backup, MAX_BACKUP};

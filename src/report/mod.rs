@@ -5,6 +5,7 @@
 //! printable ASCII and line ends through, and escapes for HTML on top of it.
 
 mod html;
+pub mod outliers;
 pub mod terminal;
 pub mod year;
 

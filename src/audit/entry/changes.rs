@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Approved, Body};
 use crate::digest::Digest;
+use crate::plan::sample;
 
 /// Who decided a change: a quorum that signed its statement, the operator, and the witness with another clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,6 +172,44 @@ impl EvidenceKind {
             EvidenceKind::Minutes => "minutes",
             EvidenceKind::Photo => "photo",
             EvidenceKind::Other => "other",
+        }
+    }
+}
+
+/// A sample of a plan's items, compared with the evidence before anything is signed. Which items they were follows from plan, dice
+/// and count ([`crate::plan::sample::draw`]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Sampled {
+    pub plan: Digest,
+    /// The plan's items, and how many of them were drawn.
+    pub items: u64,
+    pub count: u64,
+    /// What the dice showed: digits from 1 to 6.
+    pub dice: String,
+    /// Those drawn that do not agree with the evidence, in ascending order: the plan is not signed.
+    pub differs: Vec<u64>,
+    /// Who compared them: two persons at least.
+    pub persons: Vec<String>,
+}
+
+impl Sampled {
+    /// What is wrong with it, if anything: dice and count draw the items that are said to differ, and two persons looked.
+    pub fn fault(&self) -> Option<&'static str> {
+        let Ok(dice) = sample::dice(&self.dice) else { return Some("its dice are none") };
+        let Ok(drawn) = sample::draw(&self.plan, &dice, self.items, self.count) else {
+            return Some("so many items cannot be drawn");
+        };
+        let ascending = self.differs.windows(2).all(|two| matches!(two, [one, other] if one < other));
+        let distinct = self.persons.iter().collect::<std::collections::BTreeSet<_>>().len();
+        if dice != self.dice {
+            Some("its dice have spaces")
+        } else if !ascending || !self.differs.iter().all(|item| drawn.binary_search(item).is_ok()) {
+            Some("an item that differs was not drawn")
+        } else if distinct < 2 || distinct != self.persons.len() {
+            Some("two persons compare a sample")
+        } else {
+            None
         }
     }
 }

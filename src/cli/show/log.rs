@@ -196,6 +196,12 @@ pub fn body_words(body: &Body) -> (&'static str, String) {
             ("step", format!("{number} of {} by {}", &script.hex()[..8], people(persons)))
         }
         Body::Deviation { what, persons } => ("DEVIATION", format!("{} ({})", escape(what), people(persons))),
+        Body::Sampled(s) => {
+            let what = if s.differs.is_empty() { "sample agrees" } else { "SAMPLE DIFFERS" };
+            let differs: Vec<String> = s.differs.iter().take(10).map(u64::to_string).collect();
+            let differs = if differs.is_empty() { String::new() } else { format!(", items {}", differs.join(" ")) };
+            (what, format!("{} of {} of {}{differs} ({})", s.count, s.items, &s.plan.hex()[..8], people(&s.persons)))
+        }
         Body::Evidence(e) => {
             let withheld = if e.withheld { ", withheld" } else { "" };
             let of = format!("{} ({}, {} octets{withheld})", escape(&e.what), e.kind.name(), human_count(e.octets));
