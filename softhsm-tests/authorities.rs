@@ -2,5 +2,9 @@
 
 mod harness;
 
+#[path = "authorities/cross.rs"]
+mod cross;
+#[path = "authorities/foreign.rs"]
+mod foreign;
 #[path = "authorities/limits.rs"]
 mod limits;

@@ -8,6 +8,7 @@ use coldroot::config::{Act, Ceremony, Environment, Error, Guard, Hierarchy, MAX_
 
 const EXAMPLE: &str = include_str!("../ceremony-scripts/hierarchy.example.toml");
 const CEREMONY: &str = include_str!("../ceremony-scripts/root-and-intermediate.toml");
+const CROSS: &str = include_str!("../ceremony-scripts/cross-certificate.toml");
 
 /// A change of the example before it is parsed.
 enum Edit {
@@ -119,7 +120,7 @@ fn the_starter_files_show_every_field_the_parser_knows() {
         .collect();
     assert!(fields.len() > 50, "raw.rs is read wrongly: {}", fields.len());
     for name in fields {
-        let shown = [EXAMPLE, CEREMONY].iter().flat_map(|text| text.lines()).any(|line| {
+        let shown = [EXAMPLE, CEREMONY, CROSS].iter().flat_map(|text| text.lines()).any(|line| {
             let line = line.trim_start_matches("# ");
             line.starts_with(&format!("{name} = "))
                 || line.contains(&format!(" {name} = "))
@@ -393,6 +394,8 @@ fn lawless_hierarchies_are_refused_by_the_path_of_the_field() {
         ("real hierarchy that says rehearsal", &[Set("environment", "'real'"), Remove("token[0].pin-file"), Remove("token[0].so-pin-file")], "ca[0].subject[0]"),
         ("no validity", &[Set("ca[0].days", "0")], "ca[0].days"),
         ("validity too long", &[Set("ca[0].days", "36526")], "ca[0].days"),
+        ("a root whose key is elsewhere", &[Set("ca[0].key", "'elsewhere'")], "ca[0].key"),
+        ("an issuer whose key is elsewhere", &[Set("ca[1].key", "'elsewhere'")], "profile[2].issuer"),
         ("days beside no end", &[Set("ca[0].expires", "'never'")], "ca[0].expires"),
         ("an end that is no word", &[Remove("ca[0].days"), Set("ca[0].expires", "'2099'")], "ca[0].expires"),
         ("neither days nor no end", &[Remove("ca[0].days")], "ca[0].days"),
@@ -603,6 +606,10 @@ fn lawless_ceremonies_are_refused_by_the_path_of_the_field() {
         ),
     ];
     let hierarchy = hierarchy();
+    // The files that it names are beside the ceremony; its text alone is judged without them.
+    assert!(
+        matches!(&Ceremony::parse(CROSS, &hierarchy).unwrap().acts[1], Act::Cross(cross) if cross.id == "partner-by-root")
+    );
     for (what, edits, wanted) in cases {
         let (field, message) = field_of(Ceremony::parse(&changed(CEREMONY, edits), &hierarchy), what);
         assert_eq!(&field, wanted, "{what}: {message}");

@@ -111,6 +111,7 @@ pub fn plan_bytes(text: &str) -> Vec<u8> {
         act: "batch".into(),
         ca: text.into(),
         subject_ca: Some(text.into()),
+        outside: None,
         request: Some(text.into()),
         profile: text.into(),
         requester: None,

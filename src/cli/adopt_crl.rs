@@ -105,6 +105,8 @@ fn judge(der: &[u8], crl: &CrlFields, ledger: &Ledger, log: &Log, station: &Stat
     let of_ca = ledger
         .cas
         .iter()
+        // A cross-certificate has the subject of the CA that it is for.
+        .filter(|(id, _)| station.hierarchy.ca(id).is_some())
         .find(|(_, (_, ca))| x509::read_certificate(ca).is_ok_and(|ca| ca.subject.as_slice() == crl.issuer.as_slice()));
     let Some((ca, (_, certificate))) = of_ca else {
         return Err(Failure::refused("the CRL's issuer is none of the CAs on record", "give a CRL of one of them"));

@@ -118,6 +118,11 @@ pub fn plan(globals: &Globals, args: PlanArgs) -> Result<Answer, Failure> {
     };
     let now = station.now();
     file.as_file_mut().seek(SeekFrom::Start(0)).map_err(|e| Failure::io(file.path(), e))?;
+    // Before the plan that names them.
+    let acts = ceremony.iter().flat_map(|ceremony| &ceremony.acts).filter(|_| head.kind == plan::Kind::Certificates);
+    for octets in acts.flat_map(Act::outside).filter_map(|file| file.octets.as_deref()) {
+        log.put_artefact(octets)?;
+    }
     let digest = log.put_artefact_from(file.as_file_mut())?;
     if let Some((bundle, count, revocations)) = received {
         log.append(&Entry::new(now, Body::BundleReceived { bundle, count, revocations }))?;

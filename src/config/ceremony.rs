@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::x509::fields::{REASONS, reason_code};
 
-use super::hierarchy::Hierarchy;
+use super::foreign::foreign;
+use super::hierarchy::{Ca, Hierarchy};
 use super::line::{ascii_line, plain, plain_line};
 use super::parse::read_text;
 use super::{Error, field, from_toml, raw};
@@ -30,6 +31,10 @@ pub enum Act {
     Root { ca: String },
     /// Issues the certificate of this CA under its issuer.
     Intermediate { ca: String },
+    /// Issues the certificate of this CA, whose key is elsewhere, for its own request.
+    Certify { ca: String, request: Outside },
+    /// Issues another certificate for a CA that has one.
+    Cross(Box<Cross>),
     /// Issues a full CRL of this CA.
     Crl { ca: String },
     /// Revokes a certificate that this CA issued; the CA's next CRL stands in the same plan. `serial` is the content octets
@@ -47,7 +52,47 @@ pub enum Act {
     Step { text: String },
 }
 
+/// A certificate for a CA that has one, by a CA of this hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cross {
+    /// The id of what comes of it; none of a CA of the hierarchy.
+    pub id: String,
+    /// The CA that issues.
+    pub ca: String,
+    pub certificate: Outside,
+    /// That of its issuer; `None` for a self-signed one.
+    pub issuer_certificate: Option<Outside>,
+    /// The CA of this hierarchy that is crossed.
+    pub subject_ca: Option<String>,
+    pub profile: String,
+    pub days: u32,
+    /// Dotted purposes; empty: those of the certificate.
+    pub eku: Vec<String>,
+}
+
+/// A file that an act names, relative to the ceremony's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outside {
+    pub path: String,
+    /// What it holds; `None` where the ceremony was not read from a file.
+    pub octets: Option<Vec<u8>>,
+}
+
+/// A request or certificate in PEM is no longer than this.
+pub(super) const MAX_OUTSIDE: u64 = 128 << 10;
+
 impl Act {
+    /// The files that the act names.
+    pub fn outside(&self) -> Vec<&Outside> {
+        match self {
+            Act::Certify { request, .. } => vec![request],
+            Act::Cross(cross) => {
+                [Some(&cross.certificate), cross.issuer_certificate.as_ref()].into_iter().flatten().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// The key on record that the act is about, for acts on such keys.
     pub fn on_key(&self) -> Option<&str> {
         match self {
@@ -62,18 +107,24 @@ impl Act {
 impl Ceremony {
     /// Reads and judges a ceremony file against its hierarchy.
     pub fn load(path: &Path, hierarchy: &Hierarchy) -> Result<Ceremony, Error> {
-        Ceremony::parse(&read_text(path)?, hierarchy)
+        let dir = path.parent().unwrap_or(Path::new(""));
+        Ceremony::judged(&read_text(path)?, hierarchy, Some(dir))
     }
 
-    /// Judges the text of a ceremony file.
+    /// Judges the text of a ceremony file; the files that it names are not read.
     pub fn parse(text: &str, hierarchy: &Hierarchy) -> Result<Ceremony, Error> {
+        Ceremony::judged(text, hierarchy, None)
+    }
+
+    fn judged(text: &str, hierarchy: &Hierarchy, dir: Option<&Path>) -> Result<Ceremony, Error> {
         let raw: raw::Ceremony = from_toml(text)?;
         if raw.format != FORMAT {
             return Err(field("format", format!("this program reads `{FORMAT}`")));
         }
         plain_line("title", &raw.title, 128)?;
         let acts = raw.act.into_iter().enumerate();
-        let acts = acts.map(|(i, act)| judge(act, &format!("act[{i}]"), hierarchy)).collect::<Result<Vec<_>, _>>()?;
+        let acts =
+            acts.map(|(i, act)| judge(act, &format!("act[{i}]"), hierarchy, dir)).collect::<Result<Vec<_>, _>>()?;
         Ceremony::of(&raw.title, acts, hierarchy)
     }
 
@@ -82,6 +133,8 @@ impl Ceremony {
         for (i, act) in acts.iter().enumerate() {
             let ca = match act {
                 Act::Crl { ca } | Act::Revoke { ca, .. } | Act::Root { ca } | Act::Intermediate { ca } => Some(ca),
+                Act::Certify { ca, .. } => Some(ca),
+                Act::Cross(cross) => Some(&cross.ca),
                 _ => None,
             };
             if ca.is_some_and(|ca| hierarchy.ca(ca).is_none()) {
@@ -119,8 +172,9 @@ fn check_acts_on_keys(acts: &[Act]) -> Result<(), Error> {
     Ok(())
 }
 
-fn judge(act: raw::Act, at: &str, hierarchy: &Hierarchy) -> Result<Act, Error> {
-    let raw::Act { kind, key, ca, serial, reason, even_though, text } = act;
+fn judge(act: raw::Act, at: &str, hierarchy: &Hierarchy, dir: Option<&Path>) -> Result<Act, Error> {
+    let foreign = foreign(&act, at, hierarchy, dir)?;
+    let raw::Act { kind, key, ca, serial, reason, even_though, text, .. } = act;
     if even_though.is_some() && kind != "destroy-key" {
         return Err(field(format!("{at}.even-though"), format!("does not belong to `{kind}`")));
     }
@@ -164,11 +218,22 @@ fn judge(act: raw::Act, at: &str, hierarchy: &Hierarchy) -> Result<Act, Error> {
                 _ => Act::DestroyKey { key, even_though },
             })
         }
+        "cross-certificate" => {
+            only(&["ca"])?;
+            foreign.ok_or_else(|| field(at, "is no cross-certificate"))
+        }
+        "intermediate" if foreign.is_some() => {
+            only(&["ca"])?;
+            foreign.ok_or_else(|| field(at, "has no request"))
+        }
         "root" | "intermediate" => {
             only(&["ca"])?;
             let ca = known_ca(&ca)?;
             let is_root = hierarchy.ca(&ca).is_some_and(|c| c.is_root());
             match (kind.as_str(), is_root) {
+                _ if hierarchy.ca(&ca).is_some_and(Ca::key_is_elsewhere) => {
+                    Err(field(format!("{at}.request"), "is missing: the CA's key is elsewhere, so it brings a request"))
+                }
                 ("root", true) => Ok(Act::Root { ca }),
                 ("intermediate", false) => Ok(Act::Intermediate { ca }),
                 ("root", false) => Err(field(format!("{at}.ca"), "has another issuer; use `intermediate`")),
@@ -202,7 +267,7 @@ fn judge(act: raw::Act, at: &str, hierarchy: &Hierarchy) -> Result<Act, Error> {
         }
         _ => Err(field(
             format!("{at}.kind"),
-            "must be generate-key, root, intermediate, revoke, crl, key-proof, backup-key, restore-key, destroy-key or step",
+            "must be generate-key, root, intermediate, cross-certificate, revoke, crl, key-proof, backup-key, restore-key, destroy-key or step",
         )),
     }
 }

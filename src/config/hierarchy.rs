@@ -299,12 +299,20 @@ pub struct Ca {
     pub limits: Limits,
 }
 
+/// In the place of a key's id.
+const ELSEWHERE: &str = "elsewhere";
+
 /// One RelativeDistinguishedName: attribute types and values. A name keeps the order of its RDNs, repeated types included.
 pub type Rdn = Vec<(DnType, String)>;
 
 impl Ca {
     pub fn is_root(&self) -> bool {
         self.issuer == self.id
+    }
+
+    /// Whether no token of this station has its key: it is certified for its own request, and signs nothing here.
+    pub fn key_is_elsewhere(&self) -> bool {
+        self.key == ELSEWHERE
     }
 }
 
@@ -470,6 +478,7 @@ impl Hierarchy {
         self.token(id).into_iter().chain(self.tokens.iter().filter(move |t| t.same_keys_as.as_deref() == Some(id)))
     }
 
+    /// The key with this id; none is called `elsewhere`.
     pub fn key(&self, id: &str) -> Option<&Key> {
         self.keys.iter().find(|k| k.id == id)
     }

@@ -81,7 +81,7 @@ pub(super) fn limits(raw: raw::Limits, at: &str) -> Result<Limits, Error> {
     })
 }
 
-fn purposes(names: Option<Vec<String>>, at: &str) -> Result<Vec<String>, Error> {
+pub(super) fn purposes(names: Option<Vec<String>>, at: &str) -> Result<Vec<String>, Error> {
     let Some(names) = names else { return Ok(Vec::new()) };
     if names.is_empty() {
         return Err(field(at, "is empty; left out, it means every purpose"));

@@ -3,6 +3,7 @@
 
 mod authority;
 mod ceremony;
+mod foreign;
 mod hierarchy;
 mod limits;
 mod line;
@@ -12,7 +13,7 @@ mod raw;
 mod references;
 mod uri;
 
-pub use ceremony::{Act, Ceremony, FORMAT as CEREMONY_FORMAT, revoked_serial};
+pub use ceremony::{Act, Ceremony, Cross, FORMAT as CEREMONY_FORMAT, Outside, revoked_serial};
 pub use hierarchy::*;
 pub use limits::{Limits, NameBase};
 #[cfg(feature = "station")]

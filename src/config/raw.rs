@@ -275,4 +275,12 @@ pub struct Act {
     pub reason: Option<String>,
     pub even_though: Option<String>,
     pub text: Option<String>,
+    pub id: Option<String>,
+    pub certificate: Option<String>,
+    pub issuer_certificate: Option<String>,
+    pub subject_ca: Option<String>,
+    pub request: Option<String>,
+    pub profile: Option<String>,
+    pub days: Option<u32>,
+    pub eku: Option<Vec<String>>,
 }

@@ -155,8 +155,15 @@ impl Hierarchy {
 
     fn check_ca(&self, ca: &Ca, i: usize) -> Result<(), Error> {
         let at = |name: &str| format!("ca[{i}].{name}");
-        if self.key(&ca.key).is_none() {
+        if self.key(&ca.key).is_none() && !ca.key_is_elsewhere() {
             return Err(unknown(&at("key"), "key", &ca.key));
+        }
+        if ca.key_is_elsewhere() && (ca.is_root() || self.key(&ca.key).is_some()) {
+            let message = "`elsewhere` is a key outside of this station, which a root or a declared key cannot be";
+            return Err(field(at("key"), message));
+        }
+        if self.ca(&ca.issuer).is_some_and(|issuer| !ca.is_root() && issuer.key_is_elsewhere()) {
+            return Err(field(at("issuer"), "names a CA whose key is elsewhere, which signs nothing here"));
         }
         if self.ca(&ca.issuer).is_none() {
             return Err(unknown(&at("issuer"), "ca", &ca.issuer));
@@ -173,7 +180,7 @@ impl Hierarchy {
                 "is another CA's name; who reads a certificate could not tell the two apart",
             ));
         }
-        if self.cas.iter().any(|other| other.id != ca.id && other.key == ca.key) {
+        if self.cas.iter().any(|other| other.id != ca.id && other.key == ca.key && !ca.key_is_elsewhere()) {
             return Err(field(at("key"), "is another CA's key; each CA has its own"));
         }
         let mut seen = BTreeSet::from([ca.id.as_str()]);
@@ -241,6 +248,9 @@ impl Hierarchy {
                     let Some((place, ca)) = place.and_then(|n| Some((n, self.cas.get(n)?))) else {
                         return Err(unknown(&at, "ca", issuer));
                     };
+                    if ca.key_is_elsewhere() {
+                        return Err(field(at, "names a CA whose key is elsewhere, which signs nothing here"));
+                    }
                     if let Some(limit) = ca.days.filter(|limit| profile.days > *limit) {
                         let message =
                             format!("is {}, more than the {limit} of `ca[{place}].days`, its issuer's", profile.days);

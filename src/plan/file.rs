@@ -8,7 +8,7 @@ use crate::cbor::{self, FrameError};
 use crate::digest::{Digest, Hasher};
 use crate::x509::fields::reason_name;
 
-use super::{Count, Error, Head, Item, Kind, MAGIC, MAX_FRAME, MAX_ITEMS, Refusal};
+use super::{Certificate, Count, Error, Head, Item, Kind, MAGIC, MAX_FRAME, MAX_ITEMS, Refusal};
 
 /// A plan that was read from its first octet to its last: digest, head and counts agree. Items are fetched from the same
 /// open file and compared with the digest taken on the first reading, so a later change of the file goes nowhere.
@@ -188,7 +188,7 @@ impl Tally {
     fn add(&mut self, item: &Item, kind: Kind) -> Result<(), Error> {
         let (act, ca, detail) = match (item, kind) {
             (Item::GenerateKey(k), Kind::Keys) => ("generate-key", &k.key, k.algorithm.name().to_string()),
-            (Item::Certificate(c), Kind::Certificates) => (c.act.as_str(), &c.ca, c.profile.clone()),
+            (Item::Certificate(c), Kind::Certificates) => (c.act.as_str(), &c.ca, certified(c)),
             (Item::Revoke(r), Kind::Certificates) => ("revoke", &r.ca, reason_name(r.reason).to_string()),
             (Item::GenerateWrappingKey(k), Kind::Keys) => ("generate-key", &k.key, "aes-256-wrapping".to_string()),
             (Item::KeyAct(act), Kind::Keys) => (act.deed.act(), &act.key.key, act.detail()),
@@ -200,6 +200,7 @@ impl Tally {
             "generate-key"
                 | "root"
                 | "intermediate"
+                | "cross-certificate"
                 | "batch"
                 | "revoke"
                 | "crl"
@@ -217,6 +218,11 @@ impl Tally {
         }
         Ok(())
     }
+}
+
+/// The profile; who reads the statement compares the file besides from which the key of a CA comes.
+fn certified(c: &Certificate) -> String {
+    c.outside.map_or_else(|| c.profile.clone(), |outside| format!("{} sha256-{outside}", c.profile))
 }
 
 struct Counting<R> {

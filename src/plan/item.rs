@@ -61,12 +61,12 @@ pub struct BundleRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Count {
-    /// `generate-key`, `root`, `intermediate`, `batch`, `revoke`, `crl`, `key-proof`, `backup-key`, `restore-key` or
+    /// `generate-key`, `root`, `intermediate`, `cross-certificate`, `batch`, `revoke`, `crl`, `key-proof`, `backup-key`, `restore-key` or
     /// `destroy-key`.
     pub act: String,
     /// The signing CA; for acts on keys the key's id.
     pub ca: String,
-    /// The profile; for `generate-key` and `key-proof` the algorithm, for `revoke` the reason, for `crl` the CRL number, for
+    /// The profile, and where the key comes from a file its SHA-256; for `generate-key` and `key-proof` the algorithm, for `revoke` the reason, for `crl` the CRL number, for
     /// `backup-key` the wrapping key, for `restore-key` the backup, for `destroy-key` what is in force.
     pub detail: String,
     pub count: u64,
@@ -115,17 +115,20 @@ pub struct KeyRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Certificate {
-    /// `root`, `intermediate` or `batch`.
+    /// `root`, `intermediate`, `cross-certificate` or `batch`.
     pub act: String,
     /// The issuing CA.
     pub ca: String,
-    /// The CA that is certified, for `root` and `intermediate`.
+    /// The CA that is certified, for `root` and `intermediate`; for `cross-certificate` the id of what comes of it.
     pub subject_ca: Option<String>,
     /// The request's id, for `batch`.
     pub request: Option<String>,
     pub profile: String,
     /// Who asked, as the log knows requesters: a keyed digest ([`crate::digest::Tagger`]).
     pub requester: Option<Digest>,
+    /// SHA-256 of the file, an artefact, from which the key was taken: the certificate that is crossed, a CA's request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside: Option<Digest>,
     pub signer: KeyRef,
     /// The exact bytes to be signed (RFC 5280 §4.1.1.1).
     pub tbs: Bytes,

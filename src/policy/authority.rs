@@ -50,7 +50,11 @@ pub fn ca_fields(context: &CaContext<'_>, serial: [u8; 17], seen: &mut Seen<'_>)
     seen.judge_ca_key(&key, &ca.id)?;
     seen.judge_serial(&serial)?;
     if let Some(issuer) = context.issuer {
-        judge_link(context, issuer, &key)?;
+        if issuer.ca() != ca.issuer {
+            let wrong = format!("its issuer is `{}`, not `{}`", ca.issuer, issuer.ca());
+            return Err(refuse(Check::IssuerCertificate, wrong));
+        }
+        judge_link(&ca.id, context.profile.path_len, context.subject, issuer, &key)?;
     }
     let not_after = lifetime(context.sign_from, ca.days, context.issuer.map(IssuerFacts::fields))?;
     let fields = CertFields {
@@ -83,29 +87,31 @@ pub fn ca_fields(context: &CaContext<'_>, serial: [u8; 17], seen: &mut Seen<'_>)
 }
 
 /// All of a CA's extensions that are critical, sorted.
-fn ca_critical(constraints: &Constraints) -> Vec<String> {
+pub(super) fn ca_critical(constraints: &Constraints) -> Vec<String> {
     let own = ["2.5.29.15", "2.5.29.19"].into_iter();
     let more = constraints.extensions().into_iter().filter(|(_, stands)| *stands).map(|(oid, _)| oid);
     own.chain(more).map(String::from).collect()
 }
 
 /// What one CA may certify of another.
-fn judge_link(context: &CaContext<'_>, issuer: &IssuerFacts, key: &PublicKey) -> Result<(), Refused> {
-    let ca = context.ca;
-    let refuse = |check: Check, wrong: String| Refused::new(check, format!("CA `{}`: {wrong}", ca.id));
-    if issuer.ca() != ca.issuer {
-        return Err(refuse(Check::IssuerCertificate, format!("its issuer is `{}`, not `{}`", ca.issuer, issuer.ca())));
-    }
+pub(super) fn judge_link(
+    ca: &str,
+    path_len: Option<u32>,
+    subject: &[u8],
+    issuer: &IssuerFacts,
+    key: &PublicKey,
+) -> Result<(), Refused> {
+    let refuse = |check: Check, wrong: String| Refused::new(check, format!("CA `{ca}`: {wrong}"));
     if issuer.key().spki() == key.spki() {
         return Err(refuse(Check::CaKeyReuse, "its key is its issuer's".into()));
     }
-    if issuer.fields().subject.as_slice() == context.subject {
+    if issuer.fields().subject.as_slice() == subject {
         return Err(refuse(Check::IssuerName, "its subject is its issuer's".into()));
     }
     if let Some(limit) = issuer.fields().ca.and_then(|ca| ca.path_len)
-        && context.profile.path_len.is_none_or(|own| own >= limit)
+        && path_len.is_none_or(|own| own >= limit)
     {
-        let own = context.profile.path_len.map_or("no path length".into(), |own| format!("path length {own}"));
+        let own = path_len.map_or("no path length".into(), |own| format!("path length {own}"));
         return Err(refuse(Check::PathLength, format!("it would have {own} under an issuer with path length {limit}")));
     }
     Ok(())

@@ -31,6 +31,8 @@ pub enum Check {
     IssuerKey,
     IssuerName,
     PathLength,
+    CrossedCertificate,
+    CaRequest,
     NameConstraints,
     IssuerPurposes,
     IssuerPolicies,
@@ -42,7 +44,7 @@ pub enum Check {
 
 impl Check {
     /// All checks, in the order in which a request meets them; then those of CAs and CRLs.
-    pub const ALL: [Check; 34] = [
+    pub const ALL: [Check; 36] = [
         Check::RequestEncoding,
         Check::KeyEncoding,
         Check::KeyType,
@@ -70,6 +72,8 @@ impl Check {
         Check::IssuerKey,
         Check::IssuerName,
         Check::PathLength,
+        Check::CrossedCertificate,
+        Check::CaRequest,
         Check::NameConstraints,
         Check::IssuerPurposes,
         Check::IssuerPolicies,
@@ -243,6 +247,18 @@ impl Check {
                 "Does the issuer's path length leave room for this CA?",
                 "RFC 5280 section 4.2.1.9",
                 "declare a path-len smaller than the issuer's",
+            ],
+            Check::CrossedCertificate => [
+                "crossed-certificate",
+                "Is the certificate to be crossed a CA's, valid, verified under its issuer, and wholly understood?",
+                "RFC 5280 sections 3.2 and 6.1",
+                "give the CA's certificate as it is in use, and its issuer's beside it unless it is self-signed",
+            ],
+            Check::CaRequest => [
+                "ca-request",
+                "Does the request of a CA outside have exactly the subject that the hierarchy declares?",
+                "RFC 2986 section 4; the hierarchy",
+                "make the request anew with the declared subject, in the same string types, or declare the subject that it has",
             ],
             Check::NameConstraints => [
                 "name-constraints",

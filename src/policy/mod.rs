@@ -6,6 +6,7 @@
 mod alone;
 mod authority;
 mod check;
+mod cross;
 mod device;
 mod issuer;
 mod leaf;
@@ -18,6 +19,7 @@ mod vouched;
 pub use alone::{judge_key_alone, judge_request_alone};
 pub use authority::{CaContext, CrlContext, ca_fields, crl_fields};
 pub use check::{Check, Refused};
+pub use cross::{CrossContext, cross_fields};
 pub use issuer::{CaKey, IssuerFacts};
 pub use leaf::{LeafContext, RequestRow, judge_request};
 pub use names::MAX_NAMES;

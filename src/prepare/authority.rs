@@ -10,6 +10,7 @@ use crate::plan::{Certificate, Head, Item, KeyRef, Kind, PlanWriter};
 use crate::policy::{self, Asker, CaContext, IssuerFacts, Seen};
 use crate::tbs;
 
+use super::foreign;
 use super::issuers::{Issuers, ca_key, ca_keys};
 use super::known::KnownInLedger;
 use super::revocation::{Revocations, crl};
@@ -28,7 +29,7 @@ pub(super) fn certificates(
     let mut seen = Seen::new(&known, ca_keys(context.hierarchy, &keys));
     let mut issuers = Issuers::new(context, keys.clone())?;
     let mut revocations = Revocations::default();
-    let mut with_crl: Vec<String> = Vec::new();
+    let (mut with_crl, mut issuing): (Vec<String>, Vec<String>) = Default::default();
     let mut profiles: Vec<&Profile> = Vec::new();
     for act in &ceremony.acts {
         match act {
@@ -39,13 +40,21 @@ pub(super) fn certificates(
                 }
                 let item = ca_certificate(context, declared, &mut issuers, &mut seen)?;
                 profiles.extend(context.hierarchy.profile(&declared.profile));
+                issuing.push(item.ca.clone());
                 writer.item(&Item::Certificate(Box::new(item)))?;
-                // The first CRL of a CA stands in the plan of its first certificate (CA/Browser BR 4.9.7).
-                let asked = ceremony.acts.contains(&Act::Crl { ca: declared.issuer.clone() });
-                if !asked && !context.ledger.crls.contains_key(&declared.issuer) && !with_crl.contains(&declared.issuer)
-                {
-                    with_crl.push(declared.issuer.clone());
-                }
+            }
+            Act::Certify { ca, request } => {
+                let Some(declared) = context.hierarchy.ca(ca) else { continue };
+                let item = foreign::certificate(context, declared, request, &mut issuers, &mut seen)?;
+                profiles.extend(context.hierarchy.profile(&declared.profile));
+                issuing.push(item.ca.clone());
+                writer.item(&Item::Certificate(Box::new(item)))?;
+            }
+            Act::Cross(cross) => {
+                let item = foreign::cross(context, cross, &mut issuers, &mut seen)?;
+                profiles.extend(context.hierarchy.profile(&cross.profile));
+                issuing.push(item.ca.clone());
+                writer.item(&Item::Certificate(Box::new(item)))?;
             }
             Act::Revoke { ca, serial, reason } => {
                 let taken = revocations.take(context, Asker::Station, Some(ca), serial, *reason)?;
@@ -56,6 +65,13 @@ pub(super) fn certificates(
             }
             Act::Crl { ca } => with_crl.push(ca.clone()),
             _ => {}
+        }
+    }
+    // The first CRL of a CA stands in the plan of its first certificate (CA/Browser BR 4.9.7).
+    for ca in issuing {
+        let asked = ceremony.acts.contains(&Act::Crl { ca: ca.clone() });
+        if !asked && !context.ledger.crls.contains_key(&ca) && !with_crl.contains(&ca) {
+            with_crl.push(ca);
         }
     }
     for revoke in revocations.planned() {
@@ -122,6 +138,7 @@ fn ca_certificate(
         request: None,
         profile: profile.id.clone(),
         requester: None,
+        outside: None,
         signer,
         tbs: Bytes::from(tbs),
         fields,

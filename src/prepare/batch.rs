@@ -153,6 +153,7 @@ fn leaf<'a>(
         act: "batch".into(),
         ca: id,
         subject_ca: None,
+        outside: None,
         request: Some(request.request.clone()),
         profile: profile.id.clone(),
         requester: Some(requester),

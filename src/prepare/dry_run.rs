@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Seek, SeekFrom};
 
 use crate::cbor::Bytes;
-use crate::config::{Act, Ca, Ceremony};
+use crate::config::{Act, Ca, Ceremony, Cross};
 use crate::digest::Digest;
 use crate::ledger::Ledger;
 use crate::plan::{Item, KeyRef, Plan};
@@ -67,7 +67,7 @@ pub fn certificates(context: &mut Context, ceremony: &Ceremony) -> Result<Option
 fn with_recorded_cas(context: &Context, ceremony: &Ceremony) -> Ceremony {
     let mut acts: Vec<Act> = Vec::new();
     for act in &ceremony.acts {
-        if let Act::Root { ca } | Act::Intermediate { ca } | Act::Crl { ca } = act {
+        if let Some(ca) = needed(act) {
             for above in chain(context, ca) {
                 let made_here = |a: &Act| matches!(a, Act::Root { ca } | Act::Intermediate { ca } if *ca == above.id);
                 if context.ledger.cas.contains_key(&above.id) && !acts.iter().any(made_here) {
@@ -78,8 +78,23 @@ fn with_recorded_cas(context: &Context, ceremony: &Ceremony) -> Ceremony {
         }
     }
     // What is on record cannot be revoked in a ledger that is blank.
-    acts.extend(ceremony.acts.iter().filter(|act| !matches!(act, Act::Revoke { .. })).cloned());
+    for act in ceremony.acts.iter().filter(|act| !matches!(act, Act::Revoke { .. })) {
+        acts.push(match act {
+            // The key of a CA of ours that is crossed has a throw-away twin here: the plan itself compares.
+            Act::Cross(cross) => Act::Cross(Box::new(Cross { subject_ca: None, ..(**cross).clone() })),
+            other => other.clone(),
+        });
+    }
     Ceremony { title: ceremony.title.clone(), acts }
+}
+
+/// The CA that an act is about, or that signs in it.
+fn needed(act: &Act) -> Option<&String> {
+    match act {
+        Act::Root { ca } | Act::Intermediate { ca } | Act::Crl { ca } | Act::Certify { ca, .. } => Some(ca),
+        Act::Cross(cross) => Some(&cross.ca),
+        _ => None,
+    }
 }
 
 /// A CA and those above it, the root first.
@@ -95,11 +110,7 @@ fn chain<'a>(context: &Context<'a>, id: &str) -> Vec<&'a Ca> {
 
 /// The keys of all CAs that the ceremony's certificates and CRLs need.
 fn used_keys(context: &Context, ceremony: &Ceremony) -> BTreeSet<String> {
-    let cas = ceremony.acts.iter().filter_map(|act| match act {
-        Act::Root { ca } | Act::Intermediate { ca } | Act::Crl { ca } => Some(ca),
-        _ => None,
-    });
-    cas.flat_map(|ca| chain(context, ca)).map(|ca| ca.key.clone()).collect()
+    ceremony.acts.iter().filter_map(needed).flat_map(|ca| chain(context, ca)).map(|ca| ca.key.clone()).collect()
 }
 
 fn verify(item: &Item, der: Vec<u8>, cas: &mut BTreeMap<String, Vec<u8>>) -> Result<(), Error> {

@@ -18,6 +18,7 @@ mod authority;
 mod batch;
 mod draw;
 mod dry_run;
+mod foreign;
 mod issuers;
 mod keys;
 mod known;

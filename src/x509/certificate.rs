@@ -7,6 +7,7 @@ use super::der::{self, DerFault, Element, context};
 use super::error::{Error, in_part};
 use super::extensions::{self, Extension};
 use super::fields::{CaConstraint, CertFields, Constraints};
+use super::request::unarmour;
 use crate::algorithm::SignatureAlgorithm;
 use crate::cbor::Bytes;
 
@@ -26,6 +27,15 @@ pub fn read_certificate(der: &[u8]) -> Result<CertFields, Error> {
         return Err(Error::AlgorithmMismatch);
     }
     Ok(fields)
+}
+
+/// The DER of a certificate in DER or PEM, one block (RFC 7468 §5). It is not read.
+pub fn certificate_der(der_or_pem: &[u8]) -> Result<Vec<u8>, Error> {
+    // A certificate in DER has more than 127 octets, so its second octet is no ASCII.
+    match der_or_pem {
+        [der::SEQUENCE, second, ..] if !second.is_ascii() => Ok(der_or_pem.to_vec()),
+        pem => unarmour(pem, &["CERTIFICATE"]),
+    }
 }
 
 /// Reads a TBSCertificate alone, as a plan holds it.

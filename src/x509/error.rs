@@ -9,6 +9,8 @@ pub enum Error {
     TooLarge { part: &'static str, length: usize, limit: usize },
     #[error("the PEM armour is damaged: {0}")]
     Pem(&'static str),
+    #[error("the PEM armour is damaged: the block is no {0}")]
+    PemLabel(&'static str),
     #[error("cannot read the {part} as DER: {fault}")]
     Der { part: &'static str, fault: DerFault },
     #[error("a second reader refuses the {part}: {cause}")]
@@ -79,7 +81,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         let text = match self {
             Error::TooLarge { .. } | Error::TooMany { .. } => "make a smaller one",
-            Error::Pem(_) => "send the file as the tool wrote it, with one BEGIN and one END line",
+            Error::Pem(_) | Error::PemLabel(_) => "send the file as the tool wrote it, with one BEGIN and one END line",
             Error::Der { .. } | Error::Parser { .. } | Error::Disagree { .. } | Error::ExtensionTwice { .. } => {
                 "make it again with an unmodified tool such as openssl, certtool or keytool"
             }

@@ -18,7 +18,7 @@ mod slh_dsa;
 mod verify;
 mod weakness;
 
-pub use certificate::{MAX_CERTIFICATE, MAX_TBS, read_certificate, read_tbs_certificate};
+pub use certificate::{MAX_CERTIFICATE, MAX_TBS, certificate_der, read_certificate, read_tbs_certificate};
 pub use crl::{MAX_CRL, read_crl, read_tbs_crl};
 pub use der::DerFault;
 pub use error::{Error, PathFault};

@@ -57,7 +57,7 @@ impl Request {
             [der::SEQUENCE, second, rest @ ..] if !second.is_ascii() || rest.len() == usize::from(*second) => {
                 der_or_pem.to_vec()
             }
-            _ => unarmour(der_or_pem)?,
+            _ => unarmour(der_or_pem, &["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"])?,
         };
         if der.len() > MAX_REQUEST {
             return Err(Error::TooLarge { part: PART, length: der.len(), limit: MAX_REQUEST });
@@ -201,8 +201,8 @@ fn extension_request<'a>(attributes: &Element<'a>) -> Result<Option<Element<'a>>
     Ok(found)
 }
 
-/// The octets inside one PEM block.
-fn unarmour(pem: &[u8]) -> Result<Vec<u8>, Error> {
+/// The octets inside one PEM block with one of these labels.
+pub(super) fn unarmour(pem: &[u8], labels: &[&'static str]) -> Result<Vec<u8>, Error> {
     let damaged = Error::Pem;
     // Text before the block may be in any encoding; the block itself is ASCII.
     let text = String::from_utf8_lossy(pem);
@@ -211,8 +211,8 @@ fn unarmour(pem: &[u8]) -> Result<Vec<u8>, Error> {
         .by_ref()
         .find_map(|line| line.trim_end().strip_prefix("-----BEGIN ")?.strip_suffix("-----"))
         .ok_or(damaged("there is no BEGIN line, and it is no DER"))?;
-    if !matches!(label, "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST") {
-        return Err(damaged("the block is no CERTIFICATE REQUEST"));
+    if !labels.contains(&label) {
+        return Err(Error::PemLabel(labels.first().copied().unwrap_or_default()));
     }
     let mut base64 = String::new();
     let mut ended = false;
