@@ -4,6 +4,8 @@ mod harness;
 
 #[path = "authorities/cross.rs"]
 mod cross;
+#[path = "authorities/faults.rs"]
+mod faults;
 #[path = "authorities/foreign.rs"]
 mod foreign;
 #[path = "authorities/limits.rs"]
