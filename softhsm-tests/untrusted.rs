@@ -9,6 +9,8 @@ mod der;
 mod expected;
 #[path = "untrusted/files.rs"]
 mod files;
+#[path = "untrusted/fuzzed.rs"]
+mod fuzzed;
 mod harness;
 #[path = "untrusted/page.rs"]
 mod page;

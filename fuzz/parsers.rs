@@ -1,0 +1,259 @@
+//! Each parser of what comes from outside, given any octets. What it reads must be shown without harm and, where there is a writer,
+//! written again as it was. Used by `fuzz_targets/parsers.rs`, and on the stable toolchain by `softhsm-tests/untrusted/fuzzed.rs`,
+//! which gives the same functions the seeds, the kept inputs and both with turned bits.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+
+use coldroot::audit::entry::Entry;
+use coldroot::audit::note::{self, Checkpoint, VerifierKey};
+use coldroot::audit::proof::{Continuation, Inclusion};
+use coldroot::audit::{View, about, mark::Mark, paper};
+use coldroot::config::{Ceremony, Hierarchy};
+use coldroot::plan::{self, Backup, Plan, difference::difference};
+use coldroot::release::Release;
+use coldroot::{approval, bundle, cbor, change, text, x509};
+
+/// A parser by its name; the directory is the input's own, empty.
+pub type Parser = fn(&[u8], &Path);
+
+pub const PARSERS: [(&str, Parser); 16] = [
+    ("request", request),
+    ("certificate", certificate),
+    ("crl", crl),
+    ("key", key),
+    ("bundle", bundle),
+    ("validations", validations),
+    ("table", table),
+    ("plan", plan),
+    ("backup", backup),
+    ("hierarchy", hierarchy),
+    ("ceremony", ceremony),
+    ("uri", uri),
+    ("approval", approval),
+    ("note", note),
+    ("entry", entry),
+    ("release", release),
+];
+
+/// The hierarchy that ceremonies and URIs are read for.
+const HIERARCHY: &str = include_str!("../ceremony-scripts/hierarchy.example.toml");
+
+/// What people are shown is ASCII.
+fn shows(shown: &str) {
+    assert!(shown.bytes().all(|c| c == b'\n' || (b' '..=b'~').contains(&c)), "{shown:?}");
+}
+
+/// A refusal can be told in one line; whoever prints it lets nothing else through.
+fn told(refusal: &dyn std::fmt::Display) {
+    shows(&text::line(&refusal.to_string()));
+}
+
+fn names(subject: &[u8], san: &[x509::fields::GeneralName]) {
+    shows(&x509::name_text(subject));
+    san.iter().for_each(|name| shows(&x509::general_name_text(name)));
+    x509::holder_names(subject, san).iter().for_each(|name| shows(&text::escape(name)));
+}
+
+fn request(input: &[u8], _: &Path) {
+    match x509::Request::parse(input) {
+        Ok(request) => {
+            names(&request.subject, request.san.as_deref().unwrap_or_default());
+            let _ = request.verify_possession();
+            key(&request.spki, Path::new(""));
+        }
+        Err(e) => told(&e),
+    }
+}
+
+fn certificate(input: &[u8], _: &Path) {
+    match x509::read_certificate(input) {
+        Ok(fields) => {
+            names(&fields.subject, &fields.san);
+            shows(&x509::name_text(&fields.issuer));
+            let tbs = x509::tbs_of(input).expect("a certificate has one");
+            assert_eq!(x509::read_tbs_certificate(tbs).as_ref(), Ok(&fields));
+            let _ = x509::verify_leaf(input, input, fields.not_before);
+            let _ = x509::verify_ca(input, input);
+        }
+        Err(e) => told(&e),
+    }
+}
+
+fn crl(input: &[u8], _: &Path) {
+    match x509::read_crl(input) {
+        Ok(fields) => {
+            shows(&x509::name_text(&fields.issuer));
+            let tbs = x509::tbs_of(input).expect("a CRL has one");
+            assert_eq!(x509::read_tbs_crl(tbs).as_ref(), Ok(&fields));
+        }
+        Err(e) => told(&e),
+    }
+}
+
+fn key(input: &[u8], _: &Path) {
+    match x509::PublicKey::from_spki(input) {
+        Ok(key) => {
+            shows(&key.kind().to_string());
+            assert_eq!(key.spki(), input);
+            let _ = (key.weakness(), key.identifier(), key.algorithm());
+        }
+        Err(e) => told(&e),
+    }
+}
+
+fn bundle(input: &[u8], _: &Path) {
+    let unverified = match bundle::open(Cursor::new(input)) {
+        Ok(unverified) => unverified,
+        Err(e) => return told(&e),
+    };
+    let Ok((mut bundle, ())) = unverified.verify(|_, _, _| Ok::<(), bundle::Error>(())) else { return };
+    let Ok(items) = bundle.items() else { return };
+    for item in items {
+        match item {
+            Ok(bundle::Item::Validations(list)) => validations(&list.list, Path::new("")),
+            Ok(item) => shows(&text::escape(&item.id())),
+            Err(e) => return told(&e),
+        }
+    }
+}
+
+fn validations(input: &[u8], _: &Path) {
+    match bundle::List::parse(input) {
+        Ok(list) => list.validations.iter().for_each(|said| shows(&said.requester.shown())),
+        Err(e) => told(&e),
+    }
+}
+
+/// What the desk's tables hold.
+fn table(input: &[u8], _: &Path) {
+    let rows = bundle::table::csv(input).map(|rows| rows.map(|row| row.map(drop)).collect::<Vec<_>>());
+    rows.into_iter().flatten().filter_map(Result::err).for_each(|e| told(&e));
+    let revocations = bundle::table::revocations(input).map(|rows| rows.map(|row| row.map(drop)).collect::<Vec<_>>());
+    revocations.into_iter().flatten().filter_map(Result::err).for_each(|e| told(&e));
+    if let Ok(Ok(rows)) = std::str::from_utf8(input).map(bundle::table::toml) {
+        rows.filter_map(Result::err).for_each(|e| told(&e));
+    }
+}
+
+/// A plan that is read is the same as itself, and its statement is ASCII.
+fn plan(input: &[u8], dir: &Path) {
+    let path = dir.join("plan");
+    fs::write(&path, input).expect("the directory is the fuzzer's own");
+    match Plan::open(&path) {
+        Ok(mut first) => {
+            shows(&plan::statement(first.head(), &first.digest()));
+            let mut again = Plan::open(&path).expect("it was read before");
+            let found = difference(&mut first, &mut again, |_| Ok(())).expect("it was read before");
+            assert!(found.same_shape() && found.differences.is_empty(), "{:?}", found.differences);
+        }
+        Err(e) => told(&e),
+    }
+}
+
+fn backup(input: &[u8], _: &Path) {
+    if let Some(backup) = Backup::decode(input) {
+        assert_eq!(backup.encode().ok().as_deref(), Some(input));
+    }
+    if let Ok(mark) = Mark::decode(input) {
+        assert_eq!(mark.encode().ok().as_deref(), Some(input));
+    }
+}
+
+fn hierarchy(input: &[u8], _: &Path) {
+    let Ok(input) = std::str::from_utf8(input) else { return };
+    match Hierarchy::parse(input) {
+        Ok(hierarchy) => {
+            assert!(change::difference(&hierarchy, &hierarchy).starts_with("(no field differs"));
+            shows(&plan::init_statement(&hierarchy));
+        }
+        Err(e) => told(&e),
+    }
+}
+
+fn ceremony(input: &[u8], _: &Path) {
+    let Ok(input) = std::str::from_utf8(input) else { return };
+    let hierarchy = Hierarchy::parse(HIERARCHY).expect("the example");
+    if let Err(e) = Ceremony::parse(input, &hierarchy) {
+        told(&e);
+    }
+}
+
+/// A PKCS #11 URI as the hierarchy names a token or a key by it (RFC 7512).
+fn uri(input: &[u8], _: &Path) {
+    let Ok(input) = std::str::from_utf8(input) else { return };
+    let value = serde_json::Value::from(input).to_string();
+    for field in ["token", "key"] {
+        let table = format!("\n[[{field}]]\nid = \"fuzz\"\nuri = {value}\n");
+        if let Err(e) = Hierarchy::parse(&format!("{HIERARCHY}{table}")) {
+            told(&e);
+        }
+    }
+}
+
+fn approval(input: &[u8], _: &Path) {
+    let Ok(input) = std::str::from_utf8(input) else { return };
+    let persons = Hierarchy::parse(HIERARCHY).expect("the example").persons;
+    let keys: Vec<String> = persons.iter().flat_map(|person| person.keys.clone()).collect();
+    for refused in [
+        approval::verify(plan::NAMESPACE, b"statement", input, &keys).err(),
+        approval::verify_person("statement", input, &persons).err(),
+    ] {
+        // Nobody has signed this.
+        told(&refused.expect("a forged approval"));
+    }
+}
+
+/// Checkpoints, verifier keys, proofs, and the page of minutes that stands for a token's memory.
+fn note(input: &[u8], _: &Path) {
+    let Ok(input) = std::str::from_utf8(input) else { return };
+    if let Ok(checkpoint) = Checkpoint::parse(input) {
+        assert_eq!(checkpoint.text(), input);
+    }
+    if let Ok(checkpoint) = note::parse(input) {
+        assert!(input.starts_with(&checkpoint.text()));
+    }
+    if let Ok(key) = VerifierKey::parse(input) {
+        assert_eq!(key.to_string(), input);
+        assert!(note::open(input, &key).is_err() && paper::Marked::open(input, &key).is_err());
+    }
+    if let Ok(inclusion) = Inclusion::parse(input) {
+        assert_eq!(inclusion.text(), input);
+    }
+    if let Ok(continuation) = Continuation::parse(input) {
+        assert_eq!(continuation.text(), input);
+    }
+    let _ = (paper::read_page(input), paper::read_line(input));
+}
+
+/// An entry, and a log's tail.
+fn entry(input: &[u8], dir: &Path) {
+    if let Ok(entry) = Entry::decode(input) {
+        assert_eq!(entry.encode().ok().as_deref(), Some(input));
+        let json = about::to_json(0, &entry).expect("an entry has a JSON form");
+        shows(&text::ascii_json(&json.to_string()));
+        let _ = about::About::new(&entry.body);
+    }
+    fs::write(dir.join("tail"), input).expect("the directory is the fuzzer's own");
+    if let Ok(log) = View::read(dir) {
+        for entry in log.entries(0..log.size()) {
+            if entry.is_err() {
+                break;
+            }
+        }
+    }
+}
+
+/// A release's manifest, and its container.
+fn release(input: &[u8], dir: &Path) {
+    fs::write(dir.join("manifest.cbor"), input).expect("the directory is the fuzzer's own");
+    match Release::open(dir) {
+        Ok(release) => drop(release.parts(|_| Ok(()))),
+        Err(e) => told(&e),
+    }
+    let mut rest = input;
+    while let Ok(Some(frame)) = cbor::read_frame(&mut rest, 1 << 20) {
+        let _ = cbor::from_slice::<coldroot::release::Part>(&frame);
+    }
+}
