@@ -520,6 +520,37 @@ class Made(unittest.TestCase):
         self.log.artefact(b"photo")
         self.log.verify()
 
+    def test_a_sample_is_of_what_the_dice_drew_and_stops_the_plan_where_it_differs(self):
+        start = self.log.entries[3]
+
+        def sampled(**changed):
+            rest = dict(plan=self.plan, items=9, count=2, dice="3" * 25, differs=[], persons=["a", "b"])
+            self.log.entries.append(entry("sampled", **dict(rest, **changed)))
+
+        drawn = sorted(verify.draw(self.plan, "3" * 25, 9, 2))
+        other = next(n for n in range(9) if n not in drawn)
+        sampled()
+        sampled(differs=drawn)
+        self.log.write()
+        self.log.verify()
+        cases = [
+            ("does not agree", lambda: (sampled(differs=drawn[:1]), sampled(), self.log.entries.append(start))),
+            ("not drawn", lambda: sampled(differs=[other])),
+            ("not drawn", lambda: sampled(differs=drawn[::-1])),
+            ("two persons", lambda: sampled(persons=["a"])),
+            ("two persons", lambda: sampled(persons=["a", "a"])),
+            ("plan's items", lambda: sampled(items=10)),
+            ("cannot be drawn", lambda: sampled(count=0)),
+            ("the dice", lambda: sampled(dice="3" * 24)),
+            ("has ended", lambda: sampled(plan=sha(b"other"))),
+            ("has ended", lambda: (self.void(0), sampled())),
+        ]
+        for reason, change in cases:
+            self.start()
+            change()
+            self.log.write()
+            self.refused(reason)
+
     def test_the_mark_is_handed_over_by_the_token_that_has_it(self):
         self.whole()
         self.fill(300)
