@@ -12,8 +12,8 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::{Deref, DerefMut};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::{Deref, DerefMut, Range};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,8 @@ pub const CA_COMPROMISE: u8 = 2;
 const TWICE: &str = "its serial number stands in an earlier entry of the same kind";
 /// By so much the numbers of CRLs rise behind a gap.
 const CRL_JUMP: u64 = 1 << 32;
+/// So many certificates of RSA keys are remembered: new keys are compared with theirs.
+pub const RSA_KEYS: u64 = 100_000;
 /// What counts against a desk's limits of a day.
 const DAY: i64 = 86_400;
 
@@ -117,6 +119,9 @@ pub struct State {
     unlisted: BTreeSet<String>,
     /// The shares of each token's PIN: the set that counts, then one of which nobody knows whether it does.
     pub pin_sets: BTreeMap<String, Vec<PinSet>>,
+    /// Where the certificates of the last RSA keys stand: log index of the first, and how many without another entry between.
+    rsa: VecDeque<(u64, u64)>,
+    rsa_count: u64,
     /// What desks brought: time, desk, items, revocations among them.
     received: Vec<(i64, String, u64, u64)>,
 }
@@ -425,6 +430,9 @@ impl Ledger {
         if let Some(request) = &issued.request {
             self.places.insert(Key::of(Thing::Request, request.as_bytes()), index);
         }
+        if x509::is_rsa(&fields.spki) {
+            self.remember_rsa(index);
+        }
         if issued.subject_ca.is_none() {
             for name in x509::holder_names(&fields.subject, &fields.san) {
                 self.places.insert(Key::of(Thing::Name, name.to_ascii_lowercase().as_bytes()), index);
@@ -438,6 +446,22 @@ impl Ledger {
             self.cas.insert(ca.clone(), (index, issued.der.clone()));
         }
         Ok(())
+    }
+
+    /// Keeps the newest [`RSA_KEYS`].
+    fn remember_rsa(&mut self, index: u64) {
+        let state = &mut self.state;
+        match state.rsa.back_mut() {
+            Some((first, count)) if *first + *count == index => *count += 1,
+            _ => state.rsa.push_back((index, 1)),
+        }
+        state.rsa_count += 1;
+        if let Some((first, count)) = state.rsa.front_mut().filter(|_| state.rsa_count > RSA_KEYS) {
+            (*first, *count, state.rsa_count) = (*first + 1, *count - 1, RSA_KEYS);
+            if *count == 0 {
+                state.rsa.pop_front();
+            }
+        }
     }
 
     fn revoke(&mut self, log: &dyn Entries, index: u64, revoked: &Revoked) -> Result<(), Error> {
@@ -498,6 +522,11 @@ impl State {
     /// The CAs with revocations that stand on no CRL yet.
     pub fn unlisted(&self) -> impl Iterator<Item = &str> {
         self.unlisted.iter().map(String::as_str)
+    }
+
+    /// The log indices of the newest certificates of RSA keys, at most [`RSA_KEYS`], the oldest first: ranges that hold nothing else.
+    pub fn rsa_certificates(&self) -> impl Iterator<Item = Range<u64>> {
+        self.rsa.iter().map(|(first, count)| *first..first + count)
     }
 
     /// The number of a CA's next CRL.

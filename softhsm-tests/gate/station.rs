@@ -231,6 +231,7 @@ impl World {
             bundle: None,
             dry_run: None,
             block_lists: Vec::new(),
+            broken_keys: Vec::new(),
             nonce: Bytes::from(nonce.to_vec()),
             items: 0,
             refused: 0,

@@ -92,6 +92,7 @@ fn plan_of(kind: Kind, item: &Item, text: &str) -> Vec<u8> {
         bundle: Some(BundleRef { desk: text.into(), sequence: 1, digest: digest() }),
         dry_run: None,
         block_lists: Vec::new(),
+        broken_keys: Vec::new(),
         nonce: Bytes::from(vec![1; 16]),
         items: 0,
         refused: 0,

@@ -190,6 +190,12 @@ fn plan(globals: &Globals, args: &ShowArgs, item: Option<u64>, rows: usize) -> R
     if !refusals.is_empty() {
         text.push_str(&format!("\n{}", refusal_list(&refusals, rows)));
     }
+    if !head.broken_keys.is_empty() {
+        text.push_str("\nNo secret any more, since each shares a prime with an RSA key of the bundle:\n\n");
+        let shown = head.broken_keys.iter().take(rows).map(|key| format!("  {}\n", line(key)));
+        text.extend(shown);
+        text.push_str("\n  revoke:    coldroot plan --revoke SERIAL --reason key-compromise\n");
+    }
     for list in &head.block_lists {
         text.push_str(&format!("\nNo key stands in the list of compromised keys with SHA-256\n  {list}\n"));
     }
@@ -214,7 +220,7 @@ fn head_json(head: &crate::plan::Head) -> Value {
         "kind": head.kind, "name": head.name, "origin": head.origin, "environment": head.environment,
         "follows-release": head.release_before, "sign-from": utc(head.sign_from), "sign-until": utc(head.sign_until),
         "items": head.items, "refused": head.refused, "counts": head.counts,
-        "block-lists": head.block_lists,
+        "block-lists": head.block_lists, "broken-keys": head.broken_keys,
     })
 }
 

@@ -1,5 +1,7 @@
 //! What the ledger answers of certificates: the places of a thing, and what the log's entries there say.
 
+use std::ops::Range;
+
 use crate::audit::entry::{Body, CertificateIssued, Entry};
 use crate::audit::{self, Log, View};
 use crate::digest::Digest;
@@ -16,6 +18,11 @@ pub trait Entries {
 
     /// An artefact of the log: a CRL that was adopted.
     fn artefact(&self, digest: &Digest) -> Result<Vec<u8>, audit::Error>;
+
+    /// Many entries in a row.
+    fn row(&self, range: Range<u64>) -> Box<dyn Iterator<Item = Result<(u64, Entry), audit::Error>> + '_> {
+        Box::new(range.map(|index| Ok((index, self.entry(index)?))))
+    }
 }
 
 impl Entries for View {
@@ -26,9 +33,17 @@ impl Entries for View {
     fn artefact(&self, digest: &Digest) -> Result<Vec<u8>, audit::Error> {
         View::artefact(self, digest)
     }
+
+    fn row(&self, range: Range<u64>) -> Box<dyn Iterator<Item = Result<(u64, Entry), audit::Error>> + '_> {
+        Box::new(View::entries(self, range).map(|entry| entry.map(|(index, entry, _)| (index, entry))))
+    }
 }
 
 impl Entries for Log {
+    fn row(&self, range: Range<u64>) -> Box<dyn Iterator<Item = Result<(u64, Entry), audit::Error>> + '_> {
+        Entries::row(&**self, range)
+    }
+
     fn entry(&self, index: u64) -> Result<Entry, audit::Error> {
         View::entry(self, index)
     }

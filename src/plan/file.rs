@@ -278,6 +278,7 @@ pub(super) mod tests {
             bundle: None,
             dry_run: None,
             block_lists: Vec::new(),
+            broken_keys: Vec::new(),
             nonce: Bytes::from(vec![1; 16]),
             items: 0,
             refused: 0,

@@ -32,6 +32,10 @@ pub struct Head {
     /// SHA-256 of each list of compromised keys by which keys were judged, in the hierarchy's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub block_lists: Vec<Digest>,
+    /// Keys on record that share a prime with one asked for, so that they are no secret either; for people (`certificate
+    /// SERIAL`, `CA ID`), the first [`MAX_BROKEN`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub broken_keys: Vec<String>,
     /// Random, so that two plans never share a digest.
     pub nonce: Bytes,
     pub items: u64,
@@ -39,6 +43,9 @@ pub struct Head {
     /// One line of the statement for each act, CA and profile.
     pub counts: Vec<Count>,
 }
+
+/// So many broken keys are named in a plan.
+pub const MAX_BROKEN: usize = 1_000;
 
 /// Keys first, then what they sign: two plans, never mixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -22,6 +22,7 @@ pub enum Check {
     CaKeyReuse,
     CompromisedKey,
     BlockedKey,
+    SharedFactor,
     DuplicateKey,
     Profile,
     Serial,
@@ -44,7 +45,7 @@ pub enum Check {
 
 impl Check {
     /// All checks, in the order in which a request meets them; then those of CAs and CRLs.
-    pub const ALL: [Check; 36] = [
+    pub const ALL: [Check; 37] = [
         Check::RequestEncoding,
         Check::KeyEncoding,
         Check::KeyType,
@@ -63,6 +64,7 @@ impl Check {
         Check::CaKeyReuse,
         Check::CompromisedKey,
         Check::BlockedKey,
+        Check::SharedFactor,
         Check::DuplicateKey,
         Check::Profile,
         Check::Serial,
@@ -193,6 +195,12 @@ impl Check {
                 "Does the key stand in none of the station's lists of compromised keys?",
                 "CA/Browser Forum Baseline Requirements 6.1.1.3; the hierarchy's `[keys]`",
                 "make a new key with an up-to-date tool; never use the old key again",
+            ],
+            Check::SharedFactor => [
+                "shared-factor",
+                "Does the RSA key share no prime with another of the batch, of the last 100,000 on record, or of a CA?",
+                "Heninger et al., USENIX Security 2012; the ledger; the batch",
+                "make a new key on a machine that has been up for a while, with an up-to-date tool; never use the old key again",
             ],
             Check::DuplicateKey => [
                 "duplicate-key",

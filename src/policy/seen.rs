@@ -7,6 +7,7 @@ use super::check::{Check, Refused};
 use crate::config::KeyReuse;
 use crate::digest::Digest;
 use crate::text::escape;
+use crate::weak_keys::modulus_digest;
 use crate::x509::PublicKey;
 
 /// What the ledger remembers of earlier plans.
@@ -59,6 +60,8 @@ pub struct Seen<'a> {
     serials: HashSet<[u8; 17]>,
     /// Keys that the bundle itself calls compromised.
     compromised: HashSet<Digest>,
+    /// Moduli, by their digest, that share a prime with another one.
+    shared: HashSet<Digest>,
     /// Names of this plan: the request and the tag of who asked.
     names: HashMap<String, (String, Digest)>,
 }
@@ -67,13 +70,19 @@ impl<'a> Seen<'a> {
     /// `ca_keys`: the public keys (SubjectPublicKeyInfo) of every CA of the hierarchy that has one, with the CA's id.
     pub fn new<'k>(known: &'a dyn Known, ca_keys: impl IntoIterator<Item = (&'k str, &'k [u8])>) -> Seen<'a> {
         let cas = ca_keys.into_iter().map(|(id, spki)| (Digest::of(spki), id.to_owned())).collect();
-        let (keys, serials, compromised, names) = Default::default();
-        Seen { known, cas, keys, serials, compromised, names }
+        let (keys, serials, compromised, shared, names) = Default::default();
+        Seen { known, cas, keys, serials, compromised, shared, names }
     }
 
     /// These keys (digests of their SubjectPublicKeyInfo) get no certificate from this plan: it revokes one for each of them.
     pub fn compromised(mut self, keys: impl IntoIterator<Item = Digest>) -> Seen<'a> {
         self.compromised.extend(keys);
+        self
+    }
+
+    /// These moduli ([`modulus_digest`]) share a prime with another one: their private keys are anybody's.
+    pub fn shared(mut self, moduli: impl IntoIterator<Item = Digest>) -> Seen<'a> {
+        self.shared.extend(moduli);
         self
     }
 
@@ -127,6 +136,12 @@ impl<'a> Seen<'a> {
             return Err(Refused::new(Check::CompromisedKey, wrong));
         }
         self.judge_blocked(asked.key)?;
+        if asked.key.modulus().is_some_and(|modulus| self.shared.contains(&modulus_digest(modulus))) {
+            // Whose the other one is is not said to a requester, who could compute its private key.
+            let wrong =
+                "the key's modulus shares a prime with that of another key, so that both private keys can be computed";
+            return Err(Refused::new(Check::SharedFactor, wrong));
+        }
         let Some(holder) = self.known.key(&digest) else { return Ok(()) };
         if holder.compromised {
             return Err(Refused::new(Check::CompromisedKey, "a certificate with this key was revoked: keyCompromise"));

@@ -13,7 +13,8 @@ use crate::{bundle, text};
 use super::issuers::{Issuers, ca_keys, recorded_keys};
 use super::known::KnownInLedger;
 use super::revocation::{Revocations, crl};
-use super::{Context, Error, certificate_bytes, finish, validated, window};
+use super::shared::SharedFactors;
+use super::{Context, Error, certificate_bytes, head, validated, window};
 
 /// The keys that a bundle calls compromised: its revocations may stand behind the requests that ask for the same keys again.
 pub fn compromised(
@@ -32,12 +33,19 @@ pub fn compromised(
     Ok(keys)
 }
 
-/// Plans the answer to a bundle: one verdict for each request, certificates for the accepted ones. `compromised`: what the
-/// function of that name gives for its items.
+/// What is found by a reading of the whole bundle, before its items are judged one by one.
+#[derive(Default)]
+pub struct Beforehand {
+    /// What [`compromised`] gives.
+    pub compromised: Vec<Digest>,
+    pub shared: SharedFactors,
+}
+
+/// Plans the answer to a bundle: one verdict for each request, certificates for the accepted ones.
 pub fn bundle(
     context: &mut Context,
     reference: BundleRef,
-    compromised: Vec<Digest>,
+    beforehand: Beforehand,
     items: impl Iterator<Item = Result<bundle::Item, bundle::Error>>,
     out: &mut File,
 ) -> Result<Head, Error> {
@@ -48,7 +56,9 @@ pub fn bundle(
     let desk = desk.ok_or_else(|| bundle::Error::UnknownDesk { desk: reference.desk.clone() })?;
     let mut asks = Asks { desk, vouched: Vouched::default() };
     let mut revocations = Revocations::default();
-    let mut seen = Seen::new(&known, ca_keys(context.hierarchy, &keys)).compromised(compromised);
+    let mut seen = Seen::new(&known, ca_keys(context.hierarchy, &keys))
+        .compromised(beforehand.compromised)
+        .shared(beforehand.shared.asked);
     let mut issuers = Issuers::new(context, keys.clone())?;
     let mut profiles: Vec<&Profile> = Vec::new();
     let mut with_crl: Vec<String> = Vec::new();
@@ -101,7 +111,9 @@ pub fn bundle(
         let item = crl(context, &ca, &mut issuers, &revocations)?;
         writer.item(&Item::Crl(Box::new(item)))?;
     }
-    finish(context, writer, Kind::Certificates, Some(reference), None, window(profiles.into_iter()), out)
+    let mut head = head(context, Kind::Certificates, Some(reference), None, window(profiles.into_iter()));
+    head.broken_keys = beforehand.shared.broken;
+    Ok(writer.finish(head, out)?)
 }
 
 /// Who asks, and who vouches for it.

@@ -23,11 +23,13 @@ mod issuers;
 mod keys;
 mod known;
 mod revocation;
+mod shared;
 mod throw_away;
 mod validated;
 
-pub use batch::{bundle, compromised};
+pub use batch::{Beforehand, bundle, compromised};
 pub use draw::Draw;
+pub use shared::{SharedFactors, shared_factors};
 pub use validated::{Error as ListError, verify as verify_list};
 
 /// Why no plan was made.
@@ -220,6 +222,7 @@ fn head(
         bundle,
         dry_run,
         block_lists: context.block_lists.digests(),
+        broken_keys: Vec::new(),
         nonce: Bytes::from(context.draw.id().to_vec()),
         items: 0,
         refused: 0,

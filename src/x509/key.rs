@@ -154,6 +154,12 @@ impl PublicKey {
     }
 }
 
+/// Whether a SubjectPublicKeyInfo that is known to be well formed is of an RSA key; cheaper than reading it.
+pub fn is_rsa(spki: &[u8]) -> bool {
+    let algorithm = der::only(spki, der::SEQUENCE).and_then(|outer| outer.inside().expect(der::SEQUENCE));
+    algorithm.is_ok_and(|algorithm| algorithm.whole == RSA)
+}
+
 fn point(bits: &[u8], length: usize, by: &'static dyn VerificationAlgorithm, kind: KeyKind) -> Result<KeyKind, Error> {
     // RFC 5480 §2.2: the uncompressed form is the one everybody supports.
     if bits.len() != length || bits.first() != Some(&4) {

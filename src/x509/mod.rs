@@ -22,7 +22,7 @@ pub use certificate::{MAX_CERTIFICATE, MAX_TBS, certificate_der, read_certificat
 pub use crl::{MAX_CRL, read_crl, read_tbs_crl};
 pub use der::DerFault;
 pub use error::{Error, PathFault};
-pub use key::{KeyKind, PublicKey};
+pub use key::{KeyKind, PublicKey, is_rsa};
 pub use leaf::verify_leaf;
 pub use name::{general_name_text, holder_names, ip_address, is_rehearsal_of, name_text};
 pub use request::{MAX_REQUEST, Request};

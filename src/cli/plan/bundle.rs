@@ -13,7 +13,7 @@ use crate::config::Environment;
 use crate::digest::Digest;
 use crate::ledger::{Ledger, PlanState};
 use crate::plan::BundleRef;
-use crate::prepare::{self, Draw};
+use crate::prepare::{self, Beforehand, Draw, SharedFactors};
 use crate::report::terminal::progress;
 use crate::weak_keys::BlockLists;
 
@@ -59,12 +59,14 @@ pub(super) fn from_bundle(
         0 => Vec::new(),
         _ => prepare::compromised(ledger, log, bundle.items()?)?,
     };
+    let shared = shared_factors(station, (log, ledger), bundle.items()?, plain)?;
+    let beforehand = Beforehand { compromised, shared };
     let tagger = station.tagger(log)?;
     let bar = progress("judging", head.count, plain);
     let planned = {
         let mut report = |n| bar.set_position(n);
         let mut context = context(station, (log, ledger, lists), draw, &tagger, &mut report);
-        prepare::bundle(&mut context, reference.clone(), compromised, bundle.items()?, &mut *out)
+        prepare::bundle(&mut context, reference.clone(), beforehand, bundle.items()?, &mut *out)
     };
     bar.finish_and_clear();
     let planned = planned.map_err(|e| way_out(e.into()))?;
@@ -72,6 +74,31 @@ pub(super) fn from_bundle(
     let mut whole = File::open(copy).map_err(|e| Failure::io(copy, e))?;
     log.put_artefact_from(&mut whole)?;
     Ok((planned, new.then_some((reference, head.items(), head.revocations))))
+}
+
+/// A stage of its own, since it may take minutes. A key on record that is broken is told of at once: no refusal mends it.
+fn shared_factors(
+    station: &Station,
+    (log, ledger): (&Log, &Ledger),
+    items: impl Iterator<Item = Result<bundle::Item, bundle::Error>>,
+    plain: bool,
+) -> Result<SharedFactors, Failure> {
+    let bar = progress("comparing moduli", 0, plain);
+    let shared = prepare::shared_factors(&station.hierarchy, (ledger, log), &station.scratch, items, |done, steps| {
+        bar.set_length(steps);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    let shared = shared?;
+    for key in &shared.broken {
+        eprintln!("coldroot: WARNING: {key}: its RSA key shares a prime with one of this bundle and is no secret");
+    }
+    if !shared.broken.is_empty() {
+        eprintln!(
+            "coldroot: behind this bundle: coldroot plan --revoke SERIAL --reason key-compromise, for each of them"
+        );
+    }
+    Ok(shared)
 }
 
 /// A bundle that was received and can be planned no more (it has expired, say) is not mended by its desk, whose next ones wait
