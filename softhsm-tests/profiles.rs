@@ -13,8 +13,7 @@ const PROFILES: &str = r#"[[profile]]
 id = "tls"
 base = "tls-server"
 issuer = "xmpp-1"
-ip = true
-wildcards = false
+names = { ip = "taken", wildcard = "refused" }
 common-name = false
 
 [[profile]]

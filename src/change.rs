@@ -367,7 +367,7 @@ mod tests {
         };
         assert_eq!(changed("# Persons.", "# People."), "(no field differs: comments or the order of tables do)\n");
         assert_eq!(changed("crl-days = 180", "crl-days = 90"), "= ca root crl-days\n    from 180\n    to   90\n");
-        assert_eq!(changed("\nxmpp-addr = false\n", "\n"), "- profile xmpp-server xmpp-addr = false\n");
+        assert_eq!(changed("\nmust-staple = false\n", "\n"), "- profile xmpp-server must-staple = false\n");
         assert_eq!(changed("sessions = 2\n", "sessions = 2\nretries = 7\n"), "+ token main retries = 7\n");
         // What is no ASCII is shown as what it is.
         let crafted = changed("name = \"Ada Example\"", "name = \"\u{c4}da Example\"");

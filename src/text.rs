@@ -7,8 +7,8 @@
 //! always begins something of ours, `\u{hex}` for a character or `\{words}` for a note (what was cut, mixed scripts, what an
 //! A-label stands for). Paths and next commands have functions of their own ([`path`], [`shell`]).
 
+pub mod idn;
 mod note;
-mod punycode;
 pub mod words;
 
 use std::ffi::OsStr;

@@ -6,7 +6,7 @@ use super::{Error, Validations, lawful_request_id, limits};
 use crate::cbor::{self, Bytes};
 use crate::config::{Desk, Environment, Hierarchy};
 use crate::digest::Digest;
-use crate::text::{Untrusted, hex};
+use crate::text::{Untrusted, hex, idn};
 
 /// What the desk signs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +83,7 @@ pub struct Request {
     /// Personal data: whom the answer concerns.
     #[serde(with = "untrusted")]
     pub requester: Untrusted,
-    /// The names that belong to the requester, in ASCII (A-labels).
+    /// The names that belong to the requester, each in its one spelling ([`crate::text::idn::canonical`]).
     pub names: Vec<String>,
     /// The PKCS#10 CertificationRequest in DER (RFC 2986), unjudged.
     pub csr: Bytes,
@@ -276,11 +276,12 @@ impl Request {
         if request.names.is_empty() || request.names.len() > limits::NAMES {
             return wrong("names", "must be 1 to 100 validated names");
         }
-        let lawful = |name: &String| {
-            name.len() <= limits::NAME && !name.is_empty() && name.bytes().all(|c| c.is_ascii_graphic())
-        };
+        let lawful = |name: &String| name.len() <= limits::NAME && idn::must_be_canonical(name).is_ok();
         if !request.names.iter().all(lawful) {
-            return wrong("names", "must each be 1 to 253 ASCII characters without spaces (A-labels, RFC 5890)");
+            return wrong(
+                "names",
+                "must each be 1 to 253 octets without spaces, in A-labels and canonical (RFC 5890, RFC 7622)",
+            );
         }
         if request.csr.is_empty() {
             return wrong("csr", "is empty");

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{Ids, Request, Revocation, lawful_request_id, limits};
 use crate::cbor::Bytes;
 use crate::config::revoked_serial;
-use crate::text::{Untrusted, escape, hex};
+use crate::text::{Untrusted, escape, hex, idn};
 use crate::x509::fields::reason_code;
 
 /// The columns of a CSV table; a TOML table has the same as fields of `[[request]]`, `id` for `request` and `names` as
@@ -62,6 +62,8 @@ pub enum Problem {
     Toml(String),
     #[error("the field `{field}` {message}")]
     Field { field: &'static str, message: &'static str },
+    #[error("the name `{}` {what}", escape(name))]
+    Name { name: String, what: &'static str },
     #[error("`{request}` is the request id of line {first} (upper and lower case count as the same)")]
     Twice { request: String, first: u64 },
     #[error("the serial number {serial} stands in line {first} already")]
@@ -225,8 +227,9 @@ fn checked(rows: impl Iterator<Item = Result<Row, Error>>) -> impl Iterator<Item
     })
 }
 
-fn judge(row: Row, ids: &mut Ids) -> Result<Row, Error> {
-    let wrong = |field, message| Err(Problem::Field { field, message }.at(row.line));
+fn judge(mut row: Row, ids: &mut Ids) -> Result<Row, Error> {
+    let line = row.line;
+    let wrong = |field, message| Err(Problem::Field { field, message }.at(line));
     if !lawful_request_id(&row.request) {
         return wrong("request", "must be 1 to 64 of A-Z, a-z, 0-9, `.`, `_`, `-`, and begin with a letter or digit");
     }
@@ -245,8 +248,12 @@ fn judge(row: Row, ids: &mut Ids) -> Result<Row, Error> {
     if row.names.len() > limits::NAMES {
         return wrong("names", "holds more than 100 names");
     }
-    if !row.names.iter().all(|n| !n.is_empty() && n.len() <= limits::NAME && n.bytes().all(|c| c.is_ascii_graphic())) {
-        return wrong("names", "must each be 1 to 253 ASCII characters without spaces (A-labels, RFC 5890)");
+    for name in &mut row.names {
+        let canonical = idn::canonical(name).map_err(|what| Problem::Name { name: name.clone(), what }.at(row.line))?;
+        if canonical.len() > limits::NAME {
+            return Err(Problem::Name { name: canonical, what: "has more than 253 octets" }.at(row.line));
+        }
+        *name = canonical;
     }
     match ids.insert(&row.request, row.line) {
         Some(first) => Err(Problem::Twice { request: row.request, first }.at(row.line)),
@@ -287,6 +294,18 @@ mod tests {
     }
 
     #[test]
+    fn names_are_kept_in_the_spelling_that_is_compared() {
+        let rows = read_csv(&format!(
+            "{HEADER}a,p,r,B\u{fc}cher.example Pump_7 xmpp:J@B\u{fc}cher.example mailto:\u{fc}@b.example\n"
+        ));
+        let [row] = rows.unwrap().try_into().unwrap();
+        assert_eq!(
+            row.names,
+            ["xn--bcher-kva.example", "Pump_7", "xmpp:j@xn--bcher-kva.example", "mailto:\u{fc}@b.example"]
+        );
+    }
+
+    #[test]
     fn p07_a_wrong_header_is_named() {
         let column = |text: &str| read_csv(text).unwrap_err().problem;
         assert!(matches!(column("request,profile,requester,names,note\n"), Problem::UnknownColumn(c) if c == "note"));
@@ -307,7 +326,8 @@ mod tests {
             ("a,p,,n.example\n", 2, "field: \"requester\""),
             ("a,p,\"r\nr\",n.example\n", 2, "field: \"requester\""),
             ("a,p,r,\n", 2, "field: \"names\""),
-            ("a,p,r,b\u{fc}cher.example\n", 2, "field: \"names\""),
+            ("a,p,r,b\u{265a}.example\n", 2, "Name { name"),
+            ("a,p,r,xmpp:a@b.example/c\n", 2, "Name { name"),
         ];
         for (rows, line, wanted) in cases {
             let error = read_csv(&format!("{HEADER}{rows}")).unwrap_err();

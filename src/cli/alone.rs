@@ -35,12 +35,13 @@ pub fn check_request(csr: &[u8], profile: Option<&Profile>) -> Result<Answer, Fa
     let asked = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     rows.push(("commonName", asked(&common)));
     rows.push(("subjectAltName", asked(&san)));
-    rows.push(("never copied", asked(&request.other_extensions)));
+    let extensions: Vec<String> = request.other_extensions.iter().map(|extension| extension.oid.clone()).collect();
+    rows.push(("other extensions", asked(&extensions)));
     rows.push(("not judged here", "whose the names are, and what was issued before: a plan judges both".into()));
     let text = format!("The request is in order, as far as it can be judged by itself.\n\n{}", pairs(&rows));
     let json = json!({
         "key": key.kind().to_string(), "spki-sha256": key.digest().hex(), "signature": by, "common-names": common,
-        "subject-alt-names": san, "other-extensions": request.other_extensions, "profile": profile.map(|p| &p.id),
+        "subject-alt-names": san, "other-extensions": extensions, "profile": profile.map(|p| &p.id),
     });
     Ok(Answer::new(text, json))
 }

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use super::Base;
 use super::ceremony::{Act, Cross, MAX_OUTSIDE, Outside};
-use super::hierarchy::{Base, Ca, Hierarchy};
+use super::hierarchy::{Ca, Hierarchy};
 use super::limits::purposes;
 use super::line::{id, plain_line, show};
 use super::{Error, field, raw};

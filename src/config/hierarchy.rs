@@ -7,9 +7,8 @@ use std::path::PathBuf;
 use crate::algorithm::KeyAlgorithm;
 use crate::digest::Digest;
 use crate::plan::Kind;
-use crate::x509::fields::Policy;
 
-use super::{Limits, PinEntry, PinForm, TokenUri};
+use super::{Limits, PinEntry, PinForm, Profile, TokenUri};
 
 /// The first line of every hierarchy file: `format = "coldroot-hierarchy-v0"`.
 pub const FORMAT: &str = "coldroot-hierarchy-v0";
@@ -377,84 +376,6 @@ impl DnType {
             DnType::DomainComponent => 63,
             _ => 64,
         }
-    }
-}
-
-/// What a certificate of this kind looks like.
-#[derive(Clone, Debug)]
-pub struct Profile {
-    pub id: String,
-    pub base: Base,
-    /// The CA that issues end-entity certificates of this profile; `None` for CA profiles.
-    pub issuer: Option<String>,
-    /// Validity of end-entity certificates in days; a CA's stands with the CA.
-    pub days: u32,
-    /// Length of a plan's window.
-    pub window_hours: u32,
-    pub path_len: Option<u32>,
-    /// Whether requested xmppAddr names are put in (they crash the TLS stream of ejabberd 23.01).
-    pub xmpp_addr: bool,
-    /// Whether validated wildcard names are put in; servers only.
-    pub wildcards: bool,
-    /// Whether validated IP addresses are put in; `tls-server` only.
-    pub ip: bool,
-    /// Whether the first domain name is the subject's commonName too; otherwise the subject of a server is empty.
-    pub common_name: bool,
-    pub policies: Vec<Policy>,
-    /// The kinds of requested keys that are accepted.
-    pub keys: Vec<KeyAlgorithm>,
-    pub key_reuse: KeyReuse,
-    /// How many validators must vouch for each name; 0: the desk's table is enough.
-    pub validators: u32,
-    /// How old a validation may be, in days.
-    pub validation_days: u32,
-}
-
-/// Whether a key that was certified may be certified again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyReuse {
-    Never,
-    /// For the same requester and the same names: a renewal.
-    SameRequester,
-}
-
-/// The built-in profile that a declared one starts from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Base {
-    Root,
-    Intermediate,
-    /// A server of XMPP (RFC 6120 §13.7.1.2.1), which is a client of others as well.
-    XmppServer,
-    /// A server of any protocol under TLS (RFC 9525).
-    TlsServer,
-    /// A device or a service's client, known by an id.
-    Device,
-}
-
-impl Base {
-    const ALL: [Base; 5] = [Base::Root, Base::Intermediate, Base::XmppServer, Base::TlsServer, Base::Device];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Base::Root => "root",
-            Base::Intermediate => "intermediate",
-            Base::XmppServer => "xmpp-server",
-            Base::TlsServer => "tls-server",
-            Base::Device => "device",
-        }
-    }
-
-    pub fn is_ca(self) -> bool {
-        matches!(self, Base::Root | Base::Intermediate)
-    }
-
-    /// Whether its certificates are for domain names.
-    pub fn is_server(self) -> bool {
-        matches!(self, Base::XmppServer | Base::TlsServer)
-    }
-
-    pub(super) fn parse(name: &str) -> Option<Base> {
-        Base::ALL.into_iter().find(|base| base.name() == name)
     }
 }
 

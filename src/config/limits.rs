@@ -2,9 +2,10 @@
 
 use crate::x509::fields::Subtree;
 
-use super::authority::{object_identifier, rdns};
+use super::authority::rdns;
 use super::hierarchy::Rdn;
 use super::line::{ascii_line, show};
+use super::profile::object_identifier;
 use super::{Error, field, raw};
 
 /// What a CA's certificate says of what may stand below it; nothing by default.
@@ -81,6 +82,7 @@ pub(super) fn limits(raw: raw::Limits, at: &str) -> Result<Limits, Error> {
     })
 }
 
+/// extKeyUsage, dotted.
 pub(super) fn purposes(names: Option<Vec<String>>, at: &str) -> Result<Vec<String>, Error> {
     let Some(names) = names else { return Ok(Vec::new()) };
     if names.is_empty() {

@@ -9,6 +9,7 @@ mod limits;
 mod line;
 mod parse;
 mod pin;
+mod profile;
 mod raw;
 mod references;
 mod uri;
@@ -19,6 +20,7 @@ pub use limits::{Limits, NameBase};
 #[cfg(feature = "station")]
 pub(crate) use line::plain_line;
 pub use pin::{PinEntry, PinForm};
+pub use profile::*;
 pub use uri::{KeyUri, TokenUri};
 
 /// Why a hierarchy or ceremony file is not usable.

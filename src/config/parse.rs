@@ -1,5 +1,5 @@
-//! The judgement of `hierarchy.toml`: head, persons, desks, tokens and keys. CAs and profiles are judged by
-//! [`super::authority`], references between the tables by [`super::references`].
+//! The judgement of `hierarchy.toml`: head, persons, desks, tokens and keys. CAs are judged by
+//! [`super::authority`], profiles by [`super::profile`], references between the tables by [`super::references`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use super::hierarchy::{
     Person, Quorum, Role, Token, Validator, WrappingKey,
 };
 use super::line::{ascii_line, id, plain, plain_line, show};
-use super::{Error, KeyUri, TokenUri, authority, field, from_toml, pin, raw};
+use super::{Error, KeyUri, TokenUri, authority, field, from_toml, pin, profile, raw};
 
 impl Hierarchy {
     /// Reads and judges a hierarchy file.
@@ -88,7 +88,7 @@ impl Hierarchy {
             keys: each("key", raw.key, |k, at| key(k, &at))?,
             wrapping_keys: each("wrapping-key", raw.wrapping_key, |k, at| wrapping_key(k, &at))?,
             cas: each("ca", raw.ca, |c, at| authority::ca(c, &at, environment))?,
-            profiles: each("profile", raw.profile, |p, at| authority::profile(p, &at))?,
+            profiles: profile::all(raw.profile)?,
             digest: Digest::of(text.as_bytes()),
             text: text.into(),
         };

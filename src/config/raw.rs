@@ -228,7 +228,7 @@ pub struct NameBase {
     pub directory: Option<Vec<BTreeMap<String, String>>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Clone)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Profile {
     pub id: String,
@@ -237,19 +237,29 @@ pub struct Profile {
     pub days: Option<u32>,
     pub window_hours: Option<u32>,
     pub path_len: Option<u32>,
-    pub xmpp_addr: Option<bool>,
-    pub wildcards: Option<bool>,
-    pub ip: Option<bool>,
-    pub common_name: Option<bool>,
     #[serde(default)]
-    pub policies: Vec<Policy>,
+    pub names: BTreeMap<String, String>,
+    #[serde(default)]
+    pub extensions: BTreeMap<String, String>,
+    pub common_name: Option<bool>,
+    pub eku: Option<Vec<String>>,
+    pub must_staple: Option<bool>,
+    pub added_extensions: Option<Vec<AddedExtension>>,
+    pub policies: Option<Vec<Policy>>,
     pub keys: Option<Vec<KeyAlgorithm>>,
     pub key_reuse: Option<String>,
     pub validators: Option<u32>,
     pub validation_days: Option<u32>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Clone)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AddedExtension {
+    pub oid: String,
+    pub der: String,
+}
+
+#[derive(Deserialize, Clone)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Policy {
     pub oid: String,

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::PinEntry;
-use super::hierarchy::{Base, Ca, Environment, Hierarchy, MarkPlace, Token};
+use super::hierarchy::{Ca, Environment, Hierarchy, MarkPlace, Token};
 use super::line::{plain_line, show};
+use super::profile::Base;
 use super::{Error, field};
 
 impl Hierarchy {

@@ -12,6 +12,7 @@ pub enum Check {
     SignatureAlgorithm,
     ProofOfPossession,
     CaRequested,
+    ExtensionsRequested,
     NamesRequested,
     NameForm,
     NamesValidated,
@@ -45,7 +46,7 @@ pub enum Check {
 
 impl Check {
     /// All checks, in the order in which a request meets them; then those of CAs and CRLs.
-    pub const ALL: [Check; 37] = [
+    pub const ALL: [Check; 38] = [
         Check::RequestEncoding,
         Check::KeyEncoding,
         Check::KeyType,
@@ -54,6 +55,7 @@ impl Check {
         Check::SignatureAlgorithm,
         Check::ProofOfPossession,
         Check::CaRequested,
+        Check::ExtensionsRequested,
         Check::NamesRequested,
         Check::NameForm,
         Check::NamesValidated,
@@ -136,16 +138,22 @@ impl Check {
                 "RFC 5280 sections 4.2.1.3 and 4.2.1.9; CA certificates never come from a desk",
                 "leave basicConstraints CA:TRUE, keyCertSign and cRLSign out of the request",
             ],
+            Check::ExtensionsRequested => [
+                "extensions-requested",
+                "Does the request ask for no extension that the profile refuses, and for those that it needs?",
+                "the profile's `extensions`; RFC 7633 section 4",
+                "make the request with the extensions that the profile wants, and no others",
+            ],
             Check::NamesRequested => [
                 "names-requested",
-                "Does the request ask for at least one name (a device for one id), and not for too many?",
+                "Does the request ask for at least one name, one of each form that the profile needs, and not for too many?",
                 "RFC 6120 section 13.7.1.2; RFC 9525; IEEE 802.1AR section 8.6",
-                "ask for domain names in subjectAltName as dNSName, for a device's id in commonName or serialNumber",
+                "ask for domain names in subjectAltName as dNSName, for JIDs there as xmppAddr, for a device's id in commonName or serialNumber",
             ],
             Check::NameForm => [
                 "name-form",
                 "Is every name asked for lawful, domain names in A-labels, and of a form that the profile knows?",
-                "RFC 1034 section 3.5; RFC 5890 section 2.3; RFC 6120 section 13.7.1.2; RFC 8141",
+                "RFC 1034 section 3.5; RFC 5890 section 2.3; RFC 6120 section 13.7.1; RFC 7622; RFC 8141; RFC 9598",
                 "ask only for names of the profile's forms: host names in ASCII (xn--... for international names), a wildcard only as the whole first label; the operator's manual lists the forms",
             ],
             Check::NamesValidated => [

@@ -49,7 +49,7 @@ pub fn cross_fields(context: &CrossContext<'_>, serial: [u8; 17], seen: &mut See
         return Err(crossed(format!("is valid from {from} to {to}")));
     }
     if let Some(other) = found.others.first() {
-        return Err(crossed(format!("has the extension {other}, which would be lost")));
+        return Err(crossed(format!("has the extension {}, which would be lost", other.oid)));
     }
     let ski = found.ski.clone().ok_or_else(|| crossed("has no subject key identifier".into()))?;
     let key = PublicKey::from_spki(&found.spki).map_err(|e| refuse(Check::KeyEncoding, e.to_string()))?;

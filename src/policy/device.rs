@@ -18,10 +18,10 @@ use crate::text::{Untrusted, escape};
 use crate::x509::Request;
 use crate::x509::fields::GeneralName;
 
-pub(super) fn judge(request: &Request, validated: &[String]) -> Result<Names, Refused> {
+pub(super) fn judge(request: &Request, asked: &[&GeneralName], validated: &[String]) -> Result<Names, Refused> {
     let id = id(request, validated)?;
     let mut san: Vec<GeneralName> = Vec::new();
-    for name in request.san.iter().flatten() {
+    for name in asked {
         let lawful = match name {
             GeneralName::Dns(text) => GeneralName::Dns(host(text)?),
             GeneralName::Uri(text) => GeneralName::Uri(urn(text)?),
@@ -43,7 +43,7 @@ pub(super) fn judge(request: &Request, validated: &[String]) -> Result<Names, Re
 }
 
 /// The one validated name that the subject gives.
-fn id(request: &Request, validated: &[String]) -> Result<String, Refused> {
+pub(super) fn id(request: &Request, validated: &[String]) -> Result<String, Refused> {
     let mut given: Vec<&str> = request.common_names.iter().chain(&request.serial_numbers).map(Untrusted::raw).collect();
     given.dedup();
     if given.is_empty() {
@@ -71,11 +71,11 @@ fn id(request: &Request, validated: &[String]) -> Result<String, Refused> {
     Ok((*id).to_owned())
 }
 
-/// A domain name of one device.
-fn host(text: &str) -> Result<String, Refused> {
+/// A domain name of one device or client.
+pub(super) fn host(text: &str) -> Result<String, Refused> {
     match domain(text)? {
         name if name.starts_with('*') => {
-            Err(Refused::new(Check::NameForm, format!("the name `{name}` is a wildcard, and a device is one")))
+            Err(Refused::new(Check::NameForm, format!("the name `{name}` is a wildcard, and its holder is one")))
         }
         name => Ok(name),
     }
@@ -83,7 +83,7 @@ fn host(text: &str) -> Result<String, Refused> {
 
 /// A URN (RFC 8141 §2) without the components that belong to its use: `urn:`, a namespace of 2 to 32 letters, digits and
 /// hyphens, and a string of pchar and `/` that does not begin with `/`.
-fn urn(text: &str) -> Result<String, Refused> {
+pub(super) fn urn(text: &str) -> Result<String, Refused> {
     let parts = text.strip_prefix("urn:").and_then(|rest| rest.split_once(':'));
     let lawful = parts.is_some_and(|(namespace, string)| {
         (2..=32).contains(&namespace.len())
@@ -100,7 +100,7 @@ fn urn(text: &str) -> Result<String, Refused> {
 }
 
 /// One or more of RFC 3986's unreserved, sub-delims, `:`, `@`, `/` and `%` with two hexadecimal digits.
-fn pchars(text: &str) -> bool {
+pub(super) fn pchars(text: &str) -> bool {
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
         rest = match first {

@@ -2,6 +2,7 @@
 
 use super::authority::lifetime;
 use super::check::{Check, Refused};
+use super::extensions;
 use super::issuer::IssuerFacts;
 use super::names::{self, Names};
 use super::scope::judge_scope;
@@ -11,12 +12,9 @@ use crate::algorithm::KeyAlgorithm;
 use crate::cbor::Bytes;
 use crate::config::{Base, Profile};
 use crate::digest::Digest;
-use crate::text;
+use crate::text::{self, idn};
 use crate::x509::fields::{CertFields, Constraints, key_usage, names_digest};
 use crate::x509::{Error, KeyKind, PublicKey, Request, holder_names};
-
-const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
-const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
 
 /// What all requests of a batch share.
 pub struct LeafContext<'a> {
@@ -44,8 +42,8 @@ pub struct RequestRow<'a> {
     pub ceded: &'a [String],
 }
 
-/// Judges one request and says what its certificate will be. Nothing of the request but its key and its validated names gets
-/// in: no subject, no other extension. On refusal `seen` is unchanged.
+/// Judges one request and says what its certificate will be. Nothing of the request but its key, its validated names and the
+/// TLS feature, where the profile takes it, gets in: no subject, no other extension. On refusal `seen` is unchanged.
 pub fn judge_request(
     context: &LeafContext<'_>,
     row: &RequestRow<'_>,
@@ -62,6 +60,7 @@ pub fn judge_request(
     if request.asks_for_ca {
         return Err(Refused::new(Check::CaRequested, "the request asks for the certificate of a CA"));
     }
+    let others = extensions::judge(&request, profile)?;
     let Names { common_name, san } = names::judge(&request, row.validated, profile)?;
     let subject = common_name.as_deref().map_or_else(|| vec![0x30, 0], subject);
     let held: Vec<String> = holder_names(&subject, &san).iter().map(|name| name.to_ascii_lowercase()).collect();
@@ -91,16 +90,17 @@ pub fn judge_request(
         spki: Bytes::from(key.spki()),
         ca: None,
         key_usage: usage(profile.base, key.kind()),
-        eku: purposes(profile.base),
+        eku: profile.eku.clone(),
         san,
-        ski: Some(key.identifier()),
+        // RFC 5280 §4.2.1.2 would have it, the Baseline Requirements §7.1.2.7.6 do not recommend it.
+        ski: (profile.base != Base::CabfTlsDv).then(|| key.identifier()),
         aki: Some(issuer.ski().clone()),
         crl_urls: issuer.crl_urls().to_vec(),
         issuer_urls: issuer.issuer_urls().to_vec(),
         policies: profile.policies.clone(),
         constraints: Constraints::default(),
         critical,
-        others: Vec::new(),
+        others,
     };
     judge_scope(issuer, &fields)?;
     seen.take(&key, row.id, serial);
@@ -108,20 +108,11 @@ pub fn judge_request(
     Ok(fields)
 }
 
-/// Everybody signs; a server with an RSA key also lets old clients encrypt to it (RFC 5246 §7.4.2). A client never needs to.
+/// Everybody signs; a server with an RSA key also lets old clients encrypt to it (RFC 5246 §7.4.2), which browsers no longer do.
+/// A client never needs to.
 fn usage(base: Base, key: KeyKind) -> u16 {
-    let encipher = base.is_server() && matches!(key, KeyKind::Rsa { .. });
+    let encipher = base.is_server() && base != Base::CabfTlsDv && matches!(key, KeyKind::Rsa { .. });
     key_usage::DIGITAL_SIGNATURE | if encipher { key_usage::KEY_ENCIPHERMENT } else { 0 }
-}
-
-fn purposes(base: Base) -> Vec<String> {
-    match base {
-        Base::Root | Base::Intermediate => Vec::new(),
-        // Between servers each side is client and server in turn.
-        Base::XmppServer => vec![SERVER_AUTH.into(), CLIENT_AUTH.into()],
-        Base::TlsServer => vec![SERVER_AUTH.into()],
-        Base::Device => vec![CLIENT_AUTH.into()],
-    }
 }
 
 /// A key whose encoding, kind, size and quality the profile accepts.
@@ -158,12 +149,17 @@ pub(super) fn judge_quality(key: &PublicKey) -> Result<(), Refused> {
     }
 }
 
-/// Names that the desk may ask for: with suffixes domain names alone, so that an address or a URI is no way around them.
+/// Names that the desk may ask for: with suffixes domain names, and JIDs and mailboxes at them, so that an address or a URI is no way
+/// around them.
 fn judge_suffixes(names: &[String], suffixes: &[String]) -> Result<(), Refused> {
     let below =
         |name: &str, suffix: &str| name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     let domain = |name: &str| name.bytes().all(|c| c.is_ascii_alphanumeric() || b"-.*".contains(&c));
-    let ours = |name: &str| domain(name) && suffixes.iter().any(|suffix| below(name, suffix));
+    let ours = |name: &str| {
+        let at = [idn::JID, idn::MAILBOX].into_iter().find_map(|scheme| name.strip_prefix(scheme)?.rsplit_once('@'));
+        let name = at.map_or(name, |(_, domain)| domain);
+        domain(name) && suffixes.iter().any(|suffix| below(name, suffix))
+    };
     match names.iter().find(|name| !suffixes.is_empty() && !ours(name)) {
         None => Ok(()),
         Some(name) => {

@@ -6,14 +6,17 @@
 mod alone;
 mod authority;
 mod check;
+mod client;
 mod cross;
 mod device;
+mod extensions;
 mod issuer;
 mod leaf;
 mod names;
 mod revocation;
 mod scope;
 mod seen;
+mod server;
 mod vouched;
 
 pub use alone::{judge_key_alone, judge_request_alone};

@@ -1,30 +1,15 @@
-//! Which names a certificate gets: those asked for, each lawful, each validated.
+//! Which names a certificate gets: those asked for, each lawful, each of a form that the profile takes, each validated.
 //!
-//! The rule for servers. Asked for are the dNSNames of the request's subjectAltName, in their order and lower-cased; without a
-//! subjectAltName, the one commonName. Each must be equal to a validated name: `*.example.org` is validated by
-//! `*.example.org` alone, and validates nothing but itself; a profile may refuse wildcards altogether. The first domain name that
-//! is short enough to be one is the subject's commonName, unless the profile wants the subject empty.
-//!
-//! `xmpp-server`: the names inside the SRVNames are asked for as well. Every name becomes a dNSName; every name that is no
-//! wildcard also becomes the SRVNames `_xmpp-server` and `_xmpp-client`, whether the request asked for them or not
-//! (RFC 6120 §13.7.1.2.1). A requested xmppAddr is left out unjudged while the profile does not turn it on; then it must be an
-//! ASCII domain equal to one of the names.
-//!
-//! `tls-server`: dNSNames, and IP addresses where the profile turns them on; these are never a commonName.
-//!
-//! Any other form of name refuses the request: a certificate without a name that somebody relies on helps nobody. The rule for
-//! devices stands in [`super::device`].
-
-use std::collections::BTreeSet;
-use std::net::IpAddr;
+//! Names are compared in one spelling ([`crate::text::idn`]): domain names in lower-case A-labels, JIDs by PRECIS. Any form that a
+//! profile does not know refuses the request: a certificate without a name that somebody relies on helps nobody. The rules of each
+//! kind of holder stand in [`super::server`], [`super::client`] and [`super::device`].
 
 use super::check::{Check, Refused};
-use super::device;
-use crate::cbor::Bytes;
-use crate::config::{Base, Profile};
-use crate::text::escape;
+use super::{client, device, server};
+use crate::config::{Base, NameForm, Profile, Rule};
+use crate::text::{escape, idn};
 use crate::x509::fields::GeneralName;
-use crate::x509::{Request, general_name_text, ip_address};
+use crate::x509::{Request, general_name_text};
 
 /// More names than this in one certificate make handshakes slow, and are a sign of a mistake.
 pub const MAX_NAMES: usize = 100;
@@ -35,7 +20,6 @@ const MAX_SAN: usize = 8 * 1024;
 pub(super) const MAX_COMMON_NAME: usize = 64;
 /// The most that the desk's table holds of one name.
 pub(super) const MAX_URN: usize = 253;
-const SERVICES: [&str; 2] = ["_xmpp-server.", "_xmpp-client."];
 
 /// The names of one certificate.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,10 +30,33 @@ pub(super) struct Names {
 }
 
 pub(super) fn judge(request: &Request, validated: &[String], profile: &Profile) -> Result<Names, Refused> {
+    let mut asked: Vec<&GeneralName> = Vec::new();
+    for name in request.san.iter().flatten() {
+        if takes(profile, name)? {
+            asked.push(name);
+        }
+    }
     let names = match profile.base {
-        Base::Device => device::judge(request, validated)?,
-        _ => server(request, validated, profile)?,
+        Base::Device => device::judge(request, &asked, validated)?,
+        Base::TlsClient => client::tls(request, &asked, validated, profile)?,
+        Base::XmppClient => client::xmpp(&asked, validated, profile)?,
+        _ => server::judge(request, &asked, validated, profile)?,
     };
+    let given = |form: &NameForm| match form {
+        // An id is only ever a commonName; a server without a subjectAltName gives its domain there.
+        NameForm::Id => names.common_name.is_some(),
+        form => names
+            .san
+            .iter()
+            .filter(|_| request.san.is_none())
+            .chain(asked.iter().copied())
+            .any(|n| is(n) == Some(*form)),
+    };
+    let needed = profile.names.iter().filter(|(_, rule)| **rule == Rule::Needed).map(|(form, _)| form);
+    if let Some(form) = needed.into_iter().find(|form| !given(form)) {
+        let wrong = format!("the request asks for no name of the form `{}`, which this profile needs", form.name());
+        return Err(Refused::new(Check::NamesRequested, wrong));
+    }
     let octets: usize = names.san.iter().map(octets).sum();
     if octets > MAX_SAN {
         let wrong = format!("its names would need {octets} octets in the certificate, more than {MAX_SAN}");
@@ -58,107 +65,32 @@ pub(super) fn judge(request: &Request, validated: &[String], profile: &Profile) 
     Ok(names)
 }
 
-/// What a server's request asks for: lower-case, in the order asked for, no repeats.
-#[derive(Default)]
-struct Asked {
-    domains: Vec<String>,
-    addresses: Vec<IpAddr>,
-    xmpp_addrs: Vec<String>,
+/// The form of a name; `None`: one that no profile knows.
+fn is(name: &GeneralName) -> Option<NameForm> {
+    match name {
+        GeneralName::Dns(text) if text.starts_with("*.") => Some(NameForm::Wildcard),
+        GeneralName::Dns(_) => Some(NameForm::Dns),
+        GeneralName::Srv(_) => Some(NameForm::Srv),
+        GeneralName::XmppAddr(_) => Some(NameForm::XmppAddr),
+        GeneralName::Ip(_) => Some(NameForm::Ip),
+        GeneralName::Email(_) | GeneralName::Utf8Mailbox(_) => Some(NameForm::Mail),
+        GeneralName::Uri(_) => Some(NameForm::Uri),
+        GeneralName::Other(_) => None,
+    }
 }
 
-fn server(request: &Request, validated: &[String], profile: &Profile) -> Result<Names, Refused> {
-    let mut asked = Asked::default();
-    match &request.san {
-        Some(san) => san.iter().try_for_each(|name| asked.take(name, profile))?,
-        None => match request.common_names.as_slice() {
-            [one] => asked.domain(one.raw(), profile)?,
-            [] => return Err(Refused::new(Check::NamesRequested, "the request asks for no name")),
-            several => {
-                let wrong = format!("the request has no subjectAltName and {} common names", several.len());
-                return Err(Refused::new(Check::NamesRequested, wrong));
-            }
-        },
-    }
-    if asked.domains.is_empty() && asked.addresses.is_empty() {
-        let form = if profile.ip { "domain name and no IP address" } else { "domain name" };
-        return Err(Refused::new(Check::NamesRequested, format!("the request's subjectAltName holds no {form}")));
-    }
-    asked.validated(validated)?;
-    Ok(asked.certified(profile))
-}
-
-impl Asked {
-    fn take(&mut self, name: &GeneralName, profile: &Profile) -> Result<(), Refused> {
-        let form = |what: String| Err(Refused::new(Check::NameForm, what));
-        let xmpp = profile.base == Base::XmppServer;
-        match name {
-            GeneralName::Dns(text) => self.domain(text, profile),
-            GeneralName::Srv(text) if xmpp => {
-                let lower = text.to_ascii_lowercase();
-                match SERVICES.iter().find_map(|service| lower.strip_prefix(service)) {
-                    None => {
-                        form(format!("the SRVName `{}` is for neither _xmpp-server nor _xmpp-client", escape(text)))
-                    }
-                    Some(name) if name.starts_with('*') => {
-                        form(format!("the SRVName `{}` has a wildcard", escape(text)))
-                    }
-                    Some(name) => self.domain(name, profile),
-                }
-            }
-            GeneralName::XmppAddr(text) if profile.xmpp_addr => {
-                if text.contains(['@', '/', '*']) {
-                    return form(format!("the xmppAddr `{}` is no bare domain", escape(text)));
-                }
-                add(&mut self.xmpp_addrs, domain(text)?)
-            }
-            GeneralName::XmppAddr(_) if xmpp => Ok(()),
-            GeneralName::Ip(octets) if profile.ip => add(&mut self.addresses, address(octets)?),
-            other => Err(never(other)),
+/// Whether the profile takes a name of this form; if not, it is left out, or refuses the request.
+pub(super) fn takes(profile: &Profile, name: &GeneralName) -> Result<bool, Refused> {
+    let form = is(name);
+    match form.and_then(|form| profile.names.get(&form)) {
+        Some(Rule::Taken | Rule::Needed) => Ok(true),
+        Some(Rule::Ignored) => Ok(false),
+        Some(Rule::Refused) if form == Some(NameForm::Wildcard) => {
+            let text = general_name_text(name);
+            let wrong = format!("the name `{text}` is a wildcard, which this profile never certifies");
+            Err(Refused::new(Check::NameForm, wrong))
         }
-    }
-
-    fn domain(&mut self, text: &str, profile: &Profile) -> Result<(), Refused> {
-        let name = domain(text)?;
-        if name.starts_with("*.") && !profile.wildcards {
-            let wrong = format!("the name `{name}` is a wildcard, which this profile never certifies");
-            return Err(Refused::new(Check::NameForm, wrong));
-        }
-        add(&mut self.domains, name)
-    }
-
-    fn validated(&self, validated: &[String]) -> Result<(), Refused> {
-        let names: BTreeSet<String> = validated.iter().map(|name| name.to_ascii_lowercase()).collect();
-        // An address is compared by its value: IPv6 has many spellings (RFC 5952 §2).
-        let addresses: BTreeSet<IpAddr> = validated.iter().filter_map(|name| name.parse().ok()).collect();
-        let missing = self.domains.iter().filter(|name| !names.contains(*name)).map(|name| escape(name));
-        let foreign = self.addresses.iter().filter(|address| !addresses.contains(address)).map(IpAddr::to_string);
-        let missing: Vec<String> = missing.chain(foreign).collect();
-        if !missing.is_empty() {
-            return Err(not_validated(&missing));
-        }
-        match self.xmpp_addrs.iter().find(|addr| !self.domains.contains(addr)) {
-            Some(addr) => {
-                let wrong = format!("the xmppAddr `{}` is none of the domain names asked for", escape(addr));
-                Err(Refused::new(Check::NamesValidated, wrong))
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Every dNSName, then the SRVNames, then xmppAddr, then addresses.
-    fn certified(self, profile: &Profile) -> Names {
-        let services: &[&str] = if profile.base == Base::XmppServer { &SERVICES } else { &[] };
-        let dns = self.domains.iter().cloned().map(GeneralName::Dns);
-        let plain = self.domains.iter().filter(|name| !name.starts_with("*."));
-        let srv = plain.flat_map(|name| services.iter().map(move |s| GeneralName::Srv(format!("{s}{name}"))));
-        let addrs = self.xmpp_addrs.iter().cloned().map(GeneralName::XmppAddr);
-        let addresses = self.addresses.iter().map(|address| match address {
-            IpAddr::V4(v4) => GeneralName::Ip(Bytes::from(v4.octets().to_vec())),
-            IpAddr::V6(v6) => GeneralName::Ip(Bytes::from(v6.octets().to_vec())),
-        });
-        let san = dns.chain(srv).chain(addrs).chain(addresses).collect();
-        let first = self.domains.first().filter(|name| profile.common_name && name.len() <= MAX_COMMON_NAME);
-        Names { common_name: first.cloned(), san }
+        Some(Rule::Refused) | None => Err(never(name)),
     }
 }
 
@@ -193,31 +125,15 @@ pub(super) fn add<T: PartialEq>(names: &mut Vec<T>, name: T) -> Result<(), Refus
 fn octets(name: &GeneralName) -> usize {
     match name {
         GeneralName::Dns(text) | GeneralName::Uri(text) | GeneralName::Email(text) => text.len() + 4,
-        GeneralName::Srv(text) | GeneralName::XmppAddr(text) => text.len() + 24,
+        GeneralName::Srv(text) | GeneralName::XmppAddr(text) | GeneralName::Utf8Mailbox(text) => text.len() + 24,
         GeneralName::Ip(octets) | GeneralName::Other(octets) => octets.len() + 4,
     }
 }
 
-/// An address that names one machine wherever it is read: no "unspecified" one, none of the machine's own (loopback) or of its
-/// link, no group. An IPv4 address inside an IPv6 one would be a second spelling of the same.
-fn address(octets: &[u8]) -> Result<IpAddr, Refused> {
-    let refuse = |what: String| Err(Refused::new(Check::NameForm, what));
-    let Some(address) = ip_address(octets) else {
-        return refuse(format!("the request asks for an IP address of {} octets", octets.len()));
-    };
-    let local = match address {
-        IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.to_ipv4_mapped().is_some(),
-    };
-    if local || address.is_unspecified() || address.is_loopback() || address.is_multicast() {
-        return refuse(format!("the IP address `{address}` names no single machine"));
-    }
-    Ok(address)
-}
-
 /// A domain name in A-labels, lower-cased: labels of letters, digits and hyphens (RFC 1034 §3.5), `xn--` the only use of
 /// hyphens in places three and four (RFC 5890 §2.3.1), the whole first label perhaps `*`, the last label not all digits
-/// (it would be taken for an IP address, RFC 1123 §2.1).
+/// (it would be taken for an IP address, RFC 1123 §2.1). An A-label is what its U-label is written as, and nothing else
+/// (RFC 5891 §5.4).
 pub(super) fn domain(text: &str) -> Result<String, Refused> {
     let refuse = |what: &str| Err(Refused::new(Check::NameForm, format!("the name `{}` {what}", escape(text))));
     if !text.is_ascii() {
@@ -255,6 +171,9 @@ pub(super) fn domain(text: &str) -> Result<String, Refused> {
     if rest.last().is_none_or(|label| label.bytes().all(|c| c.is_ascii_digit())) {
         return refuse("is an IP address, or could be taken for one");
     }
+    if lower.contains("xn--") && idn::a_labels(&lower).as_ref() != Some(&lower) {
+        return refuse("has a label that is no A-label: what it stands for is no name, or is written in another way");
+    }
     Ok(lower)
 }
 
@@ -291,6 +210,8 @@ mod tests {
             "1.2.3.4.5",
             "ab--cd.example",
             "xn--.example",
+            "xn--99999999.example",
+            "xn--45h.example",
             "a b.example",
             "2001:db8::1",
         ] {

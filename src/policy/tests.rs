@@ -1,5 +1,7 @@
 //! Each check refuses what it is named for, and a good request passes them all.
 
+mod clients;
+mod extensions;
 mod keys;
 mod names;
 mod scope;
@@ -9,7 +11,7 @@ use std::collections::HashMap;
 use super::*;
 use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
 use crate::cbor::Bytes;
-use crate::config::{Base, Ca, DnType, KeyReuse, Limits, Profile};
+use crate::config::{Base, Ca, DnType, KeyReuse, Limits, NameForm, Profile, Rule};
 use crate::digest::Digest;
 use crate::x509::fields::{CertFields, GeneralName, Policy, Revoked, key_usage};
 use crate::x509::forge::{Csr, Key, cn, dns, extension, extension_request, openssl, san, seq, srv, tlv, xmpp_addr};
@@ -76,22 +78,20 @@ fn ca(id: &str, issuer: &str, days: u32) -> Ca {
 
 fn profile(base: Base, path_len: Option<u32>) -> Profile {
     Profile {
-        id: base.name().into(),
-        base,
-        issuer: None,
+        path_len,
         days: 90,
         window_hours: 24,
-        path_len,
-        xmpp_addr: false,
-        wildcards: true,
-        ip: false,
-        common_name: true,
         policies: vec![Policy { oid: "2.999.1".into(), cps: None }],
         keys: vec![KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048],
-        key_reuse: KeyReuse::SameRequester,
-        validators: 0,
-        validation_days: 200,
+        ..Profile::builtin(base)
     }
+}
+
+/// The profile with another rule for a form of name.
+fn with(profile: &Profile, form: NameForm, rule: Rule) -> Profile {
+    let mut with = profile.clone();
+    with.names.insert(form, rule);
+    with
 }
 
 /// A root and an issuing CA, both signed.
@@ -251,7 +251,7 @@ fn a_good_request_becomes_a_class_1_certificate() {
 fn the_profile_decides_about_xmpp_addr_and_long_names() {
     let world = World::new();
     let key = Key::p256();
-    let with = Profile { xmpp_addr: true, ..profile(Base::XmppServer, None) };
+    let with = with(&profile(Base::XmppServer, None), NameForm::XmppAddr, Rule::Taken);
     let asked = request(&key, &[dns("a.example"), xmpp_addr("A.example")]);
     let fields = world.judge_by(&with, &asked, &["a.example"]).unwrap();
     assert_eq!(fields.san.last(), Some(&GeneralName::XmppAddr("a.example".into())));
@@ -259,7 +259,8 @@ fn the_profile_decides_about_xmpp_addr_and_long_names() {
     for (addr, check) in [
         ("b.example", Check::NamesValidated),
         ("me@a.example", Check::NameForm),
-        ("m\u{fc}ller.example", Check::NameForm),
+        ("m\u{fc}ller.example", Check::NamesValidated),
+        ("\u{265a}.example", Check::NameForm),
     ] {
         let asked = request(&key, &[dns("a.example"), xmpp_addr(addr)]);
         assert_eq!(world.judge_by(&with, &asked, &["a.example", "b.example"]).unwrap_err().check, check);

@@ -12,6 +12,7 @@ use super::{Error, Placeholder, ascii, moment, oid, sequence, serial, tbs_elemen
 use crate::x509::fields::{CertFields, GeneralName, Policy};
 
 const SUBJECT_KEY_IDENTIFIER: &[u64] = &[2, 5, 29, 14];
+const BASIC_CONSTRAINTS: &[u64] = &[2, 5, 29, 19];
 const SUBJECT_ALT_NAME: &[u64] = &[2, 5, 29, 17];
 const CERTIFICATE_POLICIES: &[u64] = &[2, 5, 29, 32];
 const AUTHORITY_INFO_ACCESS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 1];
@@ -19,15 +20,13 @@ const CA_ISSUERS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 48, 2];
 const CPS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 2, 1];
 const ON_XMPP_ADDR: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 8, 5];
 const ON_DNS_SRV: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 8, 7];
+const ON_SMTP_UTF8_MAILBOX: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 8, 9];
 
 /// The exact bytes of a TBSCertificate with these fields. An empty subject Name (`30 00`) is allowed when the subjectAltName
 /// is critical (RFC 5280 §4.1.2.6); an empty issuer never.
 pub fn certificate(fields: &CertFields) -> Result<Vec<u8>, Error> {
     if fields.not_after < fields.not_before {
         return Err(Error::TimeOrder { start: fields.not_before, end: fields.not_after });
-    }
-    if let Some(other) = fields.others.first() {
-        return Err(Error::Extension(crate::text::escape(other)));
     }
     let subject = match fields.subject.as_slice() {
         empty @ [0x30, 0] if fields.critical.iter().any(|oid| oid == "2.5.29.17") => empty.to_vec(),
@@ -82,11 +81,12 @@ fn extensions(params: &mut CertificateParams, fields: &CertFields) -> Result<(),
         (Some(_), None) => return Err(Error::Missing("subject key identifier of a CA")),
         (None, ski) => {
             if fields.critical.iter().any(|oid| oid == "2.5.29.19") {
-                params.is_ca = IsCa::ExplicitNoCa;
-                // rcgen then writes an identifier of its own, from the placeholder's key, as for a CA: give it the real one.
-                let ski = ski.as_ref().ok_or(Error::Missing("subject key identifier"))?;
-                params.key_identifier_method = KeyIdMethod::PreSpecified(ski.to_vec());
-            } else if let Some(ski) = ski {
+                // rcgen would write a key identifier of its own beside it: an empty SEQUENCE, cA FALSE being the default.
+                let mut extension = CustomExtension::from_oid_content(BASIC_CONSTRAINTS, vec![0x30, 0]);
+                extension.set_criticality(true);
+                params.custom_extensions.push(extension);
+            }
+            if let Some(ski) = ski {
                 let value = yasna::construct_der(|writer| writer.write_bytes(ski));
                 params.custom_extensions.push(CustomExtension::from_oid_content(SUBJECT_KEY_IDENTIFIER, value));
             }
@@ -102,6 +102,10 @@ fn extensions(params: &mut CertificateParams, fields: &CertFields) -> Result<(),
         params.custom_extensions.push(CustomExtension::from_oid_content(CERTIFICATE_POLICIES, value));
     }
     params.custom_extensions.extend(constraints::extensions(&fields.constraints)?);
+    for other in &fields.others {
+        let oid = oid(&other.oid)?;
+        params.custom_extensions.push(CustomExtension::from_oid_content(&oid, other.value.to_vec()));
+    }
     if !fields.issuer_urls.is_empty() {
         let value = info_access(&fields.issuer_urls)?;
         params.custom_extensions.push(CustomExtension::from_oid_content(AUTHORITY_INFO_ACCESS, value));
@@ -161,8 +165,10 @@ fn subject_alt_name(names: &[GeneralName]) -> Result<Vec<u8>, Error> {
                     return Err(Error::Empty("alternative name"));
                 }
             }
-            GeneralName::XmppAddr(text) if text.is_empty() => return Err(Error::Empty("alternative name")),
-            GeneralName::XmppAddr(_) => {}
+            GeneralName::XmppAddr(text) | GeneralName::Utf8Mailbox(text) if text.is_empty() => {
+                return Err(Error::Empty("alternative name"));
+            }
+            GeneralName::XmppAddr(_) | GeneralName::Utf8Mailbox(_) => {}
             GeneralName::Ip(octets) if matches!(octets.len(), 4 | 16) => {}
             GeneralName::Ip(_) => return Err(Error::Extension("subjectAltName with a malformed IP address".into())),
             // No profile makes these; they exist so that a reader can show them.
@@ -189,6 +195,9 @@ fn write_general_name(writer: DERWriter<'_>, name: &GeneralName) {
         GeneralName::Ip(octets) => implicit(writer, 7, octets),
         GeneralName::Srv(text) => other_name(writer, ON_DNS_SRV, |writer| writer.write_ia5_string(text)),
         GeneralName::XmppAddr(text) => other_name(writer, ON_XMPP_ADDR, |writer| writer.write_utf8_string(text)),
+        GeneralName::Utf8Mailbox(text) => {
+            other_name(writer, ON_SMTP_UTF8_MAILBOX, |writer| writer.write_utf8_string(text))
+        }
         GeneralName::Other(der) => writer.write_der(der),
     }
 }

@@ -2,7 +2,7 @@
 
 use unicode_script::{Script, ScriptExtension, UnicodeScript};
 
-use super::{code_point, punycode};
+use super::code_point;
 
 /// A-labels that get a note; the rest is counted.
 const LABELS: usize = 3;
@@ -36,7 +36,10 @@ fn a_label(word: &str) -> Option<&str> {
 
 fn of_label(label: &str) -> String {
     // A label has at most 63 octets (RFC 1035 §2.3.4).
-    let decoded = a_label(label).filter(|_| label.len() <= 63).and_then(punycode::decode);
+    let decoded = a_label(label)
+        .filter(|_| label.len() <= 63)
+        .and_then(idna::punycode::decode_to_string)
+        .filter(|decoded| !decoded.is_ascii());
     let label = super::lines(label);
     let Some(text) = decoded else { return format!("{label} is no A-label") };
     let shown: String = text.chars().map(|c| if in_label(c) { c.to_string() } else { code_point(c) }).collect();

@@ -6,7 +6,7 @@ use super::constraints;
 use super::der::{self, DerFault, Element, context};
 use super::error::{Error, in_part};
 use super::extensions::{self, Extension};
-use super::fields::{CaConstraint, CertFields, Constraints};
+use super::fields::{CaConstraint, CertFields, Constraints, OtherExtension};
 use super::request::unarmour;
 use crate::algorithm::SignatureAlgorithm;
 use crate::cbor::Bytes;
@@ -165,11 +165,12 @@ impl<'a> Outline<'a> {
                 fields.critical.push(extension.oid.clone());
             }
             if !take(&mut fields, extension).map_err(in_part("extension of the certificate"))? {
-                fields.others.push(extension.oid.clone());
+                let value = Bytes::from(extension.value);
+                fields.others.push(OtherExtension { oid: extension.oid.clone(), value });
             }
         }
         fields.critical.sort();
-        fields.others.sort();
+        fields.others.sort_by(|a, b| a.oid.cmp(&b.oid));
         Ok(fields)
     }
 }
@@ -267,7 +268,10 @@ fn second_opinion(tbs: &[u8], outline: &Outline<'_>, fields: &CertFields) -> Res
                 let ours = [&fields.constraints.permitted, &fields.constraints.excluded];
                 let count = |list: &Option<Vec<_>>| list.as_ref().map_or(0, Vec::len);
                 let same = theirs.iter().zip(ours).all(|(theirs, ours)| count(theirs) == ours.len());
-                agree("nameConstraints", same || fields.others.iter().any(|oid| oid == extensions::NAME_CONSTRAINTS))?;
+                agree(
+                    "nameConstraints",
+                    same || fields.others.iter().any(|other| other.oid == extensions::NAME_CONSTRAINTS),
+                )?;
             }
             ParsedExtension::PolicyConstraints(policy) => {
                 let ours = (fields.constraints.require_explicit_policy, fields.constraints.inhibit_policy_mapping);

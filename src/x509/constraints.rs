@@ -7,6 +7,7 @@ use super::fields::{Constraints, GeneralName, Subtree};
 use super::name::{ip_address, rdns, same_words, values};
 use crate::cbor::Bytes;
 use crate::text::escape;
+use crate::text::idn;
 
 /// emailAddress in a subject: a legacy place of a mailbox, which a constraint on mail binds too (RFC 5280 §4.2.1.10).
 const EMAIL_ADDRESS: &str = "1.2.840.113549.1.9.1";
@@ -128,11 +129,8 @@ impl Constraints {
             names.push(match name {
                 GeneralName::Dns(text) => Name::Dns(text),
                 GeneralName::Srv(text) => Name::Dns(text.split_once('.').map_or("", |(_, domain)| domain)),
-                GeneralName::XmppAddr(jid) => {
-                    let bare = jid.split_once('/').map_or(jid.as_str(), |(bare, _)| bare);
-                    Name::Dns(bare.rsplit_once('@').map_or(bare, |(_, domain)| domain))
-                }
-                GeneralName::Email(text) => Name::Email(text),
+                GeneralName::XmppAddr(_) => continue,
+                GeneralName::Email(text) | GeneralName::Utf8Mailbox(text) => Name::Email(text),
                 GeneralName::Ip(octets) => Name::Ip(octets),
                 GeneralName::Other(der) if der.first() == Some(&0xa4) => match der::only(der, 0xa4) {
                     Ok(name) => Name::Directory(name.content),
@@ -141,6 +139,9 @@ impl Constraints {
                 GeneralName::Uri(_) | GeneralName::Other(_) => continue,
             });
         }
+        // A JID has its domain in U-labels, a subtree in A-labels.
+        let domains: Vec<String> = san.iter().filter_map(jid_domain).collect();
+        names.extend(domains.iter().map(|domain| Name::Dns(domain)));
         names.iter().find_map(|name| self.outside_one(name))
     }
 
@@ -180,6 +181,13 @@ impl Constraints {
                 .then(|| format!("`{}` is not permitted", base.text()))
         })
     }
+}
+
+fn jid_domain(name: &GeneralName) -> Option<String> {
+    let GeneralName::XmppAddr(jid) = name else { return None };
+    let bare = jid.split_once('/').map_or(jid.as_str(), |(bare, _)| bare);
+    let domain = bare.rsplit_once('@').map_or(bare, |(_, domain)| domain);
+    Some(idn::a_labels(domain).unwrap_or_else(|| domain.to_owned()))
 }
 
 fn of_form(base: &Subtree, name: &Name<'_>) -> bool {
@@ -309,7 +317,12 @@ mod tests {
         assert!(outside(&limits, dns("secret.example.org")) && outside(&limits, dns("a.secret.example.org")));
         assert!(outside(&limits, dns("*.example.org")));
         assert!(!outside(&limits, dns("open.example.org")));
-        assert!(outside(&limits, GeneralName::XmppAddr("\u{fc}.example.org".into())), "it cannot be compared");
+        assert!(outside(&limits, GeneralName::XmppAddr("\u{265a}.example.org".into())), "it cannot be compared");
+        // The domain of a JID is in U-labels.
+        let limits =
+            Constraints { excluded: vec![Subtree::Dns("xn--mller-kva.example".into())], ..Constraints::default() };
+        assert!(outside(&limits, GeneralName::XmppAddr("juliet@M\u{fc}ller.example".into())));
+        assert!(!outside(&limits, GeneralName::XmppAddr("juliet@m\u{e4}ller.example".into())));
     }
 
     #[test]

@@ -27,6 +27,7 @@ const CA_ISSUERS: &str = "1.3.6.1.5.5.7.48.2";
 const CPS: &str = "1.3.6.1.5.5.7.2.1";
 const ON_XMPP_ADDR: &str = "1.3.6.1.5.5.7.8.5";
 const ON_DNS_SRV: &str = "1.3.6.1.5.5.7.8.7";
+const ON_SMTP_UTF8_MAILBOX: &str = "1.3.6.1.5.5.7.8.9";
 
 /// More extensions than this stand in nothing lawful.
 const MAX_EXTENSIONS: usize = 64;
@@ -235,11 +236,15 @@ fn other_name(element: &Element<'_>) -> Result<GeneralName, DerFault> {
     inside.end()?;
     Ok(match (kind.as_str(), text.tag) {
         (ON_DNS_SRV, der::IA5_STRING) => GeneralName::Srv(ascii(&text)?),
-        (ON_XMPP_ADDR, der::UTF8_STRING) => {
-            GeneralName::XmppAddr(String::from_utf8(text.content.to_vec()).map_err(|_| DerFault::Text)?)
-        }
+        (ON_XMPP_ADDR, der::UTF8_STRING) => GeneralName::XmppAddr(utf8(&text)?),
+        (ON_SMTP_UTF8_MAILBOX, der::UTF8_STRING) => GeneralName::Utf8Mailbox(utf8(&text)?),
         _ => GeneralName::Other(Bytes::from(element.whole)),
     })
+}
+
+/// UTF8String contents.
+fn utf8(element: &Element<'_>) -> Result<String, DerFault> {
+    String::from_utf8(element.content.to_vec()).map_err(|_| DerFault::Text)
 }
 
 /// IA5String contents.

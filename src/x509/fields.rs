@@ -51,8 +51,25 @@ pub struct CertFields {
     pub constraints: Constraints,
     /// Dotted OIDs of the extensions marked critical, sorted as text.
     pub critical: Vec<String>,
-    /// Dotted OIDs of extensions that no field above holds, sorted as text. A certificate of ours has none.
-    pub others: Vec<String>,
+    /// The extensions that no field above holds, sorted by their OID as text. A certificate of ours has those of its profile.
+    pub others: Vec<OtherExtension>,
+}
+
+/// An extension as it is: never critical in a certificate of ours, since nobody would have to understand it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct OtherExtension {
+    /// Dotted.
+    pub oid: String,
+    /// The octets inside extnValue.
+    pub value: Bytes,
+}
+
+impl OtherExtension {
+    /// The TLS feature extension with status_request (RFC 7633 §4.2.3.1, "must-staple"): the server has to send a stapled answer.
+    pub fn must_staple() -> OtherExtension {
+        OtherExtension { oid: super::TLS_FEATURE.into(), value: Bytes::from(&b"\x30\x03\x02\x01\x05"[..]) }
+    }
 }
 
 /// basicConstraints of a CA (RFC 5280 §4.2.1.9).
@@ -102,7 +119,10 @@ pub enum GeneralName {
     Srv(String),
     /// otherName id-on-xmppAddr 1.3.6.1.5.5.7.8.5, UTF8String (RFC 6120 §13.7.1.4).
     XmppAddr(String),
+    /// rfc822Name (RFC 5280 §4.2.1.6).
     Email(String),
+    /// otherName id-on-SmtpUTF8Mailbox 1.3.6.1.5.5.7.8.9, UTF8String (RFC 9598 §3).
+    Utf8Mailbox(String),
     Uri(String),
     /// 4 or 16 octets.
     Ip(Bytes),

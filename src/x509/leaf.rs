@@ -11,11 +11,8 @@ use super::error::{Error, PathFault};
 use super::fields::{CertFields, Subtree, key_usage};
 use super::slh_dsa::Lent;
 use super::verify::{link, understood};
+use super::{CLIENT_AUTH, OCSP_SIGNING, SERVER_AUTH};
 use crate::algorithm::PostQuantum;
-
-/// id-kp-serverAuth and id-kp-clientAuth (RFC 5280 §4.2.1.12).
-const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
-const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
 
 /// What CAs of ours sign with: each kind of key with the digest of its strength (see `KeyAlgorithm::signs_with`).
 static ACCEPTED: &[&dyn SignatureVerificationAlgorithm] = &[
@@ -45,14 +42,15 @@ static ACCEPTED: &[&dyn SignatureVerificationAlgorithm] = &[
 ];
 
 /// Verifies an end-entity certificate at a time (seconds since the epoch) with the issuing CA as trust anchor: signature, dates
-/// and purpose by rustls-webpki; and, since webpki ignores them in an anchor, the issuer's key usage and validity the
-/// key identifiers and the constraints on names by rules of our own. The purposes must be serverAuth, clientAuth or both, whichever the profile says
+/// and purpose by rustls-webpki; and, since webpki ignores them in an anchor, the issuer's key usage and validity, the
+/// key identifiers and the constraints on names by rules of our own. The purposes must have serverAuth or clientAuth, beside
+/// whatever the profile says
 /// (the caller compares them with the plan). Returns what the certificate says.
 pub fn verify_leaf(certificate: &[u8], issuer_certificate: &[u8], time_unix: i64) -> Result<CertFields, Error> {
     let fields = read_certificate(certificate)?;
     let issuer = read_certificate(issuer_certificate)?;
     link(&fields.issuer, fields.aki.as_deref(), &issuer, false)?;
-    understood(&fields.critical, &fields.others)?;
+    understood(&fields.critical, fields.others.iter().map(|other| &other.oid))?;
     if fields.ca.is_some() {
         return Err(PathFault::LeafIsCa.into());
     }
@@ -85,11 +83,14 @@ pub fn verify_leaf(certificate: &[u8], issuer_certificate: &[u8], time_unix: i64
     Ok(fields)
 }
 
+/// anyExtendedKeyUsage (RFC 5280 §4.2.1.12).
+const ANY_PURPOSE: &str = "2.5.29.37.0";
+
 /// What webpki is asked about, which takes a certificate without the extension, or with anyExtendedKeyUsage, for any purpose:
-/// such a one is refused here, and so is one with a purpose that no profile gives.
+/// such a one is refused here, and so is one that would speak for its CA.
 fn purpose(eku: &[String]) -> Result<(&'static str, KeyUsage), PathFault> {
     let has = |wanted: &str| eku.iter().any(|oid| oid == wanted);
-    if !eku.iter().all(|oid| oid == SERVER_AUTH || oid == CLIENT_AUTH) {
+    if has(ANY_PURPOSE) || has(OCSP_SIGNING) {
         return Err(PathFault::Purposes);
     }
     match (has(SERVER_AUTH), has(CLIENT_AUTH)) {

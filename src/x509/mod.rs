@@ -29,6 +29,18 @@ pub use request::{MAX_REQUEST, Request};
 pub use verify::{signature_of, tbs_of, verify_ca, verify_crl, verify_signature};
 pub use weakness::Weakness;
 
+/// id-kp-serverAuth, id-kp-clientAuth and id-kp-OCSPSigning (RFC 5280 §4.2.1.12, RFC 6960 §4.2.2.2).
+pub const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
+pub const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
+pub const OCSP_SIGNING: &str = "1.3.6.1.5.5.7.3.9";
+/// id-pe-tlsfeature (RFC 7633 §4).
+pub const TLS_FEATURE: &str = "1.3.6.1.5.5.7.1.24";
+
+/// Whether this is one value in DER and nothing behind it (X.690 §10).
+pub fn is_der(bytes: &[u8]) -> bool {
+    der::canonical(bytes).is_ok()
+}
+
 #[cfg(test)]
 pub(crate) mod forge;
 #[cfg(test)]

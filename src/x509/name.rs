@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::der::{self, DerFault, Element};
 use super::error::{Error, in_part};
 use super::fields::GeneralName;
-use crate::text::{Untrusted, escape, hex};
+use crate::text::{Untrusted, escape, hex, idn};
 
 pub(crate) const COMMON_NAME: &str = "2.5.4.3";
 const ORGANIZATION: &str = "2.5.4.10";
@@ -86,13 +86,16 @@ pub(crate) fn values(name: &[u8], kind: &str) -> Result<Vec<Untrusted>, Error> {
 }
 
 /// The names by which the holder of a certificate is known, each once: the commonNames of the subject, then the dNSNames,
-/// IP addresses and URIs. A service's name (SRVName, xmppAddr) is the domain's. As they are written: who compares them
-/// ignores case, and who shows them escapes them.
+/// IP addresses, URIs, JIDs (`xmpp:…`) and mailboxes (`mailto:…`). A service's name (SRVName, an xmppAddr without localpart) is the
+/// domain's. As they are written, but for JIDs, whose domain is in A-labels: who compares them ignores case, and who shows them
+/// escapes them.
 pub fn holder_names(subject: &[u8], san: &[GeneralName]) -> Vec<String> {
     let common = values(subject, COMMON_NAME).unwrap_or_default().into_iter().map(|name| name.raw().to_owned());
     let others = san.iter().filter_map(|name| match name {
         GeneralName::Dns(text) | GeneralName::Uri(text) => Some(text.clone()),
         GeneralName::Ip(octets) => ip_address(octets).map(|address| address.to_string()),
+        GeneralName::XmppAddr(text) if text.contains('@') => Some(prefixed(idn::JID, text)),
+        GeneralName::Email(text) | GeneralName::Utf8Mailbox(text) => Some(prefixed(idn::MAILBOX, text)),
         _ => None,
     });
     let mut names: Vec<String> = Vec::new();
@@ -118,6 +121,23 @@ pub fn is_rehearsal_of(rehearsal: &[u8], real: &[u8]) -> bool {
     one.get(1..) == Some(all.as_slice()) || organisation(&other) && one.get(1..) == all.get(1..)
 }
 
+/// As the name stands in the desk's table.
+fn prefixed(scheme: &str, text: &str) -> String {
+    let name = format!("{scheme}{text}");
+    idn::canonical(&name).unwrap_or(name)
+}
+
+/// A domain, or what stands at one, with the domain in A-labels where it has any: what it stands for is noted behind it.
+fn a_label_first(text: &str) -> String {
+    let (local, domain) = text.rsplit_once('@').map_or(("", text), |(local, domain)| (local, domain));
+    match idn::a_labels(domain) {
+        Some(ascii) if !domain.is_ascii() => {
+            escape(&format!("{local}{}{ascii}", if local.is_empty() { "" } else { "@" }))
+        }
+        _ => escape(text),
+    }
+}
+
 /// The address of an iPAddress; `None` for octets that are none.
 pub fn ip_address(octets: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
@@ -131,8 +151,8 @@ pub fn general_name_text(name: &GeneralName) -> String {
         GeneralName::Dns(n) if n.contains(' ') => format!("DNS {}", escape(n)),
         GeneralName::Dns(n) => escape(n),
         GeneralName::Srv(n) => format!("SRV {}", escape(n)),
-        GeneralName::XmppAddr(n) => format!("XMPP {}", escape(n)),
-        GeneralName::Email(n) => format!("mail {}", escape(n)),
+        GeneralName::XmppAddr(n) => format!("XMPP {}", a_label_first(n)),
+        GeneralName::Email(n) | GeneralName::Utf8Mailbox(n) => format!("mail {}", escape(n)),
         GeneralName::Uri(n) => format!("URI {}", escape(n)),
         GeneralName::Ip(octets) => {
             ip_address(octets).map_or_else(|| format!("IP {}", escape(&hex(octets))), |a| format!("IP {a}"))

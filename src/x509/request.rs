@@ -6,10 +6,11 @@ use super::certificate::{Signed, algorithm_oid};
 use super::der::{self, DerFault, Element, context};
 use super::error::{Error, in_part};
 use super::extensions;
-use super::fields::{GeneralName, key_usage};
+use super::fields::{GeneralName, OtherExtension, key_usage};
 use super::name;
 use super::verify::verify_signature;
 use crate::algorithm::SignatureAlgorithm;
+use crate::cbor::Bytes;
 use crate::text::Untrusted;
 
 const PART: &str = "request";
@@ -33,8 +34,8 @@ pub struct Request {
     pub signature_algorithm_oid: String,
     /// The subjectAltName asked for; `None` when the request has none.
     pub san: Option<Vec<GeneralName>>,
-    /// The other extensions asked for, dotted, in order.
-    pub other_extensions: Vec<String>,
+    /// The other extensions asked for, in order.
+    pub other_extensions: Vec<OtherExtension>,
     /// Whether basicConstraints or keyUsage ask for a CA's certificate.
     pub asks_for_ca: bool,
     /// The values of commonName in the subject, in order.
@@ -112,7 +113,8 @@ impl Request {
                 } else {
                     readable(&extension)?;
                     request.asks_for_ca |= of_a_ca(&extension);
-                    request.other_extensions.push(extension.oid);
+                    let value = Bytes::from(extension.value);
+                    request.other_extensions.push(OtherExtension { oid: extension.oid, value });
                 }
             }
         }
@@ -134,7 +136,7 @@ impl Request {
     }
 }
 
-/// Extensions asked for are never copied, so what they say is not judged. But one that is known and cannot be read was damaged,
+/// Extensions asked for are not copied, so what they say is not judged; the one that can be is judged by the profile. But one that is known and cannot be read was damaged,
 /// or made by a program that should not be trusted with the rest.
 fn readable(extension: &extensions::Extension<'_>) -> Result<(), Error> {
     let value = extension.value;

@@ -74,7 +74,7 @@ pub fn verify_ca(certificate: &[u8], issuer_certificate: &[u8]) -> Result<CertFi
     let fields = read_certificate(certificate)?;
     let issuer = read_certificate(issuer_certificate)?;
     link(&fields.issuer, fields.aki.as_deref(), &issuer, certificate == issuer_certificate)?;
-    understood(&fields.critical, &fields.others)?;
+    understood(&fields.critical, fields.others.iter().map(|other| &other.oid))?;
     let constraint = fields.ca.ok_or(PathFault::SubjectNotCa)?;
     if fields.key_usage & key_usage::KEY_CERT_SIGN == 0 {
         return Err(PathFault::SubjectNotCa.into());
@@ -114,7 +114,7 @@ pub fn verify_crl(crl: &[u8], issuer_certificate: &[u8]) -> Result<CrlFields, Er
     let issuer = read_certificate(issuer_certificate)?;
     // RFC 5280 §5.2.1: a CRL always names the key, a root's too.
     link(&fields.issuer, fields.aki.as_deref(), &issuer, false)?;
-    understood(&fields.critical, &fields.others)?;
+    understood(&fields.critical, fields.others.iter())?;
     if issuer.key_usage & key_usage::CRL_SIGN == 0 {
         return Err(PathFault::KeyUsage("cRLSign").into());
     }
@@ -144,8 +144,11 @@ pub(super) fn link(
 }
 
 /// RFC 5280 §4.2: who does not understand a critical extension refuses the certificate.
-pub(super) fn understood(critical: &[String], others: &[String]) -> Result<(), PathFault> {
-    match others.iter().find(|oid| critical.contains(oid)) {
+pub(super) fn understood<'a>(
+    critical: &[String],
+    mut others: impl Iterator<Item = &'a String>,
+) -> Result<(), PathFault> {
+    match others.find(|oid| critical.contains(oid)) {
         Some(oid) => Err(PathFault::Critical(oid.clone())),
         None => Ok(()),
     }

@@ -27,6 +27,7 @@ pub(super) fn certificate_rows(f: &CertFields) -> Vec<(&'static str, String)> {
         None => "no".to_string(),
         Some(c) => c.path_len.map_or("yes, no path length limit".into(), |n| format!("yes, path length {n}")),
     };
+    let others: Vec<String> = f.others.iter().map(|e| format!("{} {}", extension(&e.oid), hex(&e.value))).collect();
     let octets = |o: &Option<crate::cbor::Bytes>| o.as_ref().map_or("none".to_string(), |b| hex(b));
     vec![
         ("subject", x509::name_text(&f.subject)),
@@ -47,7 +48,8 @@ pub(super) fn certificate_rows(f: &CertFields) -> Vec<(&'static str, String)> {
         ("policies", list(&policies)),
         ("constraints", list(&constraints(&f.constraints))),
         ("critical", list(&f.critical.iter().map(|oid| extension(oid)).collect::<Vec<_>>())),
-        ("not understood", list(&f.others)),
+        ("other extensions", list(&others)),
+        ("browser trust", browser_trust(f).into()),
     ]
 }
 
@@ -58,8 +60,22 @@ pub(super) fn certificate_json(f: &CertFields) -> Value {
         "ca": f.ca, "key-usage": key_usage(f.key_usage), "extended-key-usage": f.eku,
         "spki-sha256": crate::digest::Digest::of(&f.spki).hex(), "crl-urls": f.crl_urls, "issuer-urls": f.issuer_urls,
         "policies": f.policies, "constraints": f.constraints, "subject-key-id": f.ski.as_ref().map(|b| hex(b)),
-        "authority-key-id": f.aki.as_ref().map(|b| hex(b)), "others": f.others, "signature": f.signature.name(), "critical": f.critical,
+        "authority-key-id": f.aki.as_ref().map(|b| hex(b)), "others": others_json(f), "signature": f.signature.name(), "critical": f.critical,
     })
+}
+
+/// A certificate under a reserved policy of the CA/Browser Forum looks like one for browsers.
+fn browser_trust(f: &CertFields) -> &'static str {
+    let reserved = f.policies.iter().any(|policy| policy.oid.starts_with("2.23.140.1."));
+    let scts = f.others.iter().any(|other| other.oid == "1.3.6.1.4.1.11129.2.4.2");
+    match f.ca.is_none() && reserved && !scts {
+        true => "not for browser trust: no SCTs",
+        false => "not claimed",
+    }
+}
+
+fn others_json(f: &CertFields) -> Value {
+    f.others.iter().map(|e| json!({ "oid": e.oid, "value": hex(&e.value) })).collect()
 }
 
 pub(super) fn crl_text(f: &CrlFields, rows: usize) -> String {
@@ -126,6 +142,7 @@ fn key_usage(bits: u16) -> String {
 
 fn extension(oid: &str) -> String {
     let name = match oid {
+        x509::TLS_FEATURE => "TLS feature",
         "2.5.29.14" => "subjectKeyIdentifier",
         "2.5.29.15" => "keyUsage",
         "2.5.29.17" => "subjectAltName",

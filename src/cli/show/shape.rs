@@ -132,7 +132,7 @@ fn kind(name: &GeneralName) -> &'static str {
         GeneralName::Dns(_) => "DNS",
         GeneralName::Srv(_) => "SRV",
         GeneralName::XmppAddr(_) => "XMPP",
-        GeneralName::Email(_) => "mail",
+        GeneralName::Email(_) | GeneralName::Utf8Mailbox(_) => "mail",
         GeneralName::Uri(_) => "URI",
         GeneralName::Ip(_) => "IP",
         GeneralName::Other(_) => "other names",

@@ -20,7 +20,7 @@ fn subject(attributes: &[(u8, &str)]) -> Vec<u8> {
 fn tls_servers_get_names_and_addresses_and_nothing_of_xmpp() {
     let world = World::new();
     let tls = profile(Base::TlsServer, None);
-    let with_ip = Profile { ip: true, ..tls.clone() };
+    let with_ip = with(&tls, NameForm::Ip, Rule::Taken);
     let rsa = Key::rsa_2048();
     let v6 = "2001:db8::1".parse::<std::net::Ipv6Addr>().unwrap().octets();
     let asked = request(&rsa, &[ip(&v6), dns("WWW.a.example"), dns("*.a.example"), ip(&[192, 0, 2, 1]), ip(&v6)]);
@@ -44,7 +44,7 @@ fn tls_servers_get_names_and_addresses_and_nothing_of_xmpp() {
         world.judge_by(profile, &request(&key, names), validated).unwrap_err().check
     };
     assert_eq!(check(&tls, &[dns("a.example"), ip(&[192, 0, 2, 1])], &["a.example", "192.0.2.1"]), Check::NameForm);
-    let strict = Profile { wildcards: false, common_name: false, ..tls.clone() };
+    let strict = Profile { common_name: false, ..with(&tls, NameForm::Wildcard, Rule::Refused) };
     assert_eq!(check(&strict, &[dns("*.a.example")], &["*.a.example"]), Check::NameForm);
     let bare = world.judge_by(&strict, &request(&key, &[dns("a.example")]), &["a.example"]).unwrap();
     assert_eq!((bare.subject.as_slice(), bare.critical.len()), (&[0x30, 0][..], 3));
@@ -189,7 +189,7 @@ fn an_id_belongs_to_its_holder_and_is_part_of_a_renewal() {
     // An id that reads as a domain name is that domain's holder's.
     world.ledger.names.insert("a.example".into(), Digest([8; 32]));
     assert_eq!(world.judge_by(&device, &ask("a.example"), &["a.example"]).unwrap_err().check, Check::NameHolder);
-    let tls = Profile { ip: true, ..profile(Base::TlsServer, None) };
+    let tls = with(&profile(Base::TlsServer, None), NameForm::Ip, Rule::Taken);
     world.ledger.names.insert("192.0.2.1".into(), Digest([8; 32]));
     let address = request(&key, &[ip(&[192, 0, 2, 1])]);
     assert_eq!(world.judge_by(&tls, &address, &["192.0.2.1"]).unwrap_err().check, Check::NameHolder);
