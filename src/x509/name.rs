@@ -127,15 +127,13 @@ fn prefixed(scheme: &str, text: &str) -> String {
     idn::canonical(&name).unwrap_or(name)
 }
 
-/// A domain, or what stands at one, with the domain in A-labels where it has any: what it stands for is noted behind it.
+/// A domain, or what stands at one, with the domain in A-labels where it is in U-labels: what it stands for is noted behind it. One
+/// that the A-labels do not give back, letter by letter, is shown as it is.
 fn a_label_first(text: &str) -> String {
-    let (local, domain) = text.rsplit_once('@').map_or(("", text), |(local, domain)| (local, domain));
-    match idn::a_labels(domain) {
-        Some(ascii) if !domain.is_ascii() => {
-            escape(&format!("{local}{}{ascii}", if local.is_empty() { "" } else { "@" }))
-        }
-        _ => escape(text),
-    }
+    let at = text.rfind('@').map_or(0, |at| at + 1);
+    let (local, domain) = text.split_at(at);
+    let ascii = idn::a_labels(domain).filter(|ascii| idn::u_labels(ascii).as_deref() == Some(domain));
+    escape(&ascii.map_or_else(|| text.to_owned(), |ascii| format!("{local}{ascii}")))
 }
 
 /// The address of an iPAddress; `None` for octets that are none.
@@ -262,5 +260,17 @@ mod tests {
         let shown = san.each_ref().map(general_name_text);
         assert_eq!(shown[2..], ["SRV _x.c.example", "IP 192.0.2.1", "IP 010203", "URI urn:x-y:z"]);
         assert_eq!(ip_address(&[0; 16]).unwrap().to_string(), "::");
+    }
+
+    #[test]
+    fn a_jid_is_shown_with_its_a_label_first_and_nothing_of_it_is_lost() {
+        let shown = |jid: &str| general_name_text(&GeneralName::XmppAddr(jid.into()));
+        assert_eq!(
+            shown("a@m\u{fc}ller.example"),
+            "XMPP a@xn--mller-kva.example\\{xn--mller-kva is m\\u{fc}ller in Latin}"
+        );
+        // What a mapping would drop or fold is there to be seen.
+        assert_eq!(shown("\u{feff}bank\u{feff}"), "XMPP \\u{feff}bank\\u{feff}");
+        assert_eq!(shown("a@M\u{dc}LLER.example"), "XMPP a@M\\u{dc}LLER.example");
     }
 }
