@@ -293,6 +293,8 @@ fn certificates(made: &mut Made, pki: &Pki) {
 
 fn voided(made: &mut Made) {
     let plan = planned(made, b"a plan that nobody carries out", Kind::Certificates, 1, 0, None);
+    let (dice, persons) = ("6".repeat(25), vec![text("carol"), text("dave")]);
+    made.put(Body::Sampled(Sampled { plan, items: 1, count: 1, dice, differs: vec![0], persons }));
     let (reason, operator, witness) = (text("withdrawn"), text("carol"), text("dave"));
     let void = Void { plan, reason, done: 0, approvals: Vec::new(), operator, witness, witness_time: None };
     made.put(Body::Void(void));
