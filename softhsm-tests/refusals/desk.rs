@@ -45,8 +45,8 @@ fn p07_tables_requests_and_releases_at_the_desk() {
         ("table: no requester", requests(&good.replace("h@example.org", ""), file)),
         ("table: no names", requests(&format!("{header}r1,xmpp-server,h@example.org,\n"), file)),
         (
-            "table: a name that is not ASCII",
-            requests(&format!("{header}r1,xmpp-server,h@example.org,b\u{fc}cher.example\n"), file),
+            "table: a name with a letter that no domain name has",
+            requests(&format!("{header}r1,xmpp-server,h@example.org,b\u{2603}cher.example\n"), file),
         ),
         ("table: a profile that is not declared", requests(&good.replace("xmpp-server", "web"), file)),
         ("table: a CA's profile", requests(&good.replace("xmpp-server", "intermediate"), file)),
