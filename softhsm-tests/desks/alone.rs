@@ -51,6 +51,16 @@ fn a_request_is_checked_by_itself_before_it_is_packed() {
         "make a new key",
     );
 
+    // An extension that the profile refuses is the request's own fault too.
+    let hierarchy = fs::read_to_string(station.path("hierarchy.toml")).unwrap();
+    let (base, more) = ("base = \"xmpp-server\"", "base = \"xmpp-server\"\nextensions = { tls-feature = \"needed\" }");
+    let wants = hierarchy.replace(base, more);
+    assert_ne!(wants, hierarchy);
+    fs::write(station.path("wants.toml"), wants).unwrap();
+    let by_profile = ["check", &good, "--hierarchy", "wants.toml", "--profile", "xmpp-server"];
+    let next = "make the request with the extensions";
+    refused(&station, || station.run(&by_profile), 4, "extensions-requested: the request lacks the extension", next);
+
     let sha1 = request(&station, "sha1", &rsa("rsa_keygen_bits:2048"), &["-sha1"]);
     let short = request(&station, "short", &rsa("rsa_keygen_bits:1024"), &[]);
     let ca = request(&station, "ca", &P256, &["-addext", "basicConstraints=critical,CA:TRUE"]);

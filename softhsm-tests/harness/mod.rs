@@ -121,6 +121,13 @@ pub fn copy_tree(from: &Path, to: &Path) {
     }
 }
 
+/// What an unpacked release refuses: the request and the check, in its order.
+pub fn refused_in(www: &Path) -> Vec<(String, String)> {
+    let refused: serde_json::Value = serde_json::from_slice(&fs::read(www.join("refused.json")).unwrap()).unwrap();
+    let said = |r: &serde_json::Value, field: &str| r[field].as_str().unwrap().to_owned();
+    refused.as_array().unwrap().iter().map(|r| (said(r, "request"), said(r, "check"))).collect()
+}
+
 /// The files below a directory, sorted; none when it is not there.
 pub fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

@@ -37,7 +37,10 @@ pub fn check_request(csr: &[u8], profile: Option<&Profile>) -> Result<Answer, Fa
     rows.push(("subjectAltName", asked(&san)));
     let extensions: Vec<String> = request.other_extensions.iter().map(|extension| extension.oid.clone()).collect();
     rows.push(("other extensions", asked(&extensions)));
-    rows.push(("not judged here", "whose the names are, and what was issued before: a plan judges both".into()));
+    rows.push((
+        "not judged here",
+        "whose the names are, block lists, and other requests and certificates: a plan judges them".into(),
+    ));
     let text = format!("The request is in order, as far as it can be judged by itself.\n\n{}", pairs(&rows));
     let json = json!({
         "key": key.kind().to_string(), "spki-sha256": key.digest().hex(), "signature": by, "common-names": common,
@@ -48,7 +51,9 @@ pub fn check_request(csr: &[u8], profile: Option<&Profile>) -> Result<Answer, Fa
 
 pub fn check_key(spki: &[u8], profile: Option<&Profile>) -> Result<Answer, Failure> {
     let key = policy::judge_key_alone(spki, profile).map_err(failed)?;
-    let text = format!("The key has no weakness that can be seen.\n\n{}", pairs(&key_rows(&key, profile)));
+    let mut rows = key_rows(&key, profile);
+    rows.push(("not judged here", "block lists, primes that it shares with other keys: a plan judges them".into()));
+    let text = format!("The key has no weakness that can be seen.\n\n{}", pairs(&rows));
     let json = json!({
         "key": key.kind().to_string(), "spki-sha256": key.digest().hex(), "profile": profile.map(|p| &p.id),
     });

@@ -11,7 +11,7 @@ use crate::policy::{self, Asker, CaContext, IssuerFacts, Seen};
 use crate::tbs;
 
 use super::foreign;
-use super::issuers::{Issuers, ca_key, ca_keys};
+use super::issuers::{Issuers, ca_key, ca_keys, profile_of};
 use super::known::KnownInLedger;
 use super::revocation::{Revocations, crl};
 use super::{Context, Error, certificate_bytes, finish, refused, window};
@@ -100,21 +100,9 @@ fn ca_certificate(
     seen: &mut Seen,
 ) -> Result<Certificate, Error> {
     let key = issuers.key(ca)?;
-    let profile = context
-        .hierarchy
-        .profile(&ca.profile)
-        .ok_or(Error::Ca { ca: ca.id.clone(), what: "names no declared profile" })?;
+    let profile = profile_of(context, ca)?;
     let issuer = if ca.is_root() { None } else { Some(issuers.certifying(context, &ca.issuer)?) };
-    let signer = match ca.is_root() {
-        true => key.clone(),
-        false => {
-            let parent = context
-                .hierarchy
-                .ca(&ca.issuer)
-                .ok_or(Error::Ca { ca: ca.id.clone(), what: "names no declared issuer" })?;
-            issuers.key(parent)?
-        }
-    };
+    let signer = issuers.signer(context, ca)?;
     let (subject, constraints) = (tbs::name(&ca.subject), tbs::constraints(&ca.limits));
     let serial = context.draw.serial();
     let judged = CaContext {

@@ -8,7 +8,7 @@ use crate::plan::Certificate;
 use crate::policy::{self, CaContext, CaKey, Check, CrossContext, IssuerFacts, Refused, Seen};
 use crate::{tbs, text, x509};
 
-use super::issuers::{Issuers, ca_key};
+use super::issuers::{Issuers, ca_key, profile_of};
 use super::{Context, Error, certificate_bytes, refused};
 
 /// A certificate for a CA that has one: all but what the issuer decides is the old one's.
@@ -80,10 +80,7 @@ pub(super) fn certificate(
     if algorithm.shown() == KeyAlgorithm::Rsa2048 {
         return Err(refuse(Check::KeySize, "an RSA key of a CA has 3072 bits or more".into()));
     }
-    let profile = context
-        .hierarchy
-        .profile(&ca.profile)
-        .ok_or(Error::Ca { ca: ca.id.clone(), what: "names no declared profile" })?;
+    let profile = profile_of(context, ca)?;
     let issuer: IssuerFacts = issuers.certifying(context, &ca.issuer)?;
     let serial = context.draw.serial();
     let judged = CaContext {
@@ -96,8 +93,6 @@ pub(super) fn certificate(
         sign_from: context.now,
     };
     let fields = policy::ca_fields(&judged, serial, seen).map_err(|r| refused(&ca.id, r))?;
-    let parent =
-        context.hierarchy.ca(&ca.issuer).ok_or(Error::Ca { ca: ca.id.clone(), what: "names no declared issuer" })?;
     Ok(Certificate {
         act: "intermediate".into(),
         ca: ca.issuer.clone(),
@@ -106,7 +101,7 @@ pub(super) fn certificate(
         profile: ca.profile.clone(),
         requester: None,
         outside: Some(Digest::of(octets)),
-        signer: issuers.key(parent)?,
+        signer: issuers.signer(context, ca)?,
         tbs: Bytes::from(certificate_bytes(&ca.id, &fields)?),
         fields,
     })

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::algorithm::KeyAlgorithm;
 use crate::cbor::Bytes;
-use crate::config::{Ca, Hierarchy};
+use crate::config::{Ca, Hierarchy, Profile};
 use crate::ledger::Ledger;
 use crate::plan::KeyRef;
 use crate::policy::{CaKey, IssuerFacts};
@@ -36,6 +36,12 @@ pub(super) fn key_ref(
         algorithm,
         spki: spki.clone(),
     }
+}
+
+/// The profile of a CA.
+pub(super) fn profile_of<'a>(context: &Context<'a>, ca: &Ca) -> Result<&'a Profile, Error> {
+    let profile = context.hierarchy.profile(&ca.profile);
+    profile.ok_or(Error::Ca { ca: ca.id.clone(), what: "names no declared profile" })
 }
 
 /// What is judged of a key that signs.
@@ -80,6 +86,12 @@ impl Issuers {
             ca: ca.id.clone(),
             what: "has no key; generate it first (one that was destroyed signs nothing more)",
         })
+    }
+
+    /// The key that signs a CA's certificate: its issuer's, a root's own.
+    pub(super) fn signer(&self, context: &Context, ca: &Ca) -> Result<KeyRef, Error> {
+        let issuer = context.hierarchy.ca(&ca.issuer);
+        self.key(issuer.ok_or(Error::Ca { ca: ca.id.clone(), what: "names no declared issuer" })?)
     }
 
     /// Facts of an issuing CA, judged once: its certificate against its own issuer's and against the key in the token.
