@@ -158,7 +158,7 @@ fn request(dir: &Path, id: &str, [p, q]: [&UBig; 2]) -> Row {
 fn p01_requests_that_share_a_prime_are_refused_and_a_recorded_one_is_named() {
     let station = Station::ready();
     let dir = tempfile::tempdir().unwrap();
-    let [first, second, third, good] = [(); 4].map(|_| primes(dir.path()));
+    let [first, second, third, good, made_up] = [(); 5].map(|_| primes(dir.path()));
     let recorded = request(dir.path(), "recorded", [&first[0], &first[1]]);
     let plan = station.planned(&station.pack(&station.requests("first", &[recorded]), 1));
     station.carried_out(&plan);
@@ -170,12 +170,17 @@ fn p01_requests_that_share_a_prime_are_refused_and_a_recorded_one_is_named() {
         request(dir.path(), "other", [&second[0], &third[1]]),
         request(dir.path(), "late", [&third[0], &first[1]]),
     ]);
+    // A modulus made to share a factor with a good key gets that key refused only by who proves to hold it.
+    let mut unproven = request(dir.path(), "unproven", [&good[0], &made_up[1]]);
+    *unproven.csr.last_mut().unwrap() ^= 1;
+    rows.push(unproven);
     let bundle = station.pack(&station.requests("second", &rows), 2);
     let run = station.plan(&bundle);
     assert!(run.err.contains(&format!("WARNING: certificate {serial}: its RSA key shares a prime")), "{run:?}");
     let plan = station.dir().join(run.ok()["plan"].as_str().unwrap());
-    let wanted = ["one", "other", "late"].map(|id| (id.to_owned(), "shared-factor".to_owned()));
-    assert_eq!(refusals(&plan), wanted);
+    let shared = ["one", "other", "late"].map(|id| (id.to_owned(), "shared-factor".to_owned()));
+    let unproven = ("unproven".to_owned(), "proof-of-possession".to_owned());
+    assert_eq!(refusals(&plan), [&shared[..], &[unproven]].concat());
     let mut opened = Plan::open(&plan).unwrap();
     assert_eq!(opened.head().broken_keys, [format!("certificate {serial}")]);
     // No requester reads in a refusal whose key he could compute.
