@@ -275,15 +275,27 @@ fn shown(path: &str, value: &Value) -> String {
         Value::Number(seconds) if is_date(path) => seconds.as_i64().map_or_else(|| seconds.to_string(), utc),
         Value::String(text) => escape(text),
         Value::Array(items) if items.is_empty() => "none".into(),
-        Value::Array(_) => match (octets(value), last) {
+        Value::Array(items) => match (octets(value), last) {
             (Some(der), "subject" | "issuer") => x509::name_text(&der),
             (Some(der), "spki") => {
                 let kind = PublicKey::from_spki(&der).map_or_else(|e| e.to_string(), |key| key.kind().to_string());
                 format!("{kind}, SHA-256 {}", Digest::of(&der))
             }
             (Some(octets), _) => crate::text::hex(&octets),
-            (None, _) => line(&value.to_string()),
+            (None, _) => items.iter().map(|item| within(path, item)).collect::<Vec<_>>().join("; "),
         },
+        other => within(path, other),
+    }
+}
+
+/// A value inside another one. Text keeps its quotes: none can pass for a field beside it.
+fn within(path: &str, value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| format!("{} {}", escape(name), within(path, value)));
+            fields.collect::<Vec<_>>().join(", ")
+        }
+        Value::Array(_) => shown(path, value),
         other => line(&other.to_string()),
     }
 }

@@ -62,7 +62,7 @@ impl Batch {
             list.push(json!({ "item": outlier.item, "points": outlier.points, "why": outlier.why }));
         }
         let shape = self.0.shape(VALUES);
-        let mut table = Table::new(&["of the certificates", "most have", "others"]);
+        let mut table = Table::new(&["of the certificates", "commonest", "others"]);
         for Spread { name, values, more } in &shape {
             let mut told = values.iter().map(|(value, count)| format!("{value}: {}", human_count(*count)));
             let first = told.next().unwrap_or_default();
