@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use coldroot::{bundle, cbor, plan, policy::Check, release};
+use coldroot::{bundle, cbor, cli, plan, policy::Check, release};
 use harness::forged::Forged;
 use harness::station::{HIERARCHY, Station};
 
@@ -83,6 +83,37 @@ fn the_table_of_checks_is_the_codes() {
     let text = read("docs/checks.md");
     let table: String = text.lines().filter(|line| line.starts_with('|')).map(|line| format!("{line}\n")).collect();
     assert_eq!(table, wanted, "put this table into docs/checks.md:\n{wanted}");
+}
+
+#[test]
+fn the_page_of_the_command_line_is_the_programs() {
+    let path = checkout().join("docs/cli.md");
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        fs::write(&path, cli::page()).unwrap();
+    }
+    let again = "after a change of the command line: UPDATE_EXPECTED=1 cargo test --test docs command_line";
+    assert_eq!(fs::read_to_string(&path).unwrap_or_default(), cli::page(), "{again}");
+}
+
+#[test]
+fn each_verb_has_a_manual_page_and_each_shell_its_completions() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = |args: &[&str]| {
+        let out = Command::new(COLDROOT).args(args).current_dir(dir.path()).output().unwrap();
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    told(&["man", "--to", "man"]);
+    let page = |name: &str| fs::read_to_string(dir.path().join("man").join(format!("{name}.1"))).unwrap();
+    assert!(page("coldroot-record-sample").contains("coldroot record sample out/plan"));
+    assert!(page("coldroot-sign").contains("approval"));
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = told(&["completions", shell]);
+        assert!(script.contains("adopt-hierarchy") && script.contains("witness"), "{shell}");
+    }
+    let script = dir.path().join("coldroot.bash");
+    fs::write(&script, told(&["completions", "bash"])).unwrap();
+    assert!(Command::new("bash").arg("-n").arg(script).status().unwrap().success());
 }
 
 /// What the examples of a page of formats are: read back by the program, and about each other.
@@ -232,12 +263,13 @@ fn the_page_of_formats_names_the_magics_and_limits_of_the_code() {
 }
 
 /// The pages whose commands must exist.
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "README.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "docs/operator.md",
     "docs/auditor.md",
+    "docs/cli.md",
     "docs/recovery.md",
     "docs/assurance.md",
     "docs/formats.md",
@@ -268,7 +300,9 @@ fn every_command_in_the_documents_is_one_of_the_program() {
             let Some(verb) = words.next_if(|w| w.chars().all(|c| c.is_ascii_lowercase()) && *w != "help") else {
                 continue;
             };
-            let sub = words.next_if(|_| ["token", "record"].contains(&verb)).unwrap_or_default();
+            let sub = words
+                .next_if(|w| ["token", "record"].contains(&verb) && !w.starts_with(['[', '<', '-']))
+                .unwrap_or_default();
             let path: Vec<&str> = [verb, sub].into_iter().filter(|w| !w.is_empty()).collect();
             let known = help(&path).unwrap_or_else(|| panic!("{page}: there is no `coldroot {}`", path.join(" ")));
             for option in words.filter(|w| w.starts_with("--")) {

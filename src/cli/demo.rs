@@ -30,7 +30,7 @@ use super::{Answer, Failure, Globals, clock};
 /// Runs a demonstration.
 #[derive(Args)]
 #[command(
-    after_help = "It leaves root.pem, intermediates.pem, certs/, crls/, refused.json, report.html, log/ and manifest.json in DIR,\n\
+    after_help = "It leaves root.pem, intermediates.pem, certs/, crls/, refused.json, report.html, log/ and manifest.json in DIR, \
     and beside them station/ and desk/, in which the next commands can be tried.\n\nExamples:\n  \
     coldroot demo\n  coldroot demo --dir /tmp/d --requests 1000\n  coldroot demo --requests softhsm-tests/requests"
 )]

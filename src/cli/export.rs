@@ -24,15 +24,13 @@ use super::{Answer, Failure, Globals, offline};
 
 /// Writes a log out.
 #[derive(Args)]
-#[command(
-    after_help = "Formats:\n  jsonl   every entry on a line of its own: all fields, digests as hex, certificates as base64, times as RFC 3339\n  \
+#[command(after_help = "Formats:\n  jsonl   an entry a line: all fields, digests as hex, certificates as base64\n  \
     csv     certificates and revocations, a row each; no cell is a formula\n  \
-    public  a directory: the log without its unsealed entries and withheld artefacts; it verifies like the whole\n  \
+    public  a directory: the log without unsealed entries and withheld artefacts\n  \
     html    the activity of a --year on one page, with plots\n\n\
     Examples:\n  coldroot export audit --format jsonl --to log.jsonl\n  \
     coldroot export log --format csv --ca xmpp-1 --since 2026-01-01 --to year.csv\n  \
-    coldroot export audit --format public --to www/log"
-)]
+    coldroot export audit --format public --to www/log")]
 pub struct ExportArgs {
     /// A station's audit/, the log/ of a release, or a public copy
     log: PathBuf,

@@ -42,6 +42,7 @@ mod reading;
 mod recognise;
 #[cfg(feature = "station")]
 mod record;
+mod reference;
 #[cfg(feature = "station")]
 mod release;
 #[cfg(feature = "station")]
@@ -62,9 +63,10 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, FromArgMatches, Parser, Subcommand};
 
 pub use failure::{Code, Failure};
+pub use reference::{command, page};
 
 /// HSM-backed offline root signer: plans, approvals, signatures, and an audit log that outsiders can check.
 #[derive(Parser)]
@@ -79,31 +81,32 @@ struct Cli {
     verb: Verb,
 }
 
+/// The heading of the options that every verb has.
+const COMMON: &str = "Options of every verb";
+
 /// Options of every verb.
 #[derive(Args, Clone, Debug)]
 pub struct Globals {
-    /// The station's directory: hierarchy.toml, audit/, in/, out/
-    #[arg(long, global = true, value_name = "DIR", default_value = ".")]
+    /// The station's directory
+    #[arg(long, global = true, help_heading = COMMON, value_name = "DIR", default_value = ".")]
     pub station: PathBuf,
-    /// Machine-readable result on standard output
-    #[arg(long, global = true)]
+    /// The result as JSON
+    #[arg(long, global = true, help_heading = COMMON)]
     pub json: bool,
     /// No progress bars
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = COMMON)]
     pub plain: bool,
-    /// Rehearsals only: take this as the present time (2026-11-22T00:00:00Z)
-    #[arg(long, global = true, value_name = "UTC", value_parser = parse_time)]
+    /// Rehearsals only: the present time
+    #[arg(long, global = true, help_heading = COMMON, value_name = "UTC", value_parser = parse_time)]
     pub now: Option<i64>,
-    /// Read a token's PIN from descriptor N of this process, a pipe: `--pin-fd 3 3< <(command)`; with several tokens
-    /// TOKEN=N
-    #[arg(long, global = true, value_name = "[TOKEN=]N")]
+    /// Read the PIN from this descriptor, a pipe
+    #[arg(long, global = true, help_heading = COMMON, value_name = "[TOKEN=]N")]
     pub pin_fd: Vec<String>,
-    /// Rehearsals only: read the custodians' shares of a token's PIN from descriptor N, a line for each
-    #[arg(long, global = true, value_name = "[TOKEN=]N")]
+    /// Rehearsals only: read shares of the PIN from it
+    #[arg(long, global = true, help_heading = COMMON, value_name = "[TOKEN=]N")]
     pub shares_fd: Vec<String>,
-    /// The directory on a second medium that the audit log is copied to after each mark; in place of the hierarchy's `[audit]
-    /// copy`
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Copy the log there, not to `[audit] copy`
+    #[arg(long, global = true, help_heading = COMMON, value_name = "DIR")]
     pub copy: Option<PathBuf>,
     /// The verb is this process's last, so it may enter a sandbox that nothing gets out of.
     #[arg(skip)]
@@ -115,63 +118,67 @@ enum Verb {
     /// Run the whole road on a throw-away SoftHSM token
     #[cfg(feature = "station")]
     Demo(demo::DemoArgs),
-    /// Tokens: list what the modules show, or initialise one for a rehearsal
+    /// Tokens: list, initialise, inventory, probe, split PIN
     #[cfg(feature = "station")]
     #[command(subcommand)]
     Token(token::TokenVerb),
-    /// Begin a station: make the audit key, the genesis entry, the first checkpoint and the mark
+    /// Begin a station: audit key, genesis entry, checkpoint, mark
     #[cfg(feature = "station")]
     Init(init::InitArgs),
-    /// Make a plan from a ceremony or a bundle: the exact outcome, before any key is used
+    /// Fix the exact outcome, before any key is used
     #[cfg(feature = "station")]
     Plan(plan::PlanArgs),
-    /// Carry an approved plan out, or go on with one that was interrupted
+    /// Carry an approved plan out, or go on with an interrupted one
     #[cfg(feature = "station")]
     Sign(sign::SignArgs),
-    /// End a plan without carrying the rest of it out: every item gets an answer
+    /// End a plan without carrying the rest of it out
     #[cfg(feature = "station")]
     Void(void::VoidArgs),
-    /// Put on record what people did: evidence, a deviation, a step of a script
+    /// Put on record what people did: evidence, deviations, steps
     #[cfg(feature = "station")]
     #[command(subcommand)]
     Record(record::RecordVerb),
-    /// Let a CRL that was signed elsewhere count as one of this station's, by a quorum
+    /// Let a CRL that was signed elsewhere count as the station's
     #[cfg(feature = "station")]
     AdoptCrl(adopt_crl::CrlArgs),
-    /// Put another hierarchy in force, by a quorum: persons, profiles, CAs, limits
+    /// Put another hierarchy in force: persons, profiles, CAs
     #[cfg(feature = "station")]
     AdoptHierarchy(hierarchy::HierarchyArgs),
-    /// After a clock that ran ahead: let the log go on from the right time, by a quorum
+    /// After a clock that ran ahead: go on from the right time
     #[cfg(feature = "station")]
     CorrectClock(clock::ClockArgs),
-    /// Write a release again, byte for byte, from the audit directory
+    /// Write a release again, byte for byte
     #[cfg(feature = "station")]
     Release(release::ReleaseArgs),
-    /// When no newer copy is left: go on with the log that there is, and say in it what is lost
+    /// When no newer copy is left: go on with the log that there is
     #[cfg(feature = "station")]
     AdoptLog(adopt_log::AdoptLogArgs),
-    /// Give the mark to a standby, a clone of the audit key's token, by a quorum
+    /// Give the mark to a standby, a clone of the audit key's token
     #[cfg(feature = "station")]
     HandOver(hand_over::HandOverArgs),
     /// Bring a lost or damaged audit directory back from its copy
     #[cfg(feature = "station")]
     Restore(restore::RestoreArgs),
-    /// Show what a file is and what it says (plan, bundle, release, log, certificate, CRL, request, hierarchy, ceremony)
+    /// Show what a file of any kind is and what it says
     Show(show::ShowArgs),
-    /// Draw items of a plan by dice, for two people to compare with the evidence
+    /// Draw items of a plan by dice, to compare with the evidence
     Sample(sample::SampleArgs),
     /// Check a file against what you know from elsewhere
     Check(offline::CheckArgs),
-    /// Prove that a certificate or any other entry is on record, or that the log continues an earlier checkpoint
+    /// Prove that an entry is on record, or that the log only grew
     Prove(prove::ProveArgs),
-    /// Write a log out: JSON lines, CSV, a copy for everybody, a year on one page
+    /// Write a log out: JSON lines, CSV, public copy, year page
     Export(export::ExportArgs),
-    /// Sign the statement of a plan, or of a hierarchy before `init`, with your SSH key
+    /// Sign the statement of a plan or hierarchy with your SSH key
     Approve(offline::ApproveArgs),
-    /// At the desk: make a signed bundle from certificate requests
+    /// Make a signed bundle from certificate requests
     Pack(pack::PackArgs),
-    /// At the desk: write a release out as certificates, CRLs, refusals, log and report
+    /// Write a release out: certificates, CRLs, refusals, report
     Unpack(offline::UnpackArgs),
+    /// Write manual pages
+    Man(reference::ManArgs),
+    /// Write completions for a shell
+    Completions(reference::CompletionsArgs),
 }
 
 /// What a verb came to: the same result for people and for machines.
@@ -203,7 +210,8 @@ impl Answer {
 
 /// The program.
 pub fn run() -> ExitCode {
-    let mut cli = Cli::try_parse().unwrap_or_else(|e| wrong_usage(e));
+    let parsed = reference::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let mut cli = parsed.unwrap_or_else(|e| wrong_usage(e));
     cli.globals.last = true;
     let json = cli.globals.json;
     let result = match cli.verb {
@@ -243,6 +251,8 @@ pub fn run() -> ExitCode {
         Verb::Approve(args) => offline::approve(args),
         Verb::Pack(args) => offline::pack(args),
         Verb::Unpack(args) => offline::unpack(&cli.globals, args),
+        Verb::Man(args) => reference::man(&args),
+        Verb::Completions(args) => reference::completions(&args),
     };
     match result {
         Ok(answer) if answer.printed => answer.code.map_or(ExitCode::SUCCESS, |code| ExitCode::from(code as u8)),

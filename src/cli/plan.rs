@@ -40,7 +40,7 @@ use super::{Answer, Failure, Globals, carry, flushed};
 /// Makes a plan.
 #[derive(Args, Default)]
 #[command(
-    after_help = "A ceremony that makes keys is planned twice: first its keys; once they are on record, run the same\n\
+    after_help = "A ceremony that makes keys is planned twice: first its keys; once they are on record, run the same \
     command again for its certificates.\n\nExamples:\n  \
     coldroot plan --ceremony root-and-intermediate.toml\n  coldroot plan --bundle /media/stick/monday.bundle\n  \
     coldroot plan --revoke 5f0a41...c9 --reason key-compromise\n  coldroot plan --crl xmpp-1"

@@ -30,6 +30,8 @@ use super::{Answer, Failure, Globals, failure::Code, offline};
 /// Proves something.
 #[derive(Args)]
 #[command(
+    override_usage = "coldroot prove [OPTIONS] --to <FILE> <LOG> (--certificate <FILE> |\n       \
+    --request <ID> | --serial <HEX> | --entry <N> | --consistency <CHECKPOINT>)",
     after_help = "The proof is a text of its own (C2SP tlog-proof, with the entry in it): who has it needs no log to check it.\n\n\
     Examples:\n  coldroot prove log --certificate chat.pem --to chat.tlog-proof\n  \
     coldroot check chat.tlog-proof --certificate chat.pem --verifier-key verifier-key\n  \

@@ -35,13 +35,13 @@ const MAX_PERSONS: usize = 32;
 
 #[derive(Subcommand)]
 pub enum RecordVerb {
-    /// A file: an HSM's own log, minutes, a photograph. Public copies have it, unless it is withheld
+    /// A file: an HSM's own log, minutes, a photograph
     Evidence(EvidenceArgs),
-    /// Something that was done otherwise than script or rules say: what, why, and what was done about it
+    /// Something that was done otherwise than script or rules say
     Deviation(DeviationArgs),
     /// A step of a ceremony file that people have done
     Step(StepArgs),
-    /// Items of a plan that dice drew, compared with the evidence by two persons
+    /// Items of a plan that dice drew, compared by two persons
     Sample(SampleArgs),
 }
 

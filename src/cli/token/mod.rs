@@ -20,22 +20,22 @@ use super::{Answer, Failure, Globals};
 /// Tokens.
 #[derive(Subcommand)]
 pub enum TokenVerb {
-    /// Rehearsals: initialise the free token of a module and print the serial for hierarchy.toml
+    /// Rehearsals: initialise the free token of a module
     #[command(after_help = "Example:\n  coldroot --station demo token init --token main")]
     Init {
         /// The token's id in the hierarchy, where it has no serial yet
         #[arg(long, value_name = "ID")]
         token: String,
     },
-    /// List the tokens that the hierarchy's modules show: label, serial, model, state of the PIN
+    /// List the tokens that the hierarchy's modules show
     #[command(after_help = "Examples:\n  coldroot --station demo token list\n  \
         coldroot --station demo token list --uri")]
     List(list::ListArgs),
     /// Compare what a token holds with hierarchy and log
     Inventory(inventory::InventoryArgs),
-    /// Try what a token can really do, and whether it protects its keys
+    /// Try what a token really can do, and how it protects its keys
     Probe(probe::ProbeArgs),
-    /// Replace a token's PIN by one that is split among custodians: any M of N shares open the token
+    /// Replace a token's PIN by one that is split among custodians
     SplitPin(split_pin::SplitPinArgs),
 }
 

@@ -33,7 +33,7 @@ use super::super::{Answer, Failure};
 #[derive(Args)]
 #[command(
     after_help = "The PIN as it is is asked for first. Then each custodian alone sees a share of 24 words, writes it down, \
-    and types it\nback. Only when all have done so the token gets the new PIN, which nobody has seen.\n\nExample:\n  \
+    and types it back. Only when all have done so the token gets the new PIN, which nobody has seen.\n\nExample:\n  \
     coldroot token split-pin main --shares 5 --threshold 3 \\\n    \
     --custodian ada --custodian ben --custodian cyd --custodian dan --custodian eve"
 )]
