@@ -5,6 +5,8 @@ mod harness;
 
 #[path = "outsiders/agreement.rs"]
 mod agreement;
+#[path = "outsiders/linted.rs"]
+mod linted;
 #[path = "outsiders/p256.rs"]
 mod p256;
 #[path = "outsiders/prosody.rs"]
