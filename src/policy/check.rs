@@ -42,11 +42,12 @@ pub enum Check {
     CrlTimes,
     CrlEntry,
     Revocation,
+    Lint,
 }
 
 impl Check {
     /// All checks, in the order in which a request meets them; then those of CAs and CRLs.
-    pub const ALL: [Check; 38] = [
+    pub const ALL: [Check; 39] = [
         Check::RequestEncoding,
         Check::KeyEncoding,
         Check::KeyType,
@@ -85,6 +86,7 @@ impl Check {
         Check::CrlTimes,
         Check::CrlEntry,
         Check::Revocation,
+        Check::Lint,
     ];
 
     /// The stable name, and whatever people should know of the check: the question, where it comes from, what to mend.
@@ -317,6 +319,12 @@ impl Check {
                 "Is the certificate one that this asker may have revoked: on record, valid, not revoked, and asked for once?",
                 "RFC 5280 section 5.3.1; the ledger; the desk",
                 "compare the serial number with the certificate; the station itself revokes CAs and other desks' certificates",
+            ],
+            Check::Lint => [
+                "lint",
+                "Do the bytes that would be signed, read back, say what was decided, and is nothing in them that RFC 5280 or a linter of the hierarchy forbids?",
+                "RFC 5280 sections 4 and 5; CA/Browser Forum Baseline Requirements 4.3.1.2; the hierarchy's `[[linter]]`",
+                "have the profile or the CA mended in the hierarchy, or the finding accepted there with a reason and an end",
             ],
         }
     }

@@ -160,7 +160,10 @@ fn leaf<'a>(
         Ok(fields) => fields,
         Err(refused) => return Ok(Err(refused)),
     };
-    let tbs = certificate_bytes(&request.request, &fields)?;
+    let tbs = match certificate_bytes(&request.request, &fields, &signer)? {
+        Ok(tbs) => tbs,
+        Err(refused) => return Ok(Err(refused)),
+    };
     let certificate = Certificate {
         act: "batch".into(),
         ca: id,

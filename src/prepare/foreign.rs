@@ -37,6 +37,8 @@ pub(super) fn cross(
     let fields = policy::cross_fields(&judged, serial, seen).map_err(|r| refused(&cross.id, r))?;
     let declared =
         context.hierarchy.ca(&cross.ca).ok_or(Error::Ca { ca: cross.ca.clone(), what: "is not declared" })?;
+    let signer = issuers.key(declared)?;
+    let tbs = certificate_bytes(&cross.id, &fields, &signer)?.map_err(|r| refused(&cross.id, r))?;
     Ok(Certificate {
         act: "cross-certificate".into(),
         ca: cross.ca.clone(),
@@ -45,8 +47,8 @@ pub(super) fn cross(
         profile: cross.profile.clone(),
         requester: None,
         outside: Some(Digest::of(octets(&cross.certificate, &cross.id)?)),
-        signer: issuers.key(declared)?,
-        tbs: Bytes::from(certificate_bytes(&cross.id, &fields)?),
+        signer,
+        tbs: Bytes::from(tbs),
         fields,
     })
 }
@@ -93,6 +95,8 @@ pub(super) fn certificate(
         sign_from: context.now,
     };
     let fields = policy::ca_fields(&judged, serial, seen).map_err(|r| refused(&ca.id, r))?;
+    let signer = issuers.signer(context, ca)?;
+    let tbs = certificate_bytes(&ca.id, &fields, &signer)?.map_err(|r| refused(&ca.id, r))?;
     Ok(Certificate {
         act: "intermediate".into(),
         ca: ca.issuer.clone(),
@@ -101,8 +105,8 @@ pub(super) fn certificate(
         profile: ca.profile.clone(),
         requester: None,
         outside: Some(Digest::of(octets)),
-        signer: issuers.signer(context, ca)?,
-        tbs: Bytes::from(certificate_bytes(&ca.id, &fields)?),
+        signer,
+        tbs: Bytes::from(tbs),
         fields,
     })
 }

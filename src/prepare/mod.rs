@@ -10,7 +10,7 @@ use crate::cbor::Bytes;
 use crate::config::{Act, Ceremony, Hierarchy, Profile};
 use crate::digest::{Digest, Tagger};
 use crate::ledger::{self, Entries, Ledger};
-use crate::plan::{self, BundleRef, GenerateKey, GenerateWrappingKey, Head, Item, Kind, PlanWriter};
+use crate::plan::{self, BundleRef, GenerateKey, GenerateWrappingKey, Head, Item, KeyRef, Kind, PlanWriter};
 use crate::weak_keys::{self, BlockLists};
 use crate::{bundle, policy, tbs, text, x509};
 
@@ -169,19 +169,18 @@ fn refused(ca: &str, r: policy::Refused) -> Error {
     Error::Refused { ca: ca.into(), check: r.check, reason: wrong.into() }
 }
 
-/// Makes the bytes and reads them back: what they say must be what was decided.
-fn certificate_bytes(what: &str, fields: &x509::fields::CertFields) -> Result<Vec<u8>, Error> {
+/// Makes the bytes of a certificate, which are read back and linted before they enter a plan.
+fn certificate_bytes(
+    what: &str,
+    fields: &x509::fields::CertFields,
+    signer: &KeyRef,
+) -> Result<Result<Vec<u8>, policy::Refused>, Error> {
     let what = text::escape(what);
     let tbs = tbs::certificate(fields).map_err(|cause| Error::Encode { what: what.clone(), cause })?;
     if tbs.len() > x509::MAX_TBS {
         return Err(Error::TooLarge { what, length: tbs.len(), limit: x509::MAX_TBS });
     }
-    let read = x509::read_tbs_certificate(&tbs)
-        .map_err(|e| Error::NotAsDecided { what: what.clone(), difference: e.to_string() })?;
-    match read == *fields {
-        true => Ok(tbs),
-        false => Err(Error::NotAsDecided { what, difference: "a field differs".into() }),
-    }
+    Ok(policy::lint_tbs_certificate(&tbs, fields, issuers::ca_key(signer)).map(|()| tbs))
 }
 
 /// The shortest window of the profiles concerned, in hours.

@@ -7,7 +7,7 @@ use crate::config::DnType;
 use crate::x509::fields::{
     CaConstraint, CertFields, Constraints, CrlFields, GeneralName, OtherExtension, Policy, Revoked, Subtree, key_usage,
 };
-use crate::x509::forge::{Key, openssl};
+use crate::x509::forge::{self, Key, openssl};
 use crate::x509::{Error as Unreadable, PathFault};
 use crate::x509::{
     PublicKey, read_certificate, read_crl, read_tbs_certificate, read_tbs_crl, tbs_of, verify_ca, verify_crl,
@@ -15,6 +15,7 @@ use crate::x509::{
 };
 
 mod constraints;
+mod lint;
 
 const FROM: i64 = 1_795_305_600;
 const DAY: i64 = 86_400;

@@ -13,14 +13,14 @@ pub(crate) const SERIAL_NUMBER: &str = "2.5.4.5";
 /// More attributes than this stand in no name.
 const MAX_ATTRIBUTES: usize = 64;
 
-struct Attribute<'a> {
+pub(super) struct Attribute<'a> {
     /// Which RelativeDistinguishedName it stands in.
     rdn: usize,
-    kind: String,
-    value: Element<'a>,
+    pub(super) kind: String,
+    pub(super) value: Element<'a>,
 }
 
-fn attributes(name: &[u8]) -> Result<Vec<Attribute<'_>>, Error> {
+pub(super) fn attributes(name: &[u8]) -> Result<Vec<Attribute<'_>>, Error> {
     let fault = in_part("name");
     let mut rdns = der::only(name, der::SEQUENCE).map_err(&fault)?.inside();
     let mut found = Vec::new();
