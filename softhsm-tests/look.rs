@@ -2,6 +2,8 @@
 
 #[path = "look/batch.rs"]
 mod batch;
+#[path = "look/calendar.rs"]
+mod calendar;
 #[path = "look/difference.rs"]
 mod difference;
 mod harness;

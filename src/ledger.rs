@@ -514,6 +514,11 @@ impl State {
         self.ends.get(ca).map_or(0, |ends| ends.range(now..).map(|(_, count)| count).sum())
     }
 
+    /// When those end, in the order of time: how many at each.
+    pub fn ends(&self, ca: &str) -> impl Iterator<Item = (i64, u64)> {
+        self.ends.get(ca).into_iter().flatten().map(|(time, count)| (*time, *count))
+    }
+
     /// What the next CRL of a CA holds, new revocations apart.
     pub fn revoked(&self, ca: &str) -> &[OnCrl] {
         self.revoked.get(ca).map_or(&[], Vec::as_slice)

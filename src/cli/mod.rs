@@ -10,6 +10,7 @@ mod alone;
 mod approvals;
 #[cfg(feature = "station")]
 mod backup;
+mod calendar;
 #[cfg(feature = "station")]
 mod carry;
 #[cfg(feature = "station")]
@@ -169,6 +170,8 @@ enum Verb {
     Prove(prove::ProveArgs),
     /// Write a log out: JSON lines, CSV, public copy, year page
     Export(export::ExportArgs),
+    /// What comes due: a table, iCalendar or a picture
+    Calendar(calendar::CalendarArgs),
     /// Sign the statement of a plan or hierarchy with your SSH key
     Approve(offline::ApproveArgs),
     /// Make a signed bundle from certificate requests
@@ -248,6 +251,7 @@ pub fn run() -> ExitCode {
         Verb::Check(args) => offline::check(&cli.globals, args),
         Verb::Prove(args) => prove::prove(&cli.globals, args),
         Verb::Export(args) => export::export(&cli.globals, args),
+        Verb::Calendar(args) => calendar::calendar(&cli.globals, &args),
         Verb::Approve(args) => offline::approve(args),
         Verb::Pack(args) => offline::pack(args),
         Verb::Unpack(args) => offline::unpack(&cli.globals, args),

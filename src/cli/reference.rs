@@ -17,7 +17,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("At the station", &["init", "plan", "sign", "void", "release", "record", "token"]),
     ("Officers, on machines of their own", &["approve", "sample"]),
     ("At the desk", &["pack", "unpack"]),
-    ("Auditors and hostmasters", &["prove", "export"]),
+    ("Auditors and hostmasters", &["prove", "export", "calendar"]),
     (
         "Changes of a station's state, by a quorum",
         &["adopt-hierarchy", "adopt-crl", "correct-clock", "hand-over", "adopt-log", "restore"],

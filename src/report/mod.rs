@@ -4,6 +4,7 @@
 //! written again. Untrusted text arrives already escaped by [`crate::text::escape`]; the page lets nothing but
 //! printable ASCII and line ends through, and escapes for HTML on top of it.
 
+pub mod calendar;
 mod html;
 pub mod outliers;
 pub mod terminal;
