@@ -137,6 +137,16 @@ def crl(issuer, key, number):
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
+def request(subject, key, signer=None):
+    """A CertificationRequest; `signer` signs in place of its key."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject)])
+    der = x509.CertificateSigningRequestBuilder().subject_name(name).sign(signer or key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    if signer is not None:
+        spki = [k.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo) for k in (signer, key)]
+        der = der.replace(spki[0], spki[1])
+    return der
+
+
 ROOT_KEY = ec.generate_private_key(ec.SECP384R1())
 CA_KEY = rsa.generate_private_key(65537, 2048)
 LEAF_KEY = ec.generate_private_key(ec.SECP256R1())
@@ -487,6 +497,62 @@ class Made(unittest.TestCase):
         self.log.entries[-1] = entry("clock-corrected", decision=last, **clock)
         self.log.write()
         self.refused("follows change")
+
+    def test_an_adopted_certificate_answers_its_request_and_verifies_up_to_the_last_one(self):
+        key, other, middle_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+        asked, again = request("Ours", key), request("Ours", key)
+        middle = certificate("Middle", middle_key, "Root", ROOT_KEY, 4, True)
+        ours = certificate("Ours", key, "Middle", middle_key, 5, True)
+        renewed = certificate("Ours", key, "Root", ROOT_KEY, 6, True)
+        at = int(START.replace(tzinfo=datetime.timezone.utc).timestamp())
+        decision = {"reason": "why", "release": 1, "change": 1, "approvals": [], "operator": "o", "witness": "w", "witness-time": None}
+        right = dict(ca="ours", csr=sha(asked), der=ours, above=[middle, ROOT], replaces=None, not_before=at, not_after=at + 86400,
+                     differs=[], decision=decision)  # fmt: skip
+
+        def begin(*requests):
+            self.start()
+            for item, der in enumerate(requests):
+                self.log.entries.append(entry("csr", plan=self.plan, item=item, ca="ours", der=der))
+            self.log.entries.append(entry("end", plan=self.plan, release=1, done=len(requests), refused=0, manifest=sha(b"m")))
+
+        for change, why in [
+            ({}, None),
+            ({"above": [middle]}, None),
+            ({"csr": sha(b"another")}, "answers no request"),
+            ({"ca": "others"}, "answers no request"),
+            ({"der": certificate("Ours", other, "Middle", middle_key, 5, True)}, "another key or name"),
+            ({"der": certificate("Theirs", key, "Middle", middle_key, 5, True)}, "another key or name"),
+            ({"der": certificate("Ours", key, "Middle", middle_key, 5, False)}, "no CA's"),
+            ({"der": certificate("Ours", key, "Middle", other, 5, True)}, "does not verify"),
+            ({"above": [ROOT]}, "is not the CA ours"),
+            ({"above": [middle, certificate("Root", other, "Root", other, 1, True)]}, "does not verify"),
+            ({"above": [certificate("Middle", middle_key, "Root", ROOT_KEY, 4, False), ROOT]}, "is no CA's"),
+            ({"above": []}, "no certificate stands above"),
+            ({"replaces": sha(renewed)}, "replaces another one"),
+            ({"not_after": at}, "is not that of its entry"),
+        ]:
+            begin(asked)
+            self.log.entries.append(entry("certificate-adopted", **dict(right, **change)))
+            self.log.write()
+            self.log.verify() if why is None else self.refused(why)
+        # It signs then, and is renewed for a request of its own; the root that is not ours is one of those to be compared.
+        begin(asked, again)
+        newer = dict(right, csr=sha(again))
+        self.log.entries.append(entry("certificate-adopted", **newer))
+        renewal = dict(newer, der=renewed, above=[ROOT], replaces=sha(ours), decision=dict(decision, change=2))
+        self.log.entries.append(entry("certificate-adopted", **renewal))
+        self.log.write()
+        self.assertEqual(self.log.verify({ROOT})["counts"]["certificate-adopted"], 2)
+        self.refused("not the given ones", roots={CA})
+        self.log.entries[-1] = entry("certificate-adopted", **dict(renewal, replaces=None))
+        self.log.write()
+        self.refused("replaces another one")
+        begin(request("Ours", key, signer=other))
+        self.log.write()
+        self.refused("is not signed by its own key")
+        begin(asked[:-1])
+        self.log.write()
+        self.refused("")
 
     def test_an_act_on_a_key_is_about_one_that_was_generated(self):
         proof, objects, spki = self.log.artefact(b"a signature"), self.log.artefact(b"objects"), sha(b"spki a")

@@ -339,6 +339,7 @@ BODIES = {
     "crl": record(
         plan=digest, item=u64, ca=text, number=u64, this_update=i64, next_update=i64, crl=digest
     ),
+    "csr": record(plan=digest, item=u64, ca=text, der=octets),
     "refused": record(plan=digest, request=text, check=text, reason=text),
     "void": record(
         plan=digest,
@@ -354,6 +355,17 @@ BODIES = {
     "hierarchy-adopted": record(before=digest, hierarchy=digest, decision=DECISION),
     "crl-adopted": record(
         ca=text, number=u64, this_update=i64, next_update=i64, crl=digest, entries=u64, unknown=u64, decision=DECISION
+    ),
+    "certificate-adopted": record(
+        ca=text,
+        csr=digest,
+        der=octets,
+        above=list_of(octets),
+        replaces=optional(digest),
+        not_before=i64,
+        not_after=i64,
+        differs=list_of(text),
+        decision=DECISION,
     ),
     "log-adopted": record(
         mark_size=u64,
@@ -797,6 +809,20 @@ def certificate_names(der):
     return serial, parts[1], parts[3], parts[4]
 
 
+def request_names(der):
+    """Subject (whole DER Name) and SubjectPublicKeyInfo of a request (RFC 2986 section 4), as they stand."""
+    _, at, end = der_element(der, 0)
+    if end != len(der):
+        raise Refused("a request with trailing octets")
+    _, at, _ = der_element(der, at)
+    parts = []
+    for _ in range(3):  # version, subject, subjectPKInfo
+        _, _, end = der_element(der, at)
+        parts.append(der[at:end])
+        at = end
+    return parts[1], parts[2]
+
+
 def crl_issuer(der):
     """The issuer of a CRL, whole DER."""
     _, at, _ = der_element(der, 0)
@@ -810,9 +836,9 @@ def crl_issuer(der):
 
 
 class Signed:
-    """What a certificate or CRL says of its signature, read from its octets: the package reads no algorithm that it lacks."""
+    """What a certificate, CRL or request says of its signature, read from its octets: the package reads no algorithm that it lacks."""
 
-    def __init__(self, der):
+    def __init__(self, der, algorithm_inside=True):
         _, at, end = der_element(der, 0)
         _, inside, after = der_element(der, at)
         self.tbs = der[at:after]
@@ -825,6 +851,8 @@ class Signed:
         if identifier not in SIGNATURES:
             raise Refused("a signature algorithm is none of FORMAT.md, section 6")
         self.algorithm = SIGNATURES[identifier]
+        if not algorithm_inside:  # a request has none
+            return
         # The one inside is signed: version or serial number before it, or nothing in a CRL of version 1.
         while True:
             tag, _, following = der_element(der, inside)
@@ -886,7 +914,7 @@ def verify_signature(public, algorithm, signature, signed):
 
 
 def seconds(crl, name):
-    """A date of a CRL, seconds since the epoch; older versions of the package know only the name without `_utc`."""
+    """A date of a certificate or CRL, seconds since the epoch; older versions of the package know only the name without `_utc`."""
     moment = getattr(crl, name + "_utc", None) or getattr(crl, name)
     return calendar.timegm(moment.utctimetuple())
 
@@ -897,10 +925,11 @@ CONSTRAINTS = x509.BasicConstraints.oid
 class Authority:
     """One certificate of a CA that stands in the log."""
 
-    def __init__(self, der, certificate, subject):
+    def __init__(self, der, certificate, subject, spki):
         self.der = der
         self.certificate = certificate
         self.subject = subject
+        self.spki = spki
         self.read = False
 
     @property
@@ -924,21 +953,68 @@ class Authorities:
         self.roots = {}
         self.serials = set()
         self.unverified = {}
+        self.requests = {}
+        self.newest = {}
 
-    def certificate(self, body):
-        der = body["der"]
+    @staticmethod
+    def read(der):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 certificate = x509.load_der_x509_certificate(der)
-                serial, issuer, subject, _ = certificate_names(der)
+                serial, issuer, subject, spki = certificate_names(der)
                 signed = Signed(der)
-                own = Authority(der, certificate, subject)
+                own = Authority(der, certificate, subject, spki)
                 is_ca = any(extension.value.ca for extension in certificate.extensions if extension.oid == CONSTRAINTS)
         except Refused:
             raise
         except Exception as error:  # the package raises types of its own, and more with each version
             raise Refused("the certificate cannot be read: %s" % shown(error))
+        return serial, issuer, subject, signed, own, is_ca
+
+    def csr(self, body):
+        der = body["der"]
+        try:
+            subject, spki = request_names(der)
+            signed = Signed(der, algorithm_inside=False)
+            own = Authority(der, x509.load_der_x509_csr(der), subject, spki)
+        except Refused:
+            raise
+        except Exception as error:
+            raise Refused("the request cannot be read: %s" % shown(error))
+        if not self.is_by(own.public, signed):
+            raise Refused("the request of the CA %s is not signed by its own key" % shown(body["ca"]))
+        self.requests[body["ca"]] = (hashlib.sha256(der).digest(), subject, spki)
+
+    def adopted(self, body):
+        """FORMAT.md section 7, rule 13."""
+        ca = body["ca"]
+        asked = self.requests.get(ca)
+        if asked is None or asked[0] != body["csr"]:
+            raise Refused("the certificate answers no request of the CA %s" % shown(ca))
+        _, issuer, subject, signed, own, is_ca = self.read(body["der"])
+        dates = tuple(seconds(own.certificate, name) for name in ("not_valid_before", "not_valid_after"))
+        if (subject, own.spki) != asked[1:] or not is_ca:
+            raise Refused("the certificate is for another key or name than the request, or no CA's")
+        if dates != (body["not-before"], body["not-after"]) or self.newest.get(ca) != body["replaces"]:
+            raise Refused("the validity of the certificate is not that of its entry, or it replaces another one")
+        if not body["above"]:
+            raise Refused("no certificate stands above the adopted one")
+        for der in body["above"]:
+            _, above_issuer, above_subject, above_signed, above, above_ca = self.read(der)
+            if not above_ca:
+                raise Refused("a certificate above the adopted one is no CA's")
+            self.verify("certificate", ca, [above], issuer, signed)
+            issuer, signed = above_issuer, above_signed
+        if above_issuer == above_subject:
+            self.verify("certificate", ca, [above], issuer, signed)
+            self.roots[body["above"][-1]] = ca
+        self.known.setdefault(ca, []).append(own)
+        self.newest[ca] = hashlib.sha256(body["der"]).digest()
+
+    def certificate(self, body):
+        der = body["der"]
+        serial, issuer, subject, signed, own, is_ca = self.read(der)
         mark = hashlib.sha256(issuer + serial).digest()[:16]
         if mark in self.serials:
             raise Refused("issuer and serial number are those of an earlier certificate")
@@ -950,6 +1026,7 @@ class Authorities:
         self.verify("certificate", body["ca"], signers, issuer, signed)
         if body["subject-ca"] is not None:
             self.known.setdefault(body["subject-ca"], []).append(own)
+            self.newest[body["subject-ca"]] = hashlib.sha256(der).digest()
         if signers == [own]:
             self.roots[der] = body["ca"]
 
@@ -978,15 +1055,18 @@ class Authorities:
         for signer in signers:
             if signer.subject != issuer:
                 continue
-            try:
-                verify_signature(signer.public, signed.algorithm, signed.signature, signed.tbs)
+            if self.is_by(signer.public, signed):
                 return
-            except NotHere as error:
-                self.unverified[str(error)] = self.unverified.get(str(error), 0) + 1
-                return
-            except (InvalidSignature, UnsupportedAlgorithm, TypeError):
-                continue
         raise Refused("the signature of the %s does not verify under the CA %s" % (what, shown(ca)))
+
+    def is_by(self, public, signed):
+        try:
+            verify_signature(public, signed.algorithm, signed.signature, signed.tbs)
+        except NotHere as error:
+            self.unverified[str(error)] = self.unverified.get(str(error), 0) + 1
+        except (InvalidSignature, UnsupportedAlgorithm, TypeError):
+            return False
+        return True
 
 
 def load_roots(paths):
@@ -1135,7 +1215,7 @@ class Rules:
             self.open = body["plan"]
         if kind == "sampled":
             self.sampled(self.plans.get(body["plan"]), body)
-        if kind in KEY_KINDS + ("certificate", "revoked", "crl", "refused", "end"):
+        if kind in KEY_KINDS + ("certificate", "revoked", "crl", "csr", "refused", "end"):
             if self.open is None or body["plan"] != self.open:
                 raise Refused("it stands outside the start and end of its plan")
             self.within(self.plans[self.open], kind, body)
@@ -1358,6 +1438,10 @@ def verify(path, key, roots=None):
                 adopted(directory, size, index, body)
             if kind == "certificate":
                 authorities.certificate(body)
+            if kind == "csr":
+                authorities.csr(body)
+            if kind == "certificate-adopted":
+                authorities.adopted(body)
             if kind in ("crl", "crl-adopted"):
                 here = artefacts.seen[body["crl"]]
                 crls["verified" if here else "absent"] += 1

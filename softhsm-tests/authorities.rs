@@ -4,9 +4,13 @@ mod harness;
 
 #[path = "authorities/cross.rs"]
 mod cross;
+#[path = "authorities/external.rs"]
+mod external;
 #[path = "authorities/faults.rs"]
 mod faults;
 #[path = "authorities/foreign.rs"]
 mod foreign;
 #[path = "authorities/limits.rs"]
 mod limits;
+#[path = "authorities/outside.rs"]
+mod outside;

@@ -8,6 +8,7 @@ use coldroot::config::{Act, Ceremony, Environment, Error, Guard, Hierarchy, MAX_
 
 const EXAMPLE: &str = include_str!("../ceremony-scripts/hierarchy.example.toml");
 const CEREMONY: &str = include_str!("../ceremony-scripts/root-and-intermediate.toml");
+const EXTERNAL: &str = include_str!("../ceremony-scripts/external-root.toml");
 const CROSS: &str = include_str!("../ceremony-scripts/cross-certificate.toml");
 
 /// A change of the example before it is parsed.
@@ -142,6 +143,9 @@ const ADA: &str = "['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAaqxanBPLmSTHFSRGF914o
 const RSA: &str = "'ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQCJP3Z2m7RspwauNJMPWy3sqPOzC2QMYkEa404Zbel8SvORLqD/ivO8d3dlyvlpX1VaRUTLgg9W9AUwvLJoFxf63fkJ86ZLHXbDr0HeIeXqtWWt1gj9jhF7DH6QuLu6pFGafbEDZBz0wmCIRS0cNaloEexekDni1Qg538r9VOCboW3VAUjHsg+7gDABgDtNSqytDGJyT5G8+fDkh94zdmqefd/q2JQUp9j4p9FL2pYTTClYtgGuW7Z5x04M/nnb2V72cYWq1G+x3rlT8tki9NZ7OPTaMlsqwT5rkmDw+jXsPD0sTpDnk3JAA+P/sMRD+fk7SuYnXIOItXfPpy6Os0Rl'";
 const P384: &str = "'ecdsa-sha2-nistp384 AAAAE2VjZHNhLXNoYTItbmlzdHAzODQAAAAIbmlzdHAzODQAAABhBI3y5xBB2gCVHc1Zp1icqHfohEDndF6V27paQBFGydxQFlC3hz60Ps+3Ord96Dt5OsU+AtiT00ntTLzL8b39PfMA84Vm0VvlWHRlgCig3lt2afi20N41qL2B/XvFVUJZ6Q=='";
 const P256: &str = "'ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBDssELsorQJoFqTa/o2rDKpWuQP69U5v7tjJti3HyQeFP9rEdNe7J36/e8XuJX2kGyOgCPCZqyKsxLcZbaw6Yhc='";
+/// Of a certificate, in the form of `openssl x509 -fingerprint`.
+const SHA256: &str =
+    "'5D:1C:0F:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC'";
 /// The example's desk's key.
 const DESK: &str = "['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICWhR7j4q5h5bjoNOqU3H9kwhBImRxuNfnDasDlco3bL']";
 const VALIDATOR: Edit = Set(
@@ -399,6 +403,13 @@ fn lawless_hierarchies_are_refused_by_the_path_of_the_field() {
         ("no validity", &[Set("ca[0].days", "0")], "ca[0].days"),
         ("validity too long", &[Set("ca[0].days", "36526")], "ca[0].days"),
         ("a root whose key is elsewhere", &[Set("ca[0].key", "'elsewhere'")], "ca[0].key"),
+        ("a CA called external", &[Set("ca[0].id", "'external'")], "ca[0].id"),
+        ("a CA of which nothing is here", &[Set("ca[1].issuer", "'external'"), Set("ca[1].key", "'elsewhere'")], "ca[1].key"),
+        ("an issuer's certificate of a CA of ours", &[Set("ca[1].issuer-certificate", "'a.pem'"), Set("ca[1].issuer-sha256", SHA256)], "ca[1].issuer-certificate"),
+        ("an issuer's certificate without its digest", &[Set("ca[1].issuer", "'external'"), Set("ca[1].issuer-certificate", "'a.pem'")], "ca[1].issuer-sha256"),
+        ("an issuer's digest without its certificate", &[Set("ca[1].issuer", "'external'"), Set("ca[1].issuer-sha256", SHA256)], "ca[1].issuer-certificate"),
+        ("an issuer's digest that is none", &[Set("ca[1].issuer", "'external'"), Set("ca[1].issuer-certificate", "'a.pem'"), Set("ca[1].issuer-sha256", "'00'")], "ca[1].issuer-sha256"),
+        ("a profile of roots for a CA outside", &[Set("ca[1].issuer", "'external'"), Set("ca[1].profile", "'root'")], "ca[1].profile"),
         ("an issuer whose key is elsewhere", &[Set("ca[1].key", "'elsewhere'")], "profile[2].issuer"),
         ("days beside no end", &[Set("ca[0].expires", "'never'")], "ca[0].expires"),
         ("an end that is no word", &[Remove("ca[0].days"), Set("ca[0].expires", "'2099'")], "ca[0].expires"),
@@ -639,6 +650,15 @@ fn lawless_ceremonies_are_refused_by_the_path_of_the_field() {
     assert!(
         matches!(&Ceremony::parse(CROSS, &hierarchy).unwrap().acts[1], Act::Cross(cross) if cross.id == "partner-by-root")
     );
+    // The same under an external root.
+    let edits = [
+        Set("ca[1].issuer", "'external'"),
+        Set("ca[1].issuer-certificate", "'external-root.pem'"),
+        Set("ca[1].issuer-sha256", SHA256),
+    ];
+    let under = Hierarchy::parse(&changed(&EXAMPLE.replace("servers-1", "issuing"), &edits)).unwrap();
+    let acts = Ceremony::parse(EXTERNAL, &under).unwrap().acts;
+    assert!(acts.contains(&Act::Csr { ca: "issuing".into() }), "{acts:?}");
     for (what, edits, wanted) in cases {
         let (field, message) = field_of(Ceremony::parse(&changed(CEREMONY, edits), &hierarchy), what);
         assert_eq!(&field, wanted, "{what}: {message}");

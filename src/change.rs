@@ -11,7 +11,9 @@ mod record;
 
 use crate::approval::{self, Approval};
 use crate::audit::changed::raised;
-use crate::audit::entry::{Approved, Body, ClockCorrected, CrlAdopted, Decision, Entry, HierarchyAdopted};
+use crate::audit::entry::{
+    Approved, Body, CertificateAdopted, ClockCorrected, CrlAdopted, Decision, Entry, HierarchyAdopted,
+};
 use crate::audit::mark::Mark;
 use crate::config::{Hierarchy, Quorum};
 use crate::digest::Digest;
@@ -114,6 +116,7 @@ pub fn act(body: &Body) -> Option<&'static str> {
     Some(match body {
         Body::HierarchyAdopted(_) => "adopt-hierarchy",
         Body::CrlAdopted(_) => "adopt-crl",
+        Body::CertificateAdopted(_) => "adopt-certificate",
         Body::LogAdopted(_) => "adopt-log",
         Body::HandedOver(_) => "hand-over",
         Body::ClockCorrected(_) => "correct-clock",
@@ -189,10 +192,30 @@ fn words(hierarchy: &Hierarchy, adopted: Option<&Hierarchy>, body: &Body) -> Res
             format!("adopt-crl: it is of {}, the next one was announced for {}", utc(*this_update), utc(*next_update)),
             format!("adopt-crl: it has {entries} entries, {unknown} of them of certificates that are unknown here"),
         ],
+        Body::CertificateAdopted(adopted) => of_certificate(adopted),
         Body::LogAdopted(made) => lost::words(made),
         Body::HandedOver(handed) => handover::words(handed),
         _ => Vec::new(),
     })
+}
+
+fn of_certificate(adopted: &CertificateAdopted) -> Vec<String> {
+    let CertificateAdopted { ca, csr, der, above, replaces, not_before, not_after, differs, .. } = adopted;
+    let mut lines = vec![
+        format!("certificate of CA {}, with sha256 {}", quoted(ca), Digest::of(der)),
+        format!("it answers the request with sha256 {csr}"),
+        format!("it is valid from {} to {}", utc(*not_before), utc(*not_after)),
+    ];
+    lines.extend(above.iter().enumerate().map(|(n, der)| {
+        let whose = if n == 0 { "its issuer's certificate" } else { "that one's issuer's" };
+        format!("{whose} has sha256 {}", Digest::of(der))
+    }));
+    lines.push(match replaces {
+        Some(before) => format!("it comes in place of the one with sha256 {before}"),
+        None => "it is the first one of this CA".into(),
+    });
+    lines.extend(differs.iter().map(|differs| format!("within what is declared: {}", quoted(differs))));
+    lines.into_iter().map(|line| format!("adopt-certificate: {line}")).collect()
 }
 
 /// A length of time, in seconds, for people.
@@ -303,7 +326,7 @@ pub fn judge(
             Ok(changed)
         }
         Body::ClockCorrected(_) => Err(Error::Clock),
-        Body::CrlAdopted(_) => Ok(changed),
+        Body::CrlAdopted(_) | Body::CertificateAdopted(_) => Ok(changed),
         Body::HierarchyAdopted(HierarchyAdopted { hierarchy: named, .. }) => {
             let new = adopted.filter(|new| new.digest == *named).ok_or(Error::Adopted)?;
             hierarchy::successor(hierarchy, new)?;

@@ -14,12 +14,14 @@ use std::sync::mpsc;
 
 use crate::audit::Log;
 use crate::audit::entry::{
-    Body, CertificateIssued, CrlIssued, Entry, KeyBackedUp, KeyDestroyed, KeyGenerated, KeyProven, KeyRestored,
-    Revoked, WrappingKeyGenerated,
+    Body, CertificateIssued, CrlIssued, CsrMade, Entry, KeyBackedUp, KeyDestroyed, KeyGenerated, KeyProven,
+    KeyRestored, Revoked, WrappingKeyGenerated,
 };
 use crate::cbor::Bytes;
 use crate::digest::Digest;
-use crate::plan::{Backup, Certificate, Crl, Deed, GenerateKey, GenerateWrappingKey, Item, KeyAct, Kind, Plan, Revoke};
+use crate::plan::{
+    Backup, Certificate, Crl, Csr, Deed, GenerateKey, GenerateWrappingKey, Item, KeyAct, Kind, Plan, Revoke,
+};
 use crate::text::hex;
 use crate::{audit, plan, tbs, x509};
 
@@ -246,6 +248,7 @@ fn verify<E: std::error::Error>(
             log.put_artefact(&der)?;
             Ok(Verified(body))
         }
+        (Item::Csr(planned), Outcome::Signature(s)) => csr(plan, n, *planned, &s).map_err(wrong),
         _ => Err(wrong("the gate answered with another kind of result".into())),
     }
 }
@@ -386,6 +389,19 @@ fn certificate(
         requester: planned.requester,
         der: Bytes::from(der),
     })))
+}
+
+fn csr(plan: Digest, item: u64, planned: Csr, signature: &[u8]) -> Result<Verified, String> {
+    let text = |e: &dyn std::fmt::Display| e.to_string();
+    let by = planned.signer.algorithm.signs_with();
+    let der = tbs::assemble(&planned.tbs, by, signature);
+    if x509::tbs_of(&der).map_err(|e| text(&e))? != planned.tbs.as_slice() {
+        return Err("what was signed is not the planned request".into());
+    }
+    if x509::verify_request(&der, by).map_err(|e| text(&e))? != planned.fields {
+        return Err("a field read back differs from the plan".into());
+    }
+    Ok(Verified(Body::Csr(CsrMade { plan, item, ca: planned.ca, der: Bytes::from(der) })))
 }
 
 fn crl(plan: Digest, item: u64, planned: Crl, signature: &[u8], judge: &Judge) -> Result<(Vec<u8>, Body), String> {

@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use crate::audit;
 use crate::audit::changed::Changed;
 use crate::audit::entry::{
-    Body, CertificateIssued, CrlIssued, End, Entry, Genesis, KeyBackedUp, KeyGenerated, LogAdopted, PinSplit, Revoked,
-    Start, Void, WrappingKeyGenerated,
+    Body, CertificateIssued, CrlIssued, CsrMade, End, Entry, Genesis, KeyBackedUp, KeyGenerated, LogAdopted, PinSplit,
+    Revoked, Start, Void, WrappingKeyGenerated,
 };
 use crate::cbor::Bytes;
 use crate::digest::Digest;
@@ -91,10 +91,14 @@ pub struct State {
     pub destroyed: BTreeSet<String>,
     /// Whether a token protects its keys, by the last probe of it that found out; tokens by their id.
     pub protected: BTreeMap<String, bool>,
-    /// CA certificates issued, by the CA's id: log index and DER of the newest.
+    /// CA certificates issued or adopted, by the CA's id: log index and DER of the newest.
     pub cas: BTreeMap<String, (u64, Bytes)>,
-    /// The CA that issued each of those certificates; itself for a root.
+    /// The CA that issued each of those certificates; itself for a root, `external` for one that was adopted.
     pub issuers: BTreeMap<String, String>,
+    /// The newest request of each CA that an external issuer certifies: DER.
+    pub csrs: BTreeMap<String, Bytes>,
+    /// The certificates above each of those CAs, its issuer's first: DER.
+    pub above: BTreeMap<String, Vec<Bytes>>,
     /// The newest CRL of each CA.
     pub crls: BTreeMap<String, CrlIssued>,
     /// The greatest CRL number ever planned for each CA: the next one is greater, even if the plan was never signed.
@@ -290,6 +294,10 @@ impl Ledger {
                 self.unlisted.remove(&crl.ca);
                 self.crls.insert(crl.ca.clone(), crl.clone());
             }
+            Body::Csr(csr) => {
+                self.item(&csr.plan, csr.item, index)?;
+                self.request(index, csr)?;
+            }
             Body::Refused { plan, request, .. } => {
                 let state = self.running(plan, index)?;
                 if state.done < state.items && state.void.is_none() {
@@ -299,6 +307,7 @@ impl Ledger {
                 self.places.insert(Key::of(Thing::Request, request.as_bytes()), index);
             }
             Body::CrlAdopted(adopted) => self.adopt_crl(log, index, adopted)?,
+            Body::CertificateAdopted(adopted) => self.adopt_certificate(index, adopted)?,
             Body::Void(void) => {
                 let state = self.plans.get_mut(&void.plan).filter(|state| state.end.is_none());
                 let state = state.ok_or_else(|| wrong("voids a plan that was not made here, or ended"))?;
@@ -445,6 +454,13 @@ impl Ledger {
             self.issuers.insert(ca.clone(), issued.ca.clone());
             self.cas.insert(ca.clone(), (index, issued.der.clone()));
         }
+        Ok(())
+    }
+
+    fn request(&mut self, index: u64, csr: &CsrMade) -> Result<(), Error> {
+        let wrong = |e: x509::Error| Error::Entry { index, what: format!("its request is not good: {e}") };
+        x509::Request::parse(&csr.der).and_then(|request| request.verify_possession()).map_err(wrong)?;
+        self.csrs.insert(csr.ca.clone(), csr.der.clone());
         Ok(())
     }
 

@@ -35,6 +35,7 @@ fn signer(item: &Item, edit: impl FnOnce(&mut KeyRef)) -> Item {
     match &mut item {
         Item::Certificate(c) => edit(&mut c.signer),
         Item::Crl(c) => edit(&mut c.signer),
+        Item::Csr(c) => edit(&mut c.signer),
         Item::GenerateKey(_) | Item::GenerateWrappingKey(_) | Item::Revoke(_) | Item::KeyAct(_) => panic!(),
     }
     item
@@ -45,7 +46,9 @@ fn algorithm(item: &Item, algorithm: SignatureAlgorithm) -> Item {
     match &mut item {
         Item::Certificate(c) => c.fields.signature = algorithm,
         Item::Crl(c) => c.fields.signature = algorithm,
-        Item::GenerateKey(_) | Item::GenerateWrappingKey(_) | Item::Revoke(_) | Item::KeyAct(_) => panic!(),
+        Item::Csr(_) | Item::GenerateKey(_) | Item::GenerateWrappingKey(_) | Item::Revoke(_) | Item::KeyAct(_) => {
+            panic!()
+        }
     }
     item
 }
@@ -56,6 +59,7 @@ fn of_ca(item: &Item, ca: &str) -> Item {
     match &mut item {
         Item::Certificate(c) => c.ca = ca.into(),
         Item::Crl(c) => c.ca = ca.into(),
+        Item::Csr(c) => c.ca = ca.into(),
         Item::GenerateKey(_) | Item::GenerateWrappingKey(_) | Item::Revoke(_) | Item::KeyAct(_) => panic!(),
     }
     item

@@ -28,13 +28,17 @@ struct Pki {
     root: Vec<u8>,
     leaf: Vec<u8>,
     crls: [Vec<u8>; 2],
+    /// The request of another CA, its certificate, and the one above that.
+    csr: Vec<u8>,
+    outer: [Vec<u8>; 2],
 }
 
 impl Pki {
     fn new(dir: &Path) -> Pki {
         let config = "[ca]\ndefault_ca = d\n[d]\ndatabase = index.txt\ncrlnumber = crlnumber\ndefault_md = sha256\ndefault_crl_days = 30\n\
             crl_extensions = crl\n[crl]\nauthorityKeyIdentifier = keyid\n[req]\ndistinguished_name = dn\nx509_extensions = v3\n[dn]\n\
-            [v3]\nsubjectKeyIdentifier = hash\nbasicConstraints = critical, CA:TRUE\n[leaf]\nbasicConstraints = CA:FALSE\n";
+            [v3]\nsubjectKeyIdentifier = hash\nbasicConstraints = critical, CA:TRUE\nkeyUsage = critical, keyCertSign, cRLSign\n[sub]\nsubjectKeyIdentifier = hash\n\
+            authorityKeyIdentifier = keyid\nbasicConstraints = critical, CA:TRUE\nkeyUsage = critical, keyCertSign, cRLSign\n[leaf]\nbasicConstraints = CA:FALSE\n";
         for (file, text) in [("ca.cnf", config), ("index.txt", ""), ("crlnumber", "01\n")] {
             fs::write(dir.join(file), text).unwrap();
         }
@@ -51,12 +55,20 @@ impl Pki {
              -out leaf.der",
         );
         openssl("x509 -in root.pem -outform DER -out root.der");
+        openssl(&format!("req -x509 -config ca.cnf {key} -keyout top.key -out top.pem -days 30 -subj /CN=Top"));
+        openssl("x509 -in top.pem -outform DER -out top.der");
+        openssl(&format!("req -new -config ca.cnf {key} -keyout sub.key -out sub.csr -subj /CN=Sub"));
+        openssl("req -in sub.csr -outform DER -out csr.der");
+        openssl(
+            "x509 -req -in sub.csr -CA top.pem -CAkey top.key -set_serial 4712 -days 9 -extfile ca.cnf -extensions sub -outform DER -out sub.der",
+        );
         let crls = ["1", "2"].map(|n| {
             openssl(&format!("ca -config ca.cnf -gencrl -keyfile root.key -cert root.pem -out {n}.pem"));
             openssl(&format!("crl -in {n}.pem -outform DER -out {n}.crl"));
             made(&format!("{n}.crl"))
         });
-        Pki { root: made("root.der"), leaf: made("leaf.der"), crls }
+        let (csr, outer) = (made("csr.der"), ["sub.der", "top.der"].map(made));
+        Pki { root: made("root.der"), leaf: made("leaf.der"), crls, csr, outer }
     }
 }
 
@@ -265,7 +277,7 @@ fn certificates(made: &mut Made, pki: &Pki) {
     let bundle = BundleRef { desk: text("desk-1"), sequence: 1, digest: made.keep(b"a bundle") };
     made.put(Body::MediumRead { name: text("first.bundle"), digest: bundle.digest, octets: 8 });
     made.put(Body::BundleReceived { bundle: bundle.clone(), count: 2, revocations: 1 });
-    let plan = planned(made, b"a plan of certificates", Kind::Certificates, 4, 1, Some(bundle));
+    let plan = planned(made, b"a plan of certificates", Kind::Certificates, 5, 1, Some(bundle));
     started(made, plan);
     let certificate = |item, subject_ca: Option<String>, der: &[u8]| {
         let request = subject_ca.is_none().then(|| text("r-1"));
@@ -287,8 +299,9 @@ fn certificates(made: &mut Made, pki: &Pki) {
         next_update: fields.next_update,
         crl,
     }));
+    made.put(Body::Csr(CsrMade { plan, item: 4, ca: text("sub"), der: Bytes::from(pki.csr.clone()) }));
     made.put(Body::Refused { plan, request: text("r-2"), check: text("names"), reason: text("not validated") });
-    ended(made, plan, 2, 4, 1);
+    ended(made, plan, 2, 5, 1);
 }
 
 fn voided(made: &mut Made) {
@@ -321,6 +334,20 @@ fn changes(made: &mut Made, pki: &Pki) {
         decision: decision(3),
     };
     made.decided(None, Body::CrlAdopted(adopted));
+    let [der, top] = pki.outer.clone();
+    let fields = x509::read_certificate(&der).unwrap();
+    let adopted = CertificateAdopted {
+        ca: text("sub"),
+        csr: Digest::of(&pki.csr),
+        der: Bytes::from(der),
+        above: vec![Bytes::from(top)],
+        replaces: None,
+        not_before: fields.not_before,
+        not_after: fields.not_after,
+        differs: Vec::new(),
+        decision: decision(3),
+    };
+    made.decided(None, Body::CertificateAdopted(adopted));
     let clock = ClockCorrected { from: NOW + 9, to: NOW, decision: decision(3) };
     made.decided(None, Body::ClockCorrected(clock));
     let sealed = made.log.sealed_size();
@@ -403,7 +430,7 @@ fn p04_four_verifiers_agree_on_a_log_of_every_kind_of_entry_and_refuse_it_change
     assert_eq!(report.absent, 3, "the manifests of three releases are elsewhere");
     let view = View::read(&log).unwrap();
     let judged = change::judge_log(&view, &report.changes).unwrap();
-    assert_eq!((judged.approved, judged.not_judged), (5, 0));
+    assert_eq!((judged.approved, judged.not_judged), (6, 0));
     let entries: Vec<Vec<u8>> = view.entries(0..size).map(|found| found.unwrap().2).collect();
     drop(view);
 

@@ -141,6 +141,7 @@ fn is_issued(body: &Body) -> bool {
             | Body::Certificate(_)
             | Body::Revoked(_)
             | Body::Crl(_)
+            | Body::Csr(_)
             | Body::Refused { .. }
             | Body::End(_)
     )

@@ -178,7 +178,7 @@ pub fn release(dir: &Path, sample: &Sample) -> Args {
     let serial = Bytes::from(vec![1]);
     let t = || text.clone();
     let parts = [
-        Part::Ca { ca: t(), parent: t(), index: 1, der: der.clone() },
+        Part::Ca { ca: t(), parent: t(), index: 1, der: der.clone(), above: Vec::new() },
         Part::Certificate { request: t(), ca: t(), profile: t(), index: 2, der: der.clone() },
         Part::Revoked { ca: t(), serial, reason: None, date: NOW, index: 3 },
         Part::Crl { ca: t(), number: 1, der: der.clone() },

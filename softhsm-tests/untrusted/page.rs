@@ -2,7 +2,7 @@
 
 use coldroot::config::Environment;
 use coldroot::report::{
-    Approval, CaRow, CertificateRow, Count, CrlRow, LogPosition, RefusalRow, ReleaseReport, RevokedRow, render,
+    Approval, CaRow, CertificateRow, Count, CrlRow, CsrRow, LogPosition, RefusalRow, ReleaseReport, RevokedRow, render,
 };
 
 /// The start and end tags of a page, whole. A tag ends at the first `>` outside its quotes, as a browser reads it.
@@ -56,6 +56,7 @@ pub fn page(text: &str) -> String {
             sha256: t(),
         }],
         crls: vec![CrlRow { ca: t(), number: 1, this_update: t(), next_update: t(), entries: 0 }],
+        csrs: vec![CsrRow { ca: t(), subject: t(), sha256: t() }],
         signed: vec![Count { what: t(), by: t(), count: 1 }],
         refused: vec![Count { what: t(), by: t(), count: 1 }],
         certificates: vec![CertificateRow {

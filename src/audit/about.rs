@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::text::utc;
 
 /// The names of all kinds of entries, as they stand in entries.
-pub const KINDS: [&str; 37] = [
+pub const KINDS: [&str; 39] = [
     "genesis",
     "open",
     "pin-try",
@@ -27,6 +27,7 @@ pub const KINDS: [&str; 37] = [
     "certificate",
     "revoked",
     "crl",
+    "csr",
     "refused",
     "void",
     "end",
@@ -35,6 +36,7 @@ pub const KINDS: [&str; 37] = [
     "inventory",
     "hierarchy-adopted",
     "crl-adopted",
+    "certificate-adopted",
     "log-adopted",
     "handed-over",
     "clock-corrected",
@@ -94,6 +96,7 @@ impl<'a> About<'a> {
                 self.serial = Some(&r.serial);
             }
             Body::Crl(c) => self.of(&c.plan, &[], &[&c.ca]),
+            Body::Csr(c) => self.of(&c.plan, &[], &[&c.ca]),
             Body::Refused { plan, request, .. } => {
                 self.of(plan, &[], &[]);
                 self.request = Some(request);
@@ -102,6 +105,10 @@ impl<'a> About<'a> {
             Body::Sampled(sampled) => self.of(&sampled.plan, &[], &[]),
             Body::End(end) => self.of(&end.plan, &[], &[]),
             Body::CrlAdopted(c) => self.cas.push(&c.ca),
+            Body::CertificateAdopted(c) => {
+                self.cas.push(&c.ca);
+                self.serial = issuer_and_serial(&c.der).map(|(_, serial)| serial);
+            }
             Body::LogAdopted(l) => self.plan = l.mark_plan.as_ref(),
             Body::HandedOver(h) => self.plan = h.plan.as_ref(),
             _ => {}

@@ -17,7 +17,8 @@ use crate::plan::{BundleRef, Count, Kind};
 pub(super) use glance::{Glance, glance};
 
 pub use changes::{
-    ClockCorrected, CrlAdopted, Decision, Evidence, EvidenceKind, HandedOver, HierarchyAdopted, LogAdopted, Sampled,
+    CertificateAdopted, ClockCorrected, CrlAdopted, Decision, Evidence, EvidenceKind, HandedOver, HierarchyAdopted,
+    LogAdopted, Sampled,
 };
 
 /// The largest encoded entry: what two octets of length before it in a tile can say (C2SP tlog-tiles).
@@ -96,6 +97,8 @@ pub enum Body {
     Revoked(Revoked),
     /// A CRL was signed and verified; the DER is the artefact.
     Crl(CrlIssued),
+    /// The request of a CA for its external issuer was signed and verified.
+    Csr(CsrMade),
     /// A request was refused.
     Refused { plan: Digest, request: String, check: String, reason: String },
     /// A plan ends before it is carried out: what is on record stays issued, the rest never is.
@@ -114,6 +117,8 @@ pub enum Body {
     HierarchyAdopted(HierarchyAdopted),
     /// A CRL that was signed elsewhere counts.
     CrlAdopted(CrlAdopted),
+    /// A CA has the certificate that its external issuer has made.
+    CertificateAdopted(CertificateAdopted),
     /// A log that is not the one that the mark knew goes on.
     LogAdopted(LogAdopted),
     /// Another token has the mark.
@@ -363,6 +368,18 @@ pub struct CrlIssued {
     pub next_update: i64,
     /// The DER of the whole CRL: an artefact.
     pub crl: Digest,
+}
+
+/// A request on record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CsrMade {
+    pub plan: Digest,
+    pub item: u64,
+    /// The CA that asks.
+    pub ca: String,
+    /// The whole CertificationRequest (RFC 2986 §4.2), DER.
+    pub der: Bytes,
 }
 
 /// The end of a plan.

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use super::check::check;
 use super::entry::{
-    Body, ClockCorrected, Decision, End, Entry, Evidence, EvidenceKind, HierarchyAdopted, KeyBackedUp, KeyDestroyed,
-    KeyGenerated, KeyProven, KeyRestored, LogAdopted,
+    Body, ClockCorrected, CsrMade, Decision, End, Entry, Evidence, EvidenceKind, HierarchyAdopted, KeyBackedUp,
+    KeyDestroyed, KeyGenerated, KeyProven, KeyRestored, LogAdopted,
 };
 use super::order::tests::{PLAN, end, planned, start};
 use super::station::{HIERARCHY, Signer, genesis, scratch};
@@ -132,6 +132,10 @@ fn cases(first: Digest) -> Vec<Case> {
         let anew = [generated(1, b"spki b"), act(2, "a", spki)];
         add(&format!("act {n} on the key from before"), false, made().into_iter().chain(anew).collect());
     }
+    let csr = || Body::Csr(CsrMade { plan: PLAN, item: 0, ca: "outside".into(), der: vec![0x30, 0].into() });
+    add("a request in a plan of keys", false, vec![of_keys(), start(PLAN), csr()]);
+    add("a request before its plan is started", false, vec![planned(PLAN, 1), csr()]);
+    add("a request beyond its plan", false, vec![planned(PLAN, 0), start(PLAN), csr()]);
     let right = || lost(first);
     let adopted = |made: LogAdopted| vec![Body::LogAdopted(made)];
     add("an adopted log", true, adopted(right()));

@@ -125,6 +125,7 @@ impl Order {
             Body::KeyDestroyed(key) => self.about((key.plan, key.item), &key.key, key.spki),
             Body::Revoked(revoked) => self.item(revoked.plan, revoked.item, Kind::Certificates),
             Body::Crl(crl) => self.item(crl.plan, crl.item, Kind::Certificates),
+            Body::Csr(csr) => self.item(csr.plan, csr.item, Kind::Certificates),
             Body::Certificate(certificate) => {
                 self.issued(certificate.plan, certificate.item, serial_mark(&certificate.der))
             }

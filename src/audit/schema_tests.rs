@@ -11,9 +11,9 @@ use serde_cbor::Value;
 
 use super::check::kind;
 use super::entry::{
-    Approved, Body, CertificateIssued, ClockCorrected, CrlAdopted, CrlIssued, Decision, End, Entry, Evidence,
-    EvidenceKind, Genesis, HandedOver, HierarchyAdopted, KeyBackedUp, KeyDestroyed, KeyGenerated, KeyProven,
-    KeyRestored, LogAdopted, PinSplit, Revoked, Sampled, ShareOf, Start, Void, WrappingKeyGenerated,
+    Approved, Body, CertificateAdopted, CertificateIssued, ClockCorrected, CrlAdopted, CrlIssued, CsrMade, Decision,
+    End, Entry, Evidence, EvidenceKind, Genesis, HandedOver, HierarchyAdopted, KeyBackedUp, KeyDestroyed, KeyGenerated,
+    KeyProven, KeyRestored, LogAdopted, PinSplit, Revoked, Sampled, ShareOf, Start, Void, WrappingKeyGenerated,
 };
 use super::station::{HIERARCHY, Signer, genesis, scratch};
 use super::{Log, check};
@@ -222,6 +222,7 @@ fn certificates() -> Vec<Body> {
         revoked(None),
         revoked(Some(255)),
         Body::Crl(CrlIssued { plan, item: 2, ca: text("ca"), number, this_update, next_update, crl: digest() }),
+        Body::Csr(CsrMade { plan, item: 3, ca: text("ca"), der: octets(&[0x30, 0]) }),
         Body::Refused { plan, request: text("r-2"), check: text("names"), reason: text("no") },
     ]
 }
@@ -244,6 +245,12 @@ fn changes() -> Vec<Body> {
             hierarchy,
             decision: decision(),
         })
+    };
+    let certificate = |above, replaces, differs| {
+        let (ca, csr, der, not_before, not_after) = (text("ca"), digest(), octets(&[0x30, 0]), -1, 1);
+        let decision = decision();
+        let adopted = CertificateAdopted { ca, csr, der, above, replaces, not_before, not_after, differs, decision };
+        Body::CertificateAdopted(adopted)
     };
     let evidence = |kind| {
         let (what, artefact, withheld, octets, person) = (text("w"), digest(), true, 10, text("anna"));
@@ -269,6 +276,8 @@ fn changes() -> Vec<Body> {
             unknown: 1,
             decision: decision(),
         }),
+        certificate(vec![], None, vec![]),
+        certificate(vec![octets(&[0x30, 0])], Some(digest()), vec![text("its path length is 0, declared is 1")]),
         adopted(None),
         adopted(Some(digest())),
         handed(false, None),

@@ -1,6 +1,8 @@
 //! The verbs: parse, resolve, one function a verb, one report, one exit code.
 
 #[cfg(feature = "station")]
+mod adopt_certificate;
+#[cfg(feature = "station")]
 mod adopt_crl;
 #[cfg(feature = "station")]
 mod adopt_log;
@@ -142,6 +144,9 @@ enum Verb {
     /// Let a CRL that was signed elsewhere count as the station's
     #[cfg(feature = "station")]
     AdoptCrl(adopt_crl::CrlArgs),
+    /// Give a CA the certificate that its external issuer has made
+    #[cfg(feature = "station")]
+    AdoptCertificate(adopt_certificate::CertificateArgs),
     /// Put another hierarchy in force: persons, profiles, CAs
     #[cfg(feature = "station")]
     AdoptHierarchy(hierarchy::HierarchyArgs),
@@ -234,6 +239,8 @@ pub fn run() -> ExitCode {
         Verb::Record(verb) => record::record(&cli.globals, verb),
         #[cfg(feature = "station")]
         Verb::AdoptCrl(args) => adopt_crl::adopt_crl(&cli.globals, args),
+        #[cfg(feature = "station")]
+        Verb::AdoptCertificate(args) => adopt_certificate::adopt_certificate(&cli.globals, args),
         #[cfg(feature = "station")]
         Verb::AdoptHierarchy(args) => hierarchy::adopt_hierarchy(&cli.globals, args),
         #[cfg(feature = "station")]

@@ -141,7 +141,18 @@ fn statement_of(path: &Path) -> Result<String, Failure> {
 /// The line of a statement that says all there is: of a void, or of a change of state.
 fn stands_alone(line: &str) -> bool {
     let act = line.strip_prefix("plan         ").and_then(|rest| rest.split_once(" sha256 ")).map(|(act, _)| act);
-    matches!(act, Some("void" | "adopt-hierarchy" | "adopt-crl" | "adopt-log" | "hand-over" | "correct-clock"))
+    matches!(
+        act,
+        Some(
+            "void"
+                | "adopt-hierarchy"
+                | "adopt-crl"
+                | "adopt-certificate"
+                | "adopt-log"
+                | "hand-over"
+                | "correct-clock"
+        )
+    )
 }
 
 /// A copy that nobody else changes, for what is read more than once. The directory goes with the first value.
@@ -295,8 +306,9 @@ fn release_is_good(checked: &release::Findings) -> Answer {
         compared.push_str(&format!("\nnot compared: {}", checked.not_compared.join("; ")));
     }
     let text = format!(
-        "Release {} is good: every certificate, CRL and refusal verifies and is on record.\n\n{}",
+        "Release {} is good: every certificate, CRL and refusal verifies and is on record.\n\n{}{}",
         checked.release,
+        requests(checked.csrs),
         pairs(&[
             ("certificates", human_count(checked.certificates)),
             ("CA certificates", human_count(checked.cas)),
@@ -310,6 +322,11 @@ fn release_is_good(checked: &release::Findings) -> Answer {
         ])
     );
     Answer::new(text, checked)
+}
+
+/// A line for the requests of CAs, which most releases have none of.
+fn requests(count: u64) -> String {
+    if count == 0 { String::new() } else { pairs(&[("requests of CAs", human_count(count))]) }
 }
 
 fn check_release(
@@ -426,8 +443,9 @@ pub fn unpack(globals: &Globals, args: UnpackArgs) -> Result<Answer, Failure> {
     let checked = check_release(&args.release, &key, hierarchy.as_ref(), args.root.as_deref(), clock(globals.now))?;
     let layout = release::unpack(&checked, &args.to, &key.to_string())?;
     let text = format!(
-        "Release {} is unpacked.\n\n{}  next: open {}/report.html\n",
+        "Release {} is unpacked.\n\n{}{}  next: open {}/report.html\n",
         layout.release,
+        requests(layout.csrs),
         pairs(&[
             ("certificates", human_count(layout.certificates)),
             ("CAs", human_count(layout.cas)),

@@ -13,7 +13,7 @@
 mod bundle;
 mod source;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -88,6 +88,11 @@ pub fn plan(globals: &Globals, args: PlanArgs) -> Result<Answer, Failure> {
     for warning in judge_protection(&station.hierarchy, &ledger, ceremony.as_ref())? {
         eprintln!("coldroot: WARNING: {warning}");
     }
+    let asks = ceremony.iter().flat_map(|ceremony| &ceremony.acts).filter_map(|act| match act {
+        Act::Csr { ca } => Some(ca.as_str()),
+        _ => None,
+    });
+    let issuers = super::adopt_certificate::issuers(&station, asks)?;
     let draw = draw(&station, ceremony.as_ref())?;
     // A ceremony has been read; a bundle has not.
     station.enter_sandbox(&args.bundle.iter().map(PathBuf::as_path).collect::<Vec<_>>(), args.media.as_deref())?;
@@ -111,7 +116,8 @@ pub fn plan(globals: &Globals, args: PlanArgs) -> Result<Answer, Failure> {
             let ceremony =
                 ceremony.as_ref().ok_or_else(|| Failure::usage("nothing to plan", "coldroot plan --help"))?;
             judge_overtaking(&ledger, ceremony)?;
-            let head = from_ceremony(&station, (&log, &ledger, &lists), draw, ceremony, file.as_file_mut())?;
+            let head =
+                from_ceremony(&station, (&log, &ledger, &lists), (draw, &issuers), ceremony, file.as_file_mut())?;
             carry::has_room(medium.as_ref(), file.as_file())?;
             (head, None)
         }
@@ -215,7 +221,7 @@ fn waiting(bundle: &BundleRef, plan: Option<Digest>) -> Failure {
 fn context<'a>(
     station: &'a Station,
     (log, ledger, block_lists): (&'a Log, &'a Ledger, &'a BlockLists),
-    draw: Draw,
+    (draw, issuers): (Draw, &'a BTreeMap<String, Vec<u8>>),
     tagger: &'a Tagger,
     progress: &'a mut dyn FnMut(u64),
 ) -> Context<'a> {
@@ -224,6 +230,7 @@ fn context<'a>(
         ledger,
         log,
         block_lists,
+        issuers,
         now: station.now(),
         draw,
         tagger,
@@ -254,7 +261,7 @@ fn draw(station: &Station, ceremony: Option<&Ceremony>) -> Result<Draw, Failure>
 fn from_ceremony(
     station: &Station,
     (log, ledger, lists): (&Log, &Ledger, &BlockLists),
-    draw: Draw,
+    draw: (Draw, &BTreeMap<String, Vec<u8>>),
     ceremony: &Ceremony,
     out: &mut File,
 ) -> Result<Head, Failure> {

@@ -130,6 +130,20 @@ fn regular(path: &Path, meta: &fs::Metadata) -> Result<(), Failure> {
     }
 }
 
+/// Reads a small file whole.
+#[cfg(feature = "station")]
+pub fn read_octets(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    let mut octets = Vec::new();
+    open_regular(path)?.take(limit + 1).read_to_end(&mut octets).map_err(|e| Failure::io(path, e))?;
+    match octets.len() as u64 > limit {
+        true => Err(Failure::refused(
+            format!("{} is larger than {limit} octets", crate::text::path(path)),
+            "give the right file",
+        )),
+        false => Ok(octets),
+    }
+}
+
 /// Reads a small text file whole.
 pub fn read_text(path: &Path, limit: u64) -> Result<String, Failure> {
     let mut text = String::new();

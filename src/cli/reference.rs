@@ -20,7 +20,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Auditors and hostmasters", &["prove", "export", "calendar"]),
     (
         "Changes of a station's state, by a quorum",
-        &["adopt-hierarchy", "adopt-crl", "correct-clock", "hand-over", "adopt-log", "restore"],
+        &["adopt-hierarchy", "adopt-crl", "adopt-certificate", "correct-clock", "hand-over", "adopt-log", "restore"],
     ),
 ];
 /// About the program itself; clap adds `help`.

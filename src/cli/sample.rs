@@ -171,6 +171,12 @@ fn row(n: u64, item: &Item, evidence: &Evidence) -> (Vec<(&'static str, String)>
             ("for", format!("CA {}", escape(&c.ca))),
             ("entries", human_count(c.fields.revoked.len() as u64)),
         ]),
+        Item::Csr(c) => lines.extend([
+            ("what", format!("request of {}", escape(&c.profile))),
+            ("for", format!("CA {}", escape(&c.ca))),
+            ("subject", x509::name_text(&c.fields.subject)),
+            ("spki-sha256", Digest::of(&c.fields.spki).hex()),
+        ]),
         Item::GenerateKey(k) => lines.extend([
             ("what", format!("make key {}", k.algorithm)),
             ("for", format!("{} on token {}", escape(&k.key), escape(&k.token))),

@@ -120,6 +120,11 @@ pub fn agrees(item: &Item) -> Result<(), String> {
             Ok(_) => Err(differs()),
             Err(e) => Err(e.to_string()),
         },
+        Item::Csr(c) => match x509::read_request_info(&c.tbs) {
+            Ok(read) if read == c.fields && read.spki == c.signer.spki => Ok(()),
+            Ok(_) => Err(differs()),
+            Err(e) => Err(e.to_string()),
+        },
         Item::Crl(c) => match x509::read_tbs_crl(&c.tbs) {
             Ok(read) if read == c.fields => Ok(()),
             Ok(_) => Err(differs()),
@@ -252,6 +257,9 @@ fn item_row(n: u64, item: &Item) -> [String; 4] {
             [n.to_string(), format!("{} {}", escape(&c.act), escape(&c.profile)), whom, utc(c.fields.not_after)]
         }
         Item::Revoke(r) => [n.to_string(), format!("revoke, {}", reason_name(r.reason)), hex(&r.serial), String::new()],
+        Item::Csr(c) => {
+            [n.to_string(), format!("request {}", escape(&c.profile)), format!("CA {}", escape(&c.ca)), String::new()]
+        }
         Item::Crl(c) => [
             n.to_string(),
             format!("CRL number {}", c.fields.number),
@@ -317,6 +325,17 @@ fn one_item(item: Item, n: u64) -> Result<Answer, Failure> {
                 ("date", utc(r.date)),
             ]);
             Ok(Answer::new(format!("Item {n}: a certificate to be revoked\n\n{text}"), r))
+        }
+        Item::Csr(c) => {
+            let text = format!(
+                "Item {n}: a request of CA `{}` for its external issuer, to be signed by its key `{}`\n\n{}TBS  {} octets, SHA-256 {}\n",
+                escape(&c.ca),
+                escape(&c.signer.key),
+                certificate::request_text(&c.fields),
+                c.tbs.len(),
+                crate::digest::Digest::of(&c.tbs)
+            );
+            Ok(Answer::new(text, json!({ "ca": c.ca, "subject": x509::name_text(&c.fields.subject) })))
         }
         Item::Crl(c) => {
             let text =
@@ -385,6 +404,7 @@ fn show_release(path: &Path, rows: usize) -> Result<Answer, Failure> {
             release::Part::Crl { ca, number, .. } => {
                 table.row([format!("CRL number {number}"), escape(&ca), String::new()])
             }
+            release::Part::Csr { ca, .. } => table.row(["request".into(), escape(&ca), String::new()]),
             release::Part::Revoked { serial, reason, .. } => {
                 table.row([format!("revoked, {}", reason_name(reason)), hex(&serial), String::new()])
             }

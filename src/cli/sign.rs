@@ -369,6 +369,7 @@ fn tokens_of(plan: &mut Plan) -> Result<Vec<String>, Failure> {
             Item::GenerateKey(key) => key.token,
             Item::Certificate(c) => c.signer.token,
             Item::Crl(c) => c.signer.token,
+            Item::Csr(c) => c.signer.token,
             Item::GenerateWrappingKey(key) => key.token,
             Item::KeyAct(act) => act.key.token,
             Item::Revoke(_) => continue,

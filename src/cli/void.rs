@@ -193,7 +193,7 @@ fn unprocessed(plan: &mut Plan, done: u64, reason: &str) -> Result<Vec<Refusal>,
         let request = match plan.item(n)? {
             Item::Certificate(certificate) => certificate.request,
             Item::Revoke(revoke) => Some(hex(&revoke.serial)),
-            Item::GenerateKey(_) | Item::GenerateWrappingKey(_) | Item::Crl(_) | Item::KeyAct(_) => None,
+            Item::GenerateKey(_) | Item::GenerateWrappingKey(_) | Item::Crl(_) | Item::Csr(_) | Item::KeyAct(_) => None,
         };
         let reason = format!("not processed, the plan was voided: {}; ask again in the next bundle", escape(reason));
         refusals.extend(request.map(|request| Refusal { request, check: "void".into(), reason }));

@@ -1,12 +1,18 @@
 //! The judgement of CAs, each by itself.
 
-use super::hierarchy::{Ca, DnType, Environment, Rdn};
+use crate::digest::Digest;
+
+use super::hierarchy::{Ca, DnType, EXTERNAL, Environment, IssuerCertificate, Rdn};
 use super::limits::limits;
 use super::line::{id, plain_line, show};
 use super::{Error, field, raw};
 
 pub(super) fn ca(c: raw::Ca, at: &str, environment: Environment) -> Result<Ca, Error> {
     id(&c.id, at)?;
+    if c.id == EXTERNAL {
+        return Err(field(format!("{at}.id"), "is the word for an issuer outside of the hierarchy"));
+    }
+    let issuer_certificate = issuer_certificate(&c, at)?;
     let subject = subject(&c.subject, &format!("{at}.subject"), environment)?;
     let days = match (c.days, c.expires.as_deref()) {
         (Some(days), None) => Some(days),
@@ -28,6 +34,7 @@ pub(super) fn ca(c: raw::Ca, at: &str, environment: Environment) -> Result<Ca, E
         id: c.id,
         key: c.key,
         issuer: c.issuer,
+        issuer_certificate,
         profile: c.profile,
         subject,
         days,
@@ -36,6 +43,27 @@ pub(super) fn ca(c: raw::Ca, at: &str, environment: Environment) -> Result<Ca, E
         issuer_urls: c.issuer_urls,
         limits: limits(c.limits, &format!("{at}.limits"))?,
     })
+}
+
+fn issuer_certificate(c: &raw::Ca, at: &str) -> Result<Option<IssuerCertificate>, Error> {
+    let (path, sha256) = match (&c.issuer_certificate, &c.issuer_sha256) {
+        (None, None) => return Ok(None),
+        (Some(path), Some(sha256)) => (path, sha256),
+        (Some(_), None) => return Err(field(format!("{at}.issuer-sha256"), "is missing beside `issuer-certificate`")),
+        (None, Some(_)) => return Err(field(format!("{at}.issuer-certificate"), "is missing beside `issuer-sha256`")),
+    };
+    if c.issuer != EXTERNAL {
+        return Err(field(format!("{at}.issuer-certificate"), "belongs to `issuer = \"external\"`"));
+    }
+    plain_line(&format!("{at}.issuer-certificate"), path, 512)?;
+    let digits: String = sha256.chars().filter(|c| *c != ':').collect::<String>().to_ascii_lowercase();
+    let sha256 = Digest::from_hex(&digits).ok_or_else(|| {
+        field(
+            format!("{at}.issuer-sha256"),
+            "must be 64 hex digits, as `openssl x509 -fingerprint -sha256` prints them",
+        )
+    })?;
+    Ok(Some(IssuerCertificate { path: path.into(), sha256 }))
 }
 
 type Tables = [std::collections::BTreeMap<String, String>];

@@ -35,6 +35,8 @@ pub enum Act {
     Certify { ca: String, request: Outside },
     /// Issues another certificate for a CA that has one.
     Cross(Box<Cross>),
+    /// Makes the request of this CA, which an external issuer certifies.
+    Csr { ca: String },
     /// Issues a full CRL of this CA.
     Crl { ca: String },
     /// Revokes a certificate that this CA issued; the CA's next CRL stands in the same plan. `serial` is the content octets
@@ -133,7 +135,7 @@ impl Ceremony {
         for (i, act) in acts.iter().enumerate() {
             let ca = match act {
                 Act::Crl { ca } | Act::Revoke { ca, .. } | Act::Root { ca } | Act::Intermediate { ca } => Some(ca),
-                Act::Certify { ca, .. } => Some(ca),
+                Act::Certify { ca, .. } | Act::Csr { ca } => Some(ca),
                 Act::Cross(cross) => Some(&cross.ca),
                 _ => None,
             };
@@ -234,10 +236,24 @@ fn judge(act: raw::Act, at: &str, hierarchy: &Hierarchy, dir: Option<&Path>) -> 
                 _ if hierarchy.ca(&ca).is_some_and(Ca::key_is_elsewhere) => {
                     Err(field(format!("{at}.request"), "is missing: the CA's key is elsewhere, so it brings a request"))
                 }
+                _ if hierarchy.ca(&ca).is_some_and(Ca::is_external) => {
+                    let message = "is certified by an external issuer; use `csr`, then `coldroot adopt-certificate`";
+                    Err(field(format!("{at}.ca"), message))
+                }
                 ("root", true) => Ok(Act::Root { ca }),
                 ("intermediate", false) => Ok(Act::Intermediate { ca }),
                 ("root", false) => Err(field(format!("{at}.ca"), "has another issuer; use `intermediate`")),
                 _ => Err(field(format!("{at}.ca"), "is its own issuer; use `root`")),
+            }
+        }
+        "csr" => {
+            only(&["ca"])?;
+            let ca = known_ca(&ca)?;
+            match hierarchy.ca(&ca).is_some_and(Ca::is_external) {
+                true => Ok(Act::Csr { ca }),
+                false => {
+                    Err(field(format!("{at}.ca"), "is not certified by an external issuer (`issuer = \"external\"`)"))
+                }
             }
         }
         "crl" => {
@@ -267,7 +283,7 @@ fn judge(act: raw::Act, at: &str, hierarchy: &Hierarchy, dir: Option<&Path>) -> 
         }
         _ => Err(field(
             format!("{at}.kind"),
-            "must be generate-key, root, intermediate, cross-certificate, revoke, crl, key-proof, backup-key, restore-key, destroy-key or step",
+            "must be generate-key, root, intermediate, cross-certificate, csr, revoke, crl, key-proof, backup-key, restore-key, destroy-key or step",
         )),
     }
 }

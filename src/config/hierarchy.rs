@@ -282,8 +282,10 @@ pub enum Backup {
 pub struct Ca {
     pub id: String,
     pub key: String,
-    /// The CA that certifies it; itself for a root.
+    /// The CA that certifies it; itself for a root, `external` for one that no station of this hierarchy has.
     pub issuer: String,
+    /// The certificate of that external issuer, where it is declared.
+    pub issuer_certificate: Option<IssuerCertificate>,
     pub profile: String,
     pub subject: Vec<Rdn>,
     /// Validity; `None`: it has no well-defined expiration date (RFC 5280 §4.1.2.5).
@@ -298,8 +300,19 @@ pub struct Ca {
     pub limits: Limits,
 }
 
+/// The certificate of an external issuer, by which that of a CA is judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuerCertificate {
+    /// PEM or DER; relative to the station.
+    pub path: PathBuf,
+    /// SHA-256 of its DER, the fingerprint that tools print.
+    pub sha256: Digest,
+}
+
 /// In the place of a key's id.
 const ELSEWHERE: &str = "elsewhere";
+/// In the place of an issuer's id.
+pub const EXTERNAL: &str = "external";
 
 /// One RelativeDistinguishedName: attribute types and values. A name keeps the order of its RDNs, repeated types included.
 pub type Rdn = Vec<(DnType, String)>;
@@ -307,6 +320,11 @@ pub type Rdn = Vec<(DnType, String)>;
 impl Ca {
     pub fn is_root(&self) -> bool {
         self.issuer == self.id
+    }
+
+    /// Whether it is certified outside, for a request out of the token: `csr`, then `adopt-certificate`.
+    pub fn is_external(&self) -> bool {
+        self.issuer == EXTERNAL
     }
 
     /// Whether no token of this station has its key: it is certified for its own request, and signs nothing here.

@@ -187,6 +187,8 @@ pub struct Ca {
     pub id: String,
     pub key: String,
     pub issuer: String,
+    pub issuer_certificate: Option<String>,
+    pub issuer_sha256: Option<String>,
     pub profile: String,
     pub subject: Vec<BTreeMap<String, String>>,
     pub days: Option<u32>,

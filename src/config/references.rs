@@ -166,7 +166,10 @@ impl Hierarchy {
         if self.ca(&ca.issuer).is_some_and(|issuer| !ca.is_root() && issuer.key_is_elsewhere()) {
             return Err(field(at("issuer"), "names a CA whose key is elsewhere, which signs nothing here"));
         }
-        if self.ca(&ca.issuer).is_none() {
+        if ca.is_external() && ca.key_is_elsewhere() {
+            return Err(field(at("key"), "is elsewhere, and so is its issuer: nothing of this CA is here"));
+        }
+        if self.ca(&ca.issuer).is_none() && !ca.is_external() {
             return Err(unknown(&at("issuer"), "ca", &ca.issuer));
         }
         let profile = self.profile(&ca.profile).ok_or_else(|| unknown(&at("profile"), "profile", &ca.profile))?;

@@ -170,6 +170,7 @@ impl Gate {
                 Item::KeyAct(_) => None,
                 Item::Certificate(c) => Some(c.ca.as_str()),
                 Item::Crl(c) => Some(c.ca.as_str()),
+                Item::Csr(c) => Some(c.ca.as_str()),
             };
             let (key, tbs, algorithm) = item.to_sign().ok_or_else(|| Refusal::bug("an item without a TBS"))?;
             let declared = Declared::from(self.declared(ca, key, algorithm)?);

@@ -1,8 +1,10 @@
-//! CRLs that were signed elsewhere: what they bring to the next ones.
+//! What was signed elsewhere and counts here: CRLs, and certificates by external issuers.
 
 use std::ops::RangeInclusive;
 
-use crate::audit::entry::CrlAdopted;
+use crate::audit::entry::{CertificateAdopted, CrlAdopted};
+use crate::config::EXTERNAL;
+use crate::digest::Digest;
 use crate::x509;
 use crate::x509::fields::{CrlFields, Revoked};
 
@@ -51,6 +53,31 @@ impl Ledger {
             }
         }
         Ok(foreign)
+    }
+
+    /// Takes the entry of a certificate by an external issuer: it answers the newest request of its CA and verifies under those above it.
+    pub(super) fn adopt_certificate(&mut self, index: u64, adopted: &CertificateAdopted) -> Result<(), Error> {
+        let wrong = |what: String| Error::Entry { index, what };
+        let ca = &adopted.ca;
+        let csr = self.csrs.get(ca).filter(|csr| Digest::of(csr) == adopted.csr);
+        let csr = csr.ok_or_else(|| wrong("answers no request on record".into()))?;
+        let request = x509::Request::parse(csr).map_err(|e| wrong(format!("its request cannot be read: {e}")))?;
+        let fields = x509::verify_external(&adopted.der, &adopted.above)
+            .map_err(|e| wrong(format!("its certificate does not verify: {e}")))?;
+        if (fields.spki.as_slice(), fields.subject.as_slice()) != (&request.spki, &request.subject) {
+            return Err(wrong("its certificate is for another key or name than its request".into()));
+        }
+        let before = self.cas.get(ca).map(|(_, der)| Digest::of(der));
+        if (fields.not_before, fields.not_after, before) != (adopted.not_before, adopted.not_after, adopted.replaces) {
+            return Err(wrong("is not what its certificate says, or replaces another one".into()));
+        }
+        if self.issuers.get(ca).is_some_and(|issuer| issuer != EXTERNAL) {
+            return Err(wrong("is about a CA of this station's own".into()));
+        }
+        self.cas.insert(ca.clone(), (index, adopted.der.clone()));
+        self.issuers.insert(ca.clone(), EXTERNAL.into());
+        self.above.insert(ca.clone(), adopted.above.clone());
+        Ok(())
     }
 
     /// Takes the entry of such a CRL: its number counts, its unknown entries stay, and a CRL that says so is due.

@@ -112,6 +112,7 @@ fn identity(item: &Item) -> String {
         }
         Item::Revoke(revoke) => format!("revocation of {}", revoke.ca),
         Item::Crl(crl) => format!("CRL of {}", crl.ca),
+        Item::Csr(csr) => format!("request of {}", csr.ca),
         Item::KeyAct(act) => format!("{} {}", act.deed.act(), act.key.key),
     }
 }
@@ -187,7 +188,7 @@ impl Side {
         let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path} {name}") };
         match (old, new) {
             // What the fields say; and a text that is made from them.
-            _ if path == "certificate tbs" || path == "crl tbs" || proof(path) => {}
+            _ if path == "certificate tbs" || path == "crl tbs" || path == "csr tbs" || proof(path) => {}
             (Value::Object(one), Value::Object(other)) => {
                 for name in one.keys().chain(other.keys().filter(|name| !one.contains_key(*name))) {
                     let side = |of: &serde_json::Map<String, Value>| of.get(name).cloned().unwrap_or_default();
@@ -219,8 +220,12 @@ impl Side {
         let last = path.rsplit(' ').next().unwrap_or_default();
         match path {
             "origin" | "environment" | "hierarchy" | "nonce" | "dry-run" | "bundle digest" => true,
-            "certificate fields spki" => matches!((key_kind(old), key_kind(new)), (Some(a), Some(b)) if a == b),
-            "certificate fields subject" | "certificate fields issuer" | "crl fields issuer" => self.marked(old, new),
+            "certificate fields spki" | "csr fields spki" => {
+                matches!((key_kind(old), key_kind(new)), (Some(a), Some(b)) if a == b)
+            }
+            "certificate fields subject" | "certificate fields issuer" | "crl fields issuer" | "csr fields subject" => {
+                self.marked(old, new)
+            }
             "certificate requester" | "key-act deed restore backup" => true,
             // The statement names the backup by its digest.
             "counts detail" => [old, new].iter().all(|v| v.as_str().is_some_and(|v| v.starts_with("sha256-"))),

@@ -192,6 +192,7 @@ impl Tally {
             (Item::Revoke(r), Kind::Certificates) => ("revoke", &r.ca, reason_name(r.reason).to_string()),
             (Item::GenerateWrappingKey(k), Kind::Keys) => ("generate-key", &k.key, "aes-256-wrapping".to_string()),
             (Item::KeyAct(act), Kind::Keys) => (act.deed.act(), &act.key.key, act.detail()),
+            (Item::Csr(c), Kind::Certificates) => ("csr", &c.ca, c.profile.clone()),
             (Item::Crl(c), Kind::Certificates) => ("crl", &c.ca, format!("number-{}", c.fields.number)),
             _ => return Err(Error::Contradiction("keys and certificates stand in different plans".into())),
         };
@@ -201,6 +202,7 @@ impl Tally {
                 | "root"
                 | "intermediate"
                 | "cross-certificate"
+                | "csr"
                 | "batch"
                 | "revoke"
                 | "crl"

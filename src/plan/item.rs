@@ -6,7 +6,7 @@ use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
 use crate::cbor::Bytes;
 use crate::config::{Backup, Environment};
 use crate::digest::Digest;
-use crate::x509::fields::{CertFields, CrlFields};
+use crate::x509::fields::{CertFields, CrlFields, RequestFields};
 
 use super::keys::{Deed, GenerateWrappingKey, KeyAct};
 
@@ -68,10 +68,10 @@ pub struct BundleRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Count {
-    /// `generate-key`, `root`, `intermediate`, `cross-certificate`, `batch`, `revoke`, `crl`, `key-proof`, `backup-key`, `restore-key` or
-    /// `destroy-key`.
+    /// `generate-key`, `root`, `intermediate`, `cross-certificate`, `csr`, `batch`, `revoke`, `crl`, `key-proof`, `backup-key`, `restore-key`
+    /// or `destroy-key`.
     pub act: String,
-    /// The signing CA; for acts on keys the key's id.
+    /// The signing CA, for `csr` the one that asks; for acts on keys the key's id.
     pub ca: String,
     /// The profile, and where the key comes from a file its SHA-256; for `generate-key` and `key-proof` the algorithm, for `revoke` the reason, for `crl` the CRL number, for
     /// `backup-key` the wrapping key, for `restore-key` the backup, for `destroy-key` what is in force.
@@ -87,6 +87,7 @@ pub enum Item {
     Certificate(Box<Certificate>),
     Revoke(Revoke),
     Crl(Box<Crl>),
+    Csr(Box<Csr>),
     GenerateWrappingKey(GenerateWrappingKey),
     KeyAct(Box<KeyAct>),
 }
@@ -168,6 +169,19 @@ pub struct Crl {
     pub fields: CrlFields,
 }
 
+/// A request of a CA of ours, for its external issuer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Csr {
+    /// The CA that asks, by its own key.
+    pub ca: String,
+    pub profile: String,
+    pub signer: KeyRef,
+    /// The exact bytes to be signed, a CertificationRequestInfo (RFC 2986 §4.1).
+    pub tbs: Bytes,
+    pub fields: RequestFields,
+}
+
 /// A request that is not signed, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -186,6 +200,7 @@ impl Item {
             Item::GenerateKey(_) | Item::GenerateWrappingKey(_) | Item::Revoke(_) => None,
             Item::Certificate(c) => Some((&c.signer, &c.tbs, c.fields.signature)),
             Item::Crl(c) => Some((&c.signer, &c.tbs, c.fields.signature)),
+            Item::Csr(c) => Some((&c.signer, &c.tbs, c.signer.algorithm.signs_with())),
             Item::KeyAct(act) => match &act.deed {
                 Deed::Prove { text } => Some((&act.key, text, act.key.algorithm.signs_with())),
                 Deed::Backup { .. } | Deed::Restore { .. } | Deed::Destroy { .. } => None,

@@ -54,7 +54,7 @@ pub fn ca_fields(context: &CaContext<'_>, serial: [u8; 17], seen: &mut Seen<'_>)
             let wrong = format!("its issuer is `{}`, not `{}`", ca.issuer, issuer.ca());
             return Err(refuse(Check::IssuerCertificate, wrong));
         }
-        judge_link(&ca.id, context.profile.path_len, context.subject, issuer, &key)?;
+        judge_link(&ca.id, context.profile.path_len, context.subject, issuer.fields(), &key)?;
     }
     let not_after = lifetime(context.sign_from, ca.days, context.issuer.map(IssuerFacts::fields))?;
     let fields = CertFields {
@@ -80,7 +80,7 @@ pub fn ca_fields(context: &CaContext<'_>, serial: [u8; 17], seen: &mut Seen<'_>)
         others: Vec::new(),
     };
     if let Some(issuer) = context.issuer {
-        judge_scope(issuer, &fields)?;
+        judge_scope(issuer.path(), &fields)?;
     }
     seen.take(&key, &ca.id, serial);
     Ok(fields)
@@ -98,17 +98,17 @@ pub(super) fn judge_link(
     ca: &str,
     path_len: Option<u32>,
     subject: &[u8],
-    issuer: &IssuerFacts,
+    issuer: &CertFields,
     key: &PublicKey,
 ) -> Result<(), Refused> {
     let refuse = |check: Check, wrong: String| Refused::new(check, format!("CA `{ca}`: {wrong}"));
-    if issuer.key().spki() == key.spki() {
+    if issuer.spki.as_slice() == key.spki() {
         return Err(refuse(Check::CaKeyReuse, "its key is its issuer's".into()));
     }
-    if issuer.fields().subject.as_slice() == subject {
+    if issuer.subject.as_slice() == subject {
         return Err(refuse(Check::IssuerName, "its subject is its issuer's".into()));
     }
-    if let Some(limit) = issuer.fields().ca.and_then(|ca| ca.path_len)
+    if let Some(limit) = issuer.ca.and_then(|ca| ca.path_len)
         && path_len.is_none_or(|own| own >= limit)
     {
         let own = path_len.map_or("no path length".into(), |own| format!("path length {own}"));

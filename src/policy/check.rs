@@ -35,6 +35,10 @@ pub enum Check {
     PathLength,
     CrossedCertificate,
     CaRequest,
+    AdoptedCertificate,
+    AdoptedRequest,
+    AdoptedProfile,
+    AdoptedValidity,
     NameConstraints,
     IssuerPurposes,
     IssuerPolicies,
@@ -47,7 +51,7 @@ pub enum Check {
 
 impl Check {
     /// All checks, in the order in which a request meets them; then those of CAs and CRLs.
-    pub const ALL: [Check; 39] = [
+    pub const ALL: [Check; 43] = [
         Check::RequestEncoding,
         Check::KeyEncoding,
         Check::KeyType,
@@ -79,6 +83,10 @@ impl Check {
         Check::PathLength,
         Check::CrossedCertificate,
         Check::CaRequest,
+        Check::AdoptedCertificate,
+        Check::AdoptedRequest,
+        Check::AdoptedProfile,
+        Check::AdoptedValidity,
         Check::NameConstraints,
         Check::IssuerPurposes,
         Check::IssuerPolicies,
@@ -277,6 +285,30 @@ impl Check {
                 "Does the request of a CA outside have exactly the subject that the hierarchy declares?",
                 "RFC 2986 section 4; the hierarchy",
                 "make the request anew with the declared subject, in the same string types, or declare the subject that it has",
+            ],
+            Check::AdoptedCertificate => [
+                "adopted-certificate",
+                "Is the certificate by an external issuer in strict DER, its serial number lawful, and does it verify up to the last one above it?",
+                "RFC 5280 sections 4.1.2.2 and 6.1; X.690 section 10",
+                "have the external issuer make it again, with SHA-256 or better, and give the certificates above it behind it in one PEM file",
+            ],
+            Check::AdoptedRequest => [
+                "adopted-request",
+                "Does the certificate by an external issuer answer the newest request on record, with its key and its subject octet for octet?",
+                "RFC 2986 section 3; the ledger; the hierarchy",
+                "send the newest request of this CA to its issuer, and have it certified with the subject as it stands there",
+            ],
+            Check::AdoptedProfile => [
+                "adopted-profile",
+                "Does the certificate by an external issuer say no more than is declared of its CA: extensions, limits, purposes and policies?",
+                "RFC 5280 section 4.2; the hierarchy",
+                "have the external issuer certify what the request asks for, or declare what it grants",
+            ],
+            Check::AdoptedValidity => [
+                "adopted-validity",
+                "Is the certificate by an external issuer valid now, and for no longer than is declared?",
+                "RFC 5280 section 4.1.2.5; the hierarchy's `days`",
+                "have the external issuer certify for fewer days, or declare more; compare the station's clock with another one",
             ],
             Check::NameConstraints => [
                 "name-constraints",

@@ -57,7 +57,7 @@ pub fn cross_fields(context: &CrossContext<'_>, serial: [u8; 17], seen: &mut See
     seen.judge_ca_key(&key, context.own.map_or(context.id, |(id, ..)| id))?;
     seen.judge_serial(&serial)?;
     let path_len = found.ca.and_then(|ca| ca.path_len);
-    judge_link(context.id, path_len, &found.subject, context.issuer, &key)?;
+    judge_link(context.id, path_len, &found.subject, context.issuer.fields(), &key)?;
     if let Some(more) = context.eku.iter().find(|oid| !found.eku.is_empty() && !found.eku.contains(oid)) {
         return Err(crossed(format!("is not for {more}")));
     }
@@ -83,7 +83,7 @@ pub fn cross_fields(context: &CrossContext<'_>, serial: [u8; 17], seen: &mut See
         constraints: found.constraints,
         others: Vec::new(),
     };
-    judge_scope(context.issuer, &fields)?;
+    judge_scope(context.issuer.path(), &fields)?;
     seen.take(&key, context.id, serial);
     Ok(fields)
 }

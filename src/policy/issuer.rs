@@ -6,7 +6,7 @@ use crate::cbor::Bytes;
 use crate::config::Ca;
 use crate::text;
 use crate::x509::fields::{CertFields, key_usage};
-use crate::x509::{PublicKey, name_text, verify_ca};
+use crate::x509::{PublicKey, name_text, verify_anchor, verify_ca};
 
 /// The key of a CA: its public half, and how the hierarchy declares it. The declaration says what the key itself does not:
 /// by which padding an RSA key signs.
@@ -34,9 +34,10 @@ pub struct IssuerFacts {
 
 impl IssuerFacts {
     /// Judges a CA that has its certificate. `chain` is its certificate and those above it, the root last; `subject` the
-    /// declared subject, encoded; `key` the key in the token; `at` the time of signing, seconds since the epoch.
+    /// declared subject, encoded; `key` the key in the token; `at` the time of signing, seconds since the epoch. `external`: the
+    /// last one is no CA's of this hierarchy, and need not be a root.
     pub fn from_certificate(
-        chain: &[&[u8]],
+        (chain, external): (&[&[u8]], bool),
         ca: &Ca,
         subject: &[u8],
         key: CaKey<'_>,
@@ -46,12 +47,14 @@ impl IssuerFacts {
         let Some((own, above)) = chain.split_first() else {
             return Err(refuse("has no certificate yet".into()));
         };
-        let root = chain.last().unwrap_or(own);
         let mut path = Vec::new();
         for (i, certificate) in chain.iter().enumerate() {
-            let issuer = chain.get(i + 1).unwrap_or(root);
-            let fields = verify_ca(certificate, issuer)
-                .map_err(|e| refuse(format!("certificate {} of its chain: {e}", i + 1)))?;
+            let verified = match chain.get(i + 1) {
+                Some(issuer) => verify_ca(certificate, issuer),
+                None if external => verify_anchor(certificate),
+                None => verify_ca(certificate, certificate),
+            };
+            let fields = verified.map_err(|e| refuse(format!("certificate {} of its chain: {e}", i + 1)))?;
             if at < fields.not_before || at > fields.not_after {
                 let (from, to) = (text::utc(fields.not_before), text::utc(fields.not_after));
                 return Err(refuse(format!("certificate {} of its chain is valid from {from} to {to}", i + 1)));

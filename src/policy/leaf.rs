@@ -102,7 +102,7 @@ pub fn judge_request(
         critical,
         others,
     };
-    judge_scope(issuer, &fields)?;
+    judge_scope(issuer.path(), &fields)?;
     seen.take(&key, row.id, serial);
     seen.take_names(&held, row.id, row.requester);
     Ok(fields)

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use super::check::{Check, Refused};
-use super::issuer::IssuerFacts;
 use crate::x509::fields::CertFields;
 
 /// anyPolicy (RFC 5280 §4.2.1.4).
@@ -12,9 +11,9 @@ const ANY_POLICY: &str = "2.5.29.32.0";
 /// anyExtendedKeyUsage (RFC 5280 §4.2.1.12).
 const ANY_PURPOSE: &str = "2.5.29.37.0";
 
-/// Judges what a certificate will say against every certificate above it.
-pub(super) fn judge_scope(issuer: &IssuerFacts, fields: &CertFields) -> Result<(), Refused> {
-    for above in issuer.path() {
+/// Judges what a certificate will say against every certificate above it: `path`, the issuer's first.
+pub(super) fn judge_scope(path: &[CertFields], fields: &CertFields) -> Result<(), Refused> {
+    for above in path {
         let outside = above.constraints.outside(&fields.subject, &fields.san);
         if let Some(outside) = outside.or_else(|| above.constraints.wider(&fields.constraints)) {
             let ca = crate::x509::name_text(&above.subject);
@@ -22,7 +21,7 @@ pub(super) fn judge_scope(issuer: &IssuerFacts, fields: &CertFields) -> Result<(
         }
         judge_purposes(above, fields)?;
     }
-    judge_policies(issuer.path(), fields)
+    judge_policies(path, fields)
 }
 
 /// A CA with purposes certifies for these alone. One below it that names none would claim every purpose.

@@ -66,6 +66,7 @@ fn ca(id: &str, issuer: &str, days: u32) -> Ca {
         id: id.into(),
         key: format!("{id}-key"),
         issuer: issuer.into(),
+        issuer_certificate: None,
         profile: String::new(),
         subject: vec![vec![(DnType::Organization, "REHEARSAL".into())], vec![(DnType::CommonName, id.into())]],
         days: Some(days),
@@ -138,14 +139,26 @@ impl World {
 
     fn issuer(&self) -> IssuerFacts {
         let subject = tbs::name(&self.issuing.subject);
-        IssuerFacts::from_certificate(&self.chain(), &self.issuing, &subject, declared(&self.issuing_key.spki()), FROM)
-            .unwrap()
+        IssuerFacts::from_certificate(
+            (&self.chain(), false),
+            &self.issuing,
+            &subject,
+            declared(&self.issuing_key.spki()),
+            FROM,
+        )
+        .unwrap()
     }
 
     fn root_facts(&self) -> IssuerFacts {
         let subject = tbs::name(&self.root.subject);
-        IssuerFacts::from_certificate(&[&self.root_der], &self.root, &subject, declared(&self.root_key.spki()), FROM)
-            .unwrap()
+        IssuerFacts::from_certificate(
+            (&[&self.root_der], false),
+            &self.root,
+            &subject,
+            declared(&self.root_key.spki()),
+            FROM,
+        )
+        .unwrap()
     }
 
     /// The verdict on a request alone, by a profile.
@@ -524,7 +537,7 @@ fn a_forged_expired_or_foreign_issuer_is_never_used() {
     let subject = tbs::name(&world.issuing.subject);
     let spki = world.issuing_key.spki();
     let judge = |chain: &[&[u8]], spki: &[u8], at| {
-        IssuerFacts::from_certificate(chain, &world.issuing, &subject, declared(spki), at)
+        IssuerFacts::from_certificate((chain, false), &world.issuing, &subject, declared(spki), at)
             .map(|_| ())
             .map_err(|refused| refused.check)
     };

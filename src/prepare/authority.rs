@@ -10,11 +10,11 @@ use crate::plan::{Certificate, Head, Item, KeyRef, Kind, PlanWriter};
 use crate::policy::{self, Asker, CaContext, IssuerFacts, Seen};
 use crate::tbs;
 
-use super::foreign;
 use super::issuers::{Issuers, ca_key, ca_keys, profile_of};
 use super::known::KnownInLedger;
 use super::revocation::{Revocations, crl};
 use super::{Context, Error, certificate_bytes, finish, refused, window};
+use super::{external, foreign};
 
 /// The certificate plan of a ceremony, over these keys.
 pub(super) fn certificates(
@@ -49,6 +49,12 @@ pub(super) fn certificates(
                 profiles.extend(context.hierarchy.profile(&declared.profile));
                 issuing.push(item.ca.clone());
                 writer.item(&Item::Certificate(Box::new(item)))?;
+            }
+            Act::Csr { ca } => {
+                let Some(declared) = context.hierarchy.ca(ca) else { continue };
+                let item = external::request(context, declared, &issuers, &mut seen)?;
+                profiles.extend(context.hierarchy.profile(&declared.profile));
+                writer.item(&Item::Csr(Box::new(item)))?;
             }
             Act::Cross(cross) => {
                 let item = foreign::cross(context, cross, &mut issuers, &mut seen)?;

@@ -13,7 +13,7 @@ use crate::{tbs, x509};
 
 use super::issuers::key_ref;
 use super::throw_away::ThrowAway;
-use super::{Context, Draw, Error, authority};
+use super::{Context, Draw, Error, authority, external};
 
 /// Plans and signs the certificates of a ceremony with throw-away keys in place of those not made yet, verifies every
 /// result as `issue` would, and gives the plan's digest. `None`: the ceremony has nothing to sign.
@@ -31,13 +31,19 @@ pub fn certificates(context: &mut Context, ceremony: &Ceremony) -> Result<Option
     }
     let mut file = tempfile::NamedTempFile::new_in(context.scratch).map_err(|e| Error::Plan(e.into()))?;
     let rehearsed = with_recorded_cas(context, ceremony);
-    let blank = Ledger::default();
+    let mut blank = Ledger::default();
+    for ca in context.hierarchy.cas.iter().filter(|ca| ca.is_external() && used.contains(&ca.key)) {
+        if let Some(pair) = pairs.get(&ca.key) {
+            external::twin(context.ledger, ca, pair, &mut blank)?;
+        }
+    }
     let mut silent = |_| {};
     let mut dry = Context {
         hierarchy: context.hierarchy,
         ledger: &blank,
         log: &(),
         block_lists: context.block_lists,
+        issuers: context.issuers,
         now: context.now,
         draw: Draw::new(&context.draw.next(), b"dry run"),
         tagger: context.tagger,
@@ -51,7 +57,8 @@ pub fn certificates(context: &mut Context, ceremony: &Ceremony) -> Result<Option
     }
     file.as_file_mut().seek(SeekFrom::Start(0)).map_err(|e| Error::Plan(e.into()))?;
     let mut plan = Plan::open(file.path())?;
-    let mut cas: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    let twins = blank.cas.iter().map(|(ca, (_, der))| (ca.clone(), der.to_vec()));
+    let mut cas: BTreeMap<String, Vec<u8>> = twins.collect();
     for n in 0..plan.head().items {
         let item = plan.item(n)?;
         let Some((signer, bytes, algorithm)) = item.to_sign() else { continue };
@@ -70,6 +77,10 @@ fn with_recorded_cas(context: &Context, ceremony: &Ceremony) -> Ceremony {
         if let Some(ca) = needed(act) {
             for above in chain(context, ca) {
                 let made_here = |a: &Act| matches!(a, Act::Root { ca } | Act::Intermediate { ca } if *ca == above.id);
+                // The twin of one that an external issuer has certified stands in the ledger.
+                if above.is_external() {
+                    continue;
+                }
                 if context.ledger.cas.contains_key(&above.id) && !acts.iter().any(made_here) {
                     let ca = above.id.clone();
                     acts.push(if above.is_root() { Act::Root { ca } } else { Act::Intermediate { ca } });
@@ -91,7 +102,9 @@ fn with_recorded_cas(context: &Context, ceremony: &Ceremony) -> Ceremony {
 /// The CA that an act is about, or that signs in it.
 fn needed(act: &Act) -> Option<&String> {
     match act {
-        Act::Root { ca } | Act::Intermediate { ca } | Act::Crl { ca } | Act::Certify { ca, .. } => Some(ca),
+        Act::Root { ca } | Act::Intermediate { ca } | Act::Crl { ca } | Act::Certify { ca, .. } | Act::Csr { ca } => {
+            Some(ca)
+        }
         Act::Cross(cross) => Some(&cross.ca),
         _ => None,
     }
@@ -126,6 +139,9 @@ fn verify(item: &Item, der: Vec<u8>, cas: &mut BTreeMap<String, Vec<u8>>) -> Res
         Item::Crl(c) => {
             let issuer = cas.get(&c.ca).cloned().unwrap_or_default();
             x509::verify_crl(&der, &issuer).map_err(|e| wrong(&c.ca, e))?;
+        }
+        Item::Csr(c) => {
+            x509::verify_request(&der, c.signer.algorithm.signs_with()).map_err(|e| wrong(&c.ca, e))?;
         }
         Item::GenerateKey(_) | Item::GenerateWrappingKey(_) | Item::Revoke(_) | Item::KeyAct(_) => {}
     }

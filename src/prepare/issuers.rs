@@ -61,6 +61,10 @@ pub(super) fn ca_keys<'k>(
 pub(super) struct Issuers {
     keys: BTreeMap<String, KeyRef>,
     recorded: BTreeMap<String, Bytes>,
+    /// The certificates above those that were adopted.
+    above: BTreeMap<String, Vec<Bytes>>,
+    /// CAs whose request is on record.
+    asked: BTreeSet<String>,
     /// Those whose certificate is revoked.
     revoked: BTreeSet<String>,
     pub(super) facts: BTreeMap<String, IssuerFacts>,
@@ -71,14 +75,17 @@ impl Issuers {
         let cas = context.ledger.cas.iter();
         let recorded: BTreeMap<String, Bytes> = cas.map(|(ca, (_, der))| (ca.clone(), der.clone())).collect();
         let mut revoked = BTreeSet::new();
-        for (ca, der) in &recorded {
+        // What an external issuer has made it revokes itself.
+        for (ca, der) in recorded.iter().filter(|(ca, _)| !context.ledger.above.contains_key(*ca)) {
             let Ok(fields) = x509::read_certificate(der) else { continue };
             let issued = context.ledger.issued(context.log, &fields.serial)?;
             if issued.is_some_and(|issued| issued.revoked.is_some()) {
                 revoked.insert(ca.clone());
             }
         }
-        Ok(Issuers { keys, recorded, revoked, facts: BTreeMap::new() })
+        let above = context.ledger.above.clone();
+        let asked = context.ledger.csrs.keys().cloned().collect();
+        Ok(Issuers { keys, recorded, above, asked, revoked, facts: BTreeMap::new() })
     }
 
     pub(super) fn key(&self, ca: &Ca) -> Result<KeyRef, Error> {
@@ -99,19 +106,25 @@ impl Issuers {
         if let Some(facts) = self.facts.get(id) {
             return Ok(facts.clone());
         }
-        let unknown = Error::Ca { ca: id.into(), what: "has no certificate yet; issue it first" };
-        let (Some(ca), Some(der)) = (context.hierarchy.ca(id), self.recorded.get(id)) else { return Err(unknown) };
+        let unknown = |ca: &str| match context.hierarchy.ca(ca).is_some_and(Ca::is_external) {
+            true => Error::External { ca: ca.into(), asked: self.asked.contains(ca) },
+            false => Error::Ca { ca: ca.into(), what: "has no certificate yet; issue it first" },
+        };
+        let (Some(ca), Some(der)) = (context.hierarchy.ca(id), self.recorded.get(id)) else { return Err(unknown(id)) };
         let mut chain = vec![der.as_slice()];
         let mut at = ca;
-        while !at.is_root() {
+        while !at.is_root() && !at.is_external() {
             let above = context.hierarchy.ca(&at.issuer).zip(self.recorded.get(&at.issuer));
             let (parent, der) =
                 above.ok_or(Error::Ca { ca: id.into(), what: "has an issuer without a certificate" })?;
             chain.push(der);
             at = parent;
         }
+        chain.extend(
+            self.above.get(&at.id).filter(|_| at.is_external()).into_iter().flatten().map(|der| der.as_slice()),
+        );
         let (key, subject) = (self.key(ca)?, tbs::name(&ca.subject));
-        let facts = IssuerFacts::from_certificate(&chain, ca, &subject, ca_key(&key), context.now)
+        let facts = IssuerFacts::from_certificate((&chain, at.is_external()), ca, &subject, ca_key(&key), context.now)
             .map_err(|r| refused(id, r))?;
         self.facts.insert(id.into(), facts.clone());
         Ok(facts)

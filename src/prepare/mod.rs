@@ -3,6 +3,7 @@
 //! Nothing here touches a token. What a plan says about a certificate is made twice: `policy` decides the fields, `tbs`
 //! makes the bytes, `x509` reads the bytes, and the two must agree before the item enters the plan.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
@@ -18,6 +19,7 @@ mod authority;
 mod batch;
 mod draw;
 mod dry_run;
+mod external;
 mod foreign;
 mod issuers;
 mod keys;
@@ -47,6 +49,8 @@ pub enum Error {
     List { number: u64, cause: ListError },
     #[error("CA `{ca}`: check `{check}` failed: {reason}")]
     Refused { ca: String, check: policy::Check, reason: String },
+    #[error("CA `{ca}` has no certificate yet: an external issuer certifies it")]
+    External { ca: String, asked: bool },
     #[error("CA `{ca}` {what}")]
     Ca { ca: String, what: &'static str },
     #[error("the certificate for `{what}` cannot be encoded: {cause}")]
@@ -84,6 +88,12 @@ impl Error {
                         .into(),
                 )
             }
+            Error::External { ca, asked: true } => Some(format!(
+                "have its request certified (`csrs/{ca}.csr` of an unpacked release), then: coldroot adopt-certificate --ca {ca} CERTIFICATE --help"
+            )),
+            Error::External { .. } => Some(
+                "make its request first, by a ceremony with the act `csr`: coldroot plan --ceremony external-root.toml".into(),
+            ),
             Error::TooLong { .. } => Some(
                 "a key of this kind signs the whole list, not its digest: let another CA with an ECDSA or RSA key issue from now on, and revoke less at once".into(),
             ),
@@ -106,6 +116,8 @@ pub struct Context<'a> {
     /// The log of which it is the fold; `()` where there is none.
     pub log: &'a dyn Entries,
     pub block_lists: &'a BlockLists,
+    /// The declared certificates of external issuers, DER, by the CA's id.
+    pub issuers: &'a BTreeMap<String, Vec<u8>>,
     pub now: i64,
     pub draw: Draw,
     /// Makes the tags by which plan and log know requesters.

@@ -3,8 +3,8 @@
 
 use crate::approval;
 use crate::audit::entry::{
-    Approved, Body, CertificateIssued, CrlIssued, KeyBackedUp, KeyDestroyed, KeyGenerated, KeyProven, KeyRestored,
-    Revoked, Start, Void, WrappingKeyGenerated,
+    Approved, Body, CertificateIssued, CrlIssued, CsrMade, KeyBackedUp, KeyDestroyed, KeyGenerated, KeyProven,
+    KeyRestored, Revoked, Start, Void, WrappingKeyGenerated,
 };
 use crate::audit::{View, artefact};
 use crate::config::Hierarchy;
@@ -72,6 +72,7 @@ pub fn check(release: &Release, log: &View, ledger: &Ledger, hierarchy: &Hierarc
         let (_, entry, _) = entry?;
         let (item, der) = match entry.body {
             Body::Certificate(c) if c.plan == plan.digest() => (c.item, c.der.into_vec()),
+            Body::Csr(c) if c.plan == plan.digest() => (c.item, c.der.into_vec()),
             Body::Crl(c) if c.plan == plan.digest() => (c.item, log.artefact(&c.crl)?),
             Body::KeyProven(k) if k.plan == plan.digest() => {
                 proven(&plan.item(k.item)?, k.item, &log.artefact(&k.signature)?)?;
@@ -157,6 +158,7 @@ impl Ends {
                 | Body::Certificate(CertificateIssued { plan: of, .. })
                 | Body::Revoked(Revoked { plan: of, .. })
                 | Body::Crl(CrlIssued { plan: of, .. })
+                | Body::Csr(CsrMade { plan: of, .. })
                     if of == *plan =>
                 {
                     ends.done += 1;

@@ -80,6 +80,15 @@ pub enum Part {
         parent: String,
         index: u64,
         der: Bytes,
+        /// Those above it, where an external issuer has made it (`parent` is `external`): its issuer's first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        above: Vec<Bytes>,
+    },
+    /// The request of a CA for its external issuer, made by this plan: DER.
+    Csr {
+        ca: String,
+        index: u64,
+        der: Bytes,
     },
     /// A new end-entity certificate and where the log has it.
     Certificate {

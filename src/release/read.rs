@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::audit::note::VerifierKey;
 use crate::audit::{self, Log, View, artefact};
 use crate::cbor::{self, FrameError};
-use crate::config::Hierarchy;
+use crate::config::{EXTERNAL, Hierarchy};
 use crate::digest::Digest;
 use crate::ledger::Ledger;
 use crate::text::escape;
@@ -63,6 +63,8 @@ pub struct Findings {
     pub keys: u64,
     /// Acts on keys that were there.
     pub key_acts: u64,
+    /// Requests of CAs for their external issuers.
+    pub csrs: u64,
     pub log: audit::check::Report,
     /// What was compared with what the reader gave.
     pub compared: Vec<String>,
@@ -238,6 +240,7 @@ fn judge(release: &Release, log: &Path, trust: &Trust) -> Result<Findings, Error
         revoked: 0,
         keys: 0,
         key_acts: 0,
+        csrs: 0,
         log: report,
         compared: Vec::new(),
         not_compared: Vec::new(),
@@ -287,21 +290,26 @@ fn chain(
 ) -> Result<BTreeMap<String, Bytes>, Error> {
     let failed = |check: &'static str, what: String| Error::Check { check, what };
     let mut cas: BTreeMap<String, Bytes> = BTreeMap::new();
-    let mut parents: Vec<(String, String)> = Vec::new();
+    let mut parents: Vec<(String, String, Vec<Bytes>)> = Vec::new();
     release.parts(|part| {
         let recorded = record.contains(&of_part(&part)?);
-        if let Part::Ca { ca, parent, der, .. } = part {
+        if let Part::Ca { ca, parent, der, above, .. } = part {
             if !recorded {
                 let what = format!("the log does not have the certificate of CA `{}` as it stands here", escape(&ca));
                 return Err(failed("on-record", what));
             }
-            parents.push((ca.clone(), parent));
+            parents.push((ca.clone(), parent, above));
             cas.insert(ca, der);
         }
         Ok(())
     })?;
-    for (ca, parent) in &parents {
+    for (ca, parent, above) in &parents {
         let shown = escape(ca);
+        if parent == EXTERNAL {
+            external(cas.get(ca), above, trust.root)
+                .map_err(|(check, what)| failed(check, format!("CA `{shown}`: {what}")))?;
+            continue;
+        }
         let link = cas.get(ca).zip(cas.get(parent));
         let (der, issuer) = link.ok_or_else(|| failed("chain", format!("the issuer of CA `{shown}` is missing")))?;
         x509::verify_ca(der, issuer).map_err(|e| failed("chain", format!("CA `{shown}`: {e}")))?;
@@ -315,6 +323,20 @@ fn chain(
         Some(_) => compared.push("root".into()),
     }
     Ok(cas)
+}
+
+/// A CA whose certificate an external issuer has made: it verifies up to the last one above it, which is the root given or was made by it.
+fn external(der: Option<&Bytes>, above: &[Bytes], root: Option<&[u8]>) -> Result<(), (&'static str, String)> {
+    let chain = |e: x509::Error| ("chain", e.to_string());
+    let (der, last) = der.zip(above.last()).ok_or(("chain", "no certificate above it is here".to_string()))?;
+    x509::verify_external(der, above).map_err(chain)?;
+    let Some(root) = root.filter(|root| *root != last.as_slice()) else { return Ok(()) };
+    let by_root =
+        x509::read_certificate(last).is_ok_and(|f| f.issuer != f.subject) && x509::verify_ca(last, root).is_ok();
+    match by_root {
+        true => Ok(()),
+        false => Err(("root", "the last certificate above it is neither the root given nor by it".into())),
+    }
 }
 
 /// Judges a part: it must be one that the log gives, and stands here once; certificates and CRLs are verified.
@@ -348,6 +370,12 @@ fn judge_part(
         }
         Part::Refused(_) => findings.refused += 1,
         Part::Revoked { .. } => findings.revoked += 1,
+        Part::Csr { ca, der, .. } => {
+            let shown = escape(&ca);
+            let verified = x509::Request::parse(&der).and_then(|request| request.verify_possession());
+            verified.map_err(|e| failed("csr", format!("the request of CA `{shown}`: {e}")))?;
+            findings.csrs += 1;
+        }
         Part::Key { .. } => findings.keys += 1,
         Part::KeyAct { .. } => findings.key_acts += 1,
     }
@@ -361,6 +389,7 @@ fn shown(part: &Part) -> String {
         Part::Crl { ca, number, .. } => format!("CRL {number} of CA `{}` as the newest,", escape(ca)),
         Part::Refused(refusal) => format!("the refusal of `{}`", escape(&refusal.request)),
         Part::Revoked { serial, .. } => format!("the revocation of serial {}", crate::text::hex(serial)),
+        Part::Csr { ca, .. } => format!("the request of CA `{}`", escape(ca)),
         Part::Key { key, .. } => format!("the key `{}`", escape(key)),
         Part::KeyAct { act, key, .. } => format!("the act `{}` on key `{}`", escape(act), escape(key)),
     }

@@ -1,7 +1,7 @@
 //! Unpacking a release at the desk: the layout that other programs rely on.
 //!
 //! `root.pem`, `intermediates.pem`, `certs/<request-id>.pem` (leaf, then its chain), `proofs/<request-id>.tlog-proof` (that it is
-//! on record), `crls/<ca>.crl` (DER), `refused.json`, `report.html`, `log/`, `manifest.json`. Unpacking a later release into the same directory brings it up to date.
+//! on record), `crls/<ca>.crl` (DER), `csrs/<ca>.csr` where the plan has made requests of CAs, `refused.json`, `report.html`, `log/`, `manifest.json`. Unpacking a later release into the same directory brings it up to date.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -30,6 +30,8 @@ pub struct Layout {
     pub cas: u64,
     pub certificates: u64,
     pub crls: u64,
+    /// Requests of CAs for their external issuers.
+    pub csrs: u64,
     pub refused: u64,
     pub files: u64,
 }
@@ -53,10 +55,12 @@ pub fn unpack(checked: &Checked, to: &Path, verifier_key: &str) -> Result<Layout
     judge_target(checked, to)?;
 
     let mut cas: BTreeMap<String, (String, Bytes)> = BTreeMap::new();
+    let mut external = External::default();
     let mut leaves = 0;
     release.parts(|part| {
         match part {
-            Part::Ca { ca, parent, der, .. } => {
+            Part::Ca { ca, parent, der, above, .. } => {
+                external.take(&ca, above);
                 cas.insert(ca, (parent, der));
             }
             Part::Certificate { .. } => leaves += 1,
@@ -65,8 +69,9 @@ pub fn unpack(checked: &Checked, to: &Path, verifier_key: &str) -> Result<Layout
         Ok(())
     })?;
     let (roots, intermediates): (Vec<_>, Vec<_>) = cas.iter().partition(|(ca, (parent, _))| *ca == parent);
-    write_pems(&to.join("root.pem"), roots.iter().map(|(_, (_, der))| der))?;
-    write_pems(&to.join("intermediates.pem"), intermediates.iter().map(|(_, (_, der))| der))?;
+    write_pems(&to.join("root.pem"), roots.iter().map(|(_, (_, der))| der).chain(&external.roots))?;
+    let intermediates = intermediates.iter().map(|(_, (_, der))| der);
+    write_pems(&to.join("intermediates.pem"), intermediates.chain(&external.others))?;
 
     let mut page = Page::new(checked, verifier_key, &cas)?;
     let mut refusals: Vec<Refusal> = Vec::new();
@@ -76,6 +81,7 @@ pub fn unpack(checked: &Checked, to: &Path, verifier_key: &str) -> Result<Layout
         cas: cas.len() as u64,
         certificates: 0,
         crls: 0,
+        csrs: 0,
         refused: 0,
         files: 0,
     };
@@ -88,7 +94,7 @@ pub fn unpack(checked: &Checked, to: &Path, verifier_key: &str) -> Result<Layout
         match part {
             Part::Certificate { request, ca, profile, der, index } => {
                 let mut chain = vec![der.clone()];
-                chain.extend(chain_of(&ca, &cas));
+                chain.extend(chain_of(&ca, &cas, &external));
                 let path = certificate_path(&to.join("certs"), &request, "pem", leaves > FLAT)?;
                 write_pems(&path, chain.iter())?;
                 proofs.write(to, &request, index, leaves > FLAT)?;
@@ -100,6 +106,13 @@ pub fn unpack(checked: &Checked, to: &Path, verifier_key: &str) -> Result<Layout
                 put(&path, &der)?;
                 page.crl(&ca, number, &der);
                 layout.crls += 1;
+            }
+            Part::Csr { ca, der, .. } => {
+                let dir = to.join("csrs");
+                fs::create_dir_all(&dir).map_err(io(&dir))?;
+                put(&dir.join(format!("{}.csr", file_name(&ca)?)), pem("CERTIFICATE REQUEST", &der).as_bytes())?;
+                page.csr(&ca, &der);
+                layout.csrs += 1;
             }
             Part::Refused(refusal) => {
                 page.refusal(&refusal);
@@ -195,7 +208,32 @@ pub(super) fn put(path: &Path, content: &[u8]) -> Result<(), Error> {
     fs::rename(&part, path).map_err(io(path))
 }
 
-fn chain_of(ca: &str, cas: &BTreeMap<String, (String, Bytes)>) -> Vec<Bytes> {
+/// What stands above the CAs that external issuers have certified.
+#[derive(Default)]
+struct External {
+    above: BTreeMap<String, Vec<Bytes>>,
+    /// All of it, each once: roots, and others.
+    roots: Vec<Bytes>,
+    others: Vec<Bytes>,
+}
+
+impl External {
+    fn take(&mut self, ca: &str, above: Vec<Bytes>) {
+        for der in &above {
+            let list = if self_issued(der) { &mut self.roots } else { &mut self.others };
+            if !list.contains(der) {
+                list.push(der.clone());
+            }
+        }
+        self.above.insert(ca.into(), above);
+    }
+}
+
+fn self_issued(der: &[u8]) -> bool {
+    x509::read_certificate(der).is_ok_and(|fields| fields.issuer == fields.subject)
+}
+
+fn chain_of(ca: &str, cas: &BTreeMap<String, (String, Bytes)>, external: &External) -> Vec<Bytes> {
     let mut chain = Vec::new();
     let mut at = ca.to_string();
     // The root is not sent in a chain: who does not have it has no reason to believe it.
@@ -204,6 +242,7 @@ fn chain_of(ca: &str, cas: &BTreeMap<String, (String, Bytes)>) -> Vec<Bytes> {
             break;
         }
         chain.push(der.clone());
+        chain.extend(external.above.get(&at).into_iter().flatten().filter(|der| !self_issued(der)).cloned());
         at = parent.clone();
     }
     chain
@@ -233,16 +272,18 @@ pub(super) fn certificate_path(base: &Path, request: &str, ending: &str, folders
 }
 
 fn write_pems<'a>(path: &Path, certificates: impl Iterator<Item = &'a Bytes>) -> Result<(), Error> {
-    let mut out = String::new();
-    for der in certificates {
-        out.push_str("-----BEGIN CERTIFICATE-----\n");
-        for line in BASE64.encode(der).as_bytes().chunks(64) {
-            out.push_str(&String::from_utf8_lossy(line));
-            out.push('\n');
-        }
-        out.push_str("-----END CERTIFICATE-----\n");
-    }
+    let out: String = certificates.map(|der| pem("CERTIFICATE", der)).collect();
     put(path, out.as_bytes())
+}
+
+/// One block (RFC 7468).
+fn pem(label: &str, der: &[u8]) -> String {
+    let mut out = format!("-----BEGIN {label}-----\n");
+    for line in BASE64.encode(der).as_bytes().chunks(64) {
+        out.push_str(&String::from_utf8_lossy(line));
+        out.push('\n');
+    }
+    out + &format!("-----END {label}-----\n")
 }
 
 fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Error> {
@@ -255,7 +296,8 @@ fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Error> {
 /// Lists every file of the layout but itself.
 fn write_manifest(to: &Path) -> Result<u64, Error> {
     let mut lines = Vec::new();
-    for name in ["root.pem", "intermediates.pem", "refused.json", "report.html", "certs", "crls", "proofs", "log"] {
+    let fixed = ["root.pem", "intermediates.pem", "refused.json", "report.html", "certs", "crls", "proofs", "log"];
+    for name in fixed.into_iter().chain(to.join("csrs").exists().then_some("csrs")) {
         list(to, &PathBuf::from(name), &mut lines)?;
     }
     lines.sort_by(|a, b| a.path.cmp(&b.path));
@@ -331,6 +373,7 @@ impl Page {
                 approvals: approvals.collect(),
                 cas: rows,
                 crls: Vec::new(),
+                csrs: Vec::new(),
                 signed: Vec::new(),
                 refused: Vec::new(),
                 certificates: Vec::new(),
@@ -386,6 +429,15 @@ impl Page {
             this_update: text::utc(fields.this_update),
             next_update: text::utc(fields.next_update),
             entries: fields.revoked.len() as u64,
+        });
+    }
+
+    fn csr(&mut self, ca: &str, der: &[u8]) {
+        let Ok(request) = x509::Request::parse(der) else { return };
+        self.report.csrs.push(report::CsrRow {
+            ca: ca.into(),
+            subject: x509::name_text(&request.subject),
+            sha256: text::hex_groups(&Digest::of(der).0),
         });
     }
 

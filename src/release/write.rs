@@ -80,7 +80,8 @@ pub(super) fn each_part(
 ) -> Result<(), Error> {
     for (ca, (index, der)) in &ledger.cas {
         let parent = ledger.issuers.get(ca).unwrap_or(ca).clone();
-        each(Part::Ca { ca: ca.clone(), parent, index: *index, der: der.clone() })?;
+        let above = ledger.above.get(ca).cloned().unwrap_or_default();
+        each(Part::Ca { ca: ca.clone(), parent, index: *index, der: der.clone(), above })?;
     }
     for entry in log.entries(entries) {
         let (index, entry, _) = entry?;
@@ -90,6 +91,7 @@ pub(super) fn each_part(
                     each(Part::Certificate { request, ca: c.ca, profile: c.profile, index, der: c.der })?;
                 }
             }
+            Body::Csr(c) if c.plan == *mine => each(Part::Csr { ca: c.ca, index, der: c.der })?,
             Body::KeyGenerated(k) if k.plan == *mine => each(Part::Key { key: k.key, spki: k.spki, index })?,
             Body::WrappingKeyGenerated(k) if k.plan == *mine => {
                 each(Part::KeyAct { act: "generate-key".into(), key: k.key, index })?;

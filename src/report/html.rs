@@ -34,6 +34,8 @@ pub struct ReleaseReport {
     pub approvals: Vec<Approval>,
     pub cas: Vec<CaRow>,
     pub crls: Vec<CrlRow>,
+    /// Requests of CAs for their external issuers.
+    pub csrs: Vec<CsrRow>,
     /// Signed certificates by CA and profile, over the whole release.
     pub signed: Vec<Count>,
     /// Refused requests by check, over the whole release.
@@ -80,6 +82,15 @@ pub struct CrlRow {
     pub this_update: String,
     pub next_update: String,
     pub entries: u64,
+}
+
+/// The request of a CA.
+#[derive(Clone, Debug, Serialize)]
+pub struct CsrRow {
+    pub ca: String,
+    pub subject: String,
+    /// SHA-256 of its DER.
+    pub sha256: String,
 }
 
 /// How many of one kind; `by` is the CA for certificates and empty for refusals.
@@ -274,6 +285,11 @@ mod tests {
                 .to_vec(),
             cas: vec![ca("root", "Example Root", "ecdsa-p384", 7), ca("servers-1", "Example Servers 1", "ecdsa-p256", 8)],
             crls: vec![crl("root", 1, 0), crl("servers-1", 4, 1_204)],
+            csrs: vec![CsrRow {
+                ca: "outside-1".into(),
+                subject: "CN=Example Outside 1".into(),
+                sha256: digest(0xc3),
+            }],
             signed: tally(certificates.iter().map(|c| (c.profile.as_str(), "servers-1"))),
             refused: tally(refusals.iter().map(|r| (r.check.as_str(), ""))),
             certificates,
@@ -363,8 +379,11 @@ mod tests {
         let mut keys = report(Environment::Real);
         (keys.signed, keys.refused, keys.certificates, keys.refusals) = (vec![], vec![], vec![], vec![]);
         keys.crls.clear();
+        assert!(render(&keys).unwrap().contains("<code>csrs/outside-1.csr</code>"));
+        keys.csrs.clear();
         let page = render(&keys).unwrap();
         assert!(!page.contains("id=\"batch\"") && !page.contains("id=\"refusals\"") && !page.contains("id=\"crls\""));
+        assert!(!page.contains("id=\"csrs\""));
     }
 
     #[test]

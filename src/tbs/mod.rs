@@ -11,10 +11,12 @@ mod certificate;
 mod constraints;
 mod crl;
 mod name;
+mod request;
 
 pub use certificate::certificate;
 pub use crl::crl;
 pub use name::{constraints, name};
+pub use request::request;
 
 use rcgen::{PublicKeyData, SigningKey};
 use time::OffsetDateTime;
@@ -63,7 +65,7 @@ impl Error {
     }
 }
 
-/// Puts a signed TBS together: a Certificate (RFC 5280 §4.1) or a CertificateList (§5.1).
+/// Puts a signed TBS together: a Certificate (RFC 5280 §4.1), a CertificateList (§5.1) or a CertificationRequest (RFC 2986 §4.2).
 pub fn assemble(tbs: &[u8], algorithm: SignatureAlgorithm, signature: &[u8]) -> Vec<u8> {
     yasna::construct_der(|writer| {
         writer.write_sequence(|writer| {

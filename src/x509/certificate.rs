@@ -15,6 +15,8 @@ const PART: &str = "certificate";
 /// The longest TBSCertificate of ours: its certificate, with the largest signature of SLH-DSA, still stands in one entry of the
 /// log.
 pub const MAX_TBS: usize = 12 * 1024;
+/// A file holds no more certificates: one and those above it.
+const MAX_CHAIN: usize = 8;
 /// A larger certificate is not even looked at.
 pub const MAX_CERTIFICATE: usize = 64 * 1024;
 
@@ -35,6 +37,28 @@ pub fn certificate_der(der_or_pem: &[u8]) -> Result<Vec<u8>, Error> {
     match der_or_pem {
         [der::SEQUENCE, second, ..] if !second.is_ascii() => Ok(der_or_pem.to_vec()),
         pem => unarmour(pem, &["CERTIFICATE"]),
+    }
+}
+
+/// The certificates of a file, in its order: one in DER, or one PEM block after the other. They are not read.
+pub fn certificate_ders(der_or_pem: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+    const END: &[u8] = b"-----END CERTIFICATE-----";
+    let (mut found, mut rest) = (Vec::new(), der_or_pem);
+    loop {
+        let end = rest.windows(END.len()).position(|window| window == END);
+        let whole = matches!(rest, [der::SEQUENCE, second, ..] if !second.is_ascii());
+        let (block, behind) = match end.filter(|_| !whole) {
+            Some(at) => rest.split_at(at + END.len()),
+            None => (rest, &[][..]),
+        };
+        found.push(certificate_der(block)?);
+        rest = behind;
+        if rest.iter().all(u8::is_ascii_whitespace) {
+            return Ok(found);
+        }
+        if found.len() == MAX_CHAIN {
+            return Err(Error::TooMany { part: "file", what: "certificates", limit: MAX_CHAIN });
+        }
     }
 }
 
@@ -141,24 +165,12 @@ impl<'a> Outline<'a> {
     fn fields(&self) -> Result<CertFields, Error> {
         let mut fields = CertFields {
             serial: Bytes::from(self.serial),
-            signature: algorithm(self.algorithm)?,
             issuer: Bytes::from(self.issuer),
             not_before: der::profile_time(&self.not_before).map_err(in_part(PART))?,
             not_after: der::profile_time(&self.not_after).map_err(in_part(PART))?,
             subject: Bytes::from(self.subject),
             spki: Bytes::from(self.spki),
-            ca: None,
-            key_usage: 0,
-            eku: Vec::new(),
-            san: Vec::new(),
-            ski: None,
-            aki: None,
-            crl_urls: Vec::new(),
-            issuer_urls: Vec::new(),
-            policies: Vec::new(),
-            constraints: Constraints::default(),
-            critical: Vec::new(),
-            others: Vec::new(),
+            ..blank(algorithm(self.algorithm)?)
         };
         for extension in &self.extensions {
             if extension.critical {
@@ -175,8 +187,33 @@ impl<'a> Outline<'a> {
     }
 }
 
+/// Fields of nothing yet.
+pub(super) fn blank(signature: SignatureAlgorithm) -> CertFields {
+    CertFields {
+        serial: Bytes::default(),
+        signature,
+        issuer: Bytes::default(),
+        not_before: 0,
+        not_after: 0,
+        subject: Bytes::default(),
+        spki: Bytes::default(),
+        ca: None,
+        key_usage: 0,
+        eku: Vec::new(),
+        san: Vec::new(),
+        ski: None,
+        aki: None,
+        crl_urls: Vec::new(),
+        issuer_urls: Vec::new(),
+        policies: Vec::new(),
+        constraints: Constraints::default(),
+        critical: Vec::new(),
+        others: Vec::new(),
+    }
+}
+
 /// Puts one extension into its field; `false` when no field holds it.
-fn take(fields: &mut CertFields, extension: &Extension<'_>) -> Result<bool, DerFault> {
+pub(super) fn take(fields: &mut CertFields, extension: &Extension<'_>) -> Result<bool, DerFault> {
     let value = extension.value;
     match extension.oid.as_str() {
         extensions::BASIC_CONSTRAINTS => {

@@ -55,6 +55,55 @@ pub struct CertFields {
     pub others: Vec<OtherExtension>,
 }
 
+/// What a request of ours asks for (RFC 2986 §4.1; RFC 2985 §5.4.2), made twice as [`CertFields`] are. Stored in plans: a change
+/// needs a new version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RequestFields {
+    /// The subject Name, whole DER.
+    pub subject: Bytes,
+    /// SubjectPublicKeyInfo, whole DER.
+    pub spki: Bytes,
+    /// The extensions asked for, as in [`CertFields`].
+    pub ca: Option<CaConstraint>,
+    pub key_usage: u16,
+    pub eku: Vec<String>,
+    pub ski: Option<Bytes>,
+    pub policies: Vec<Policy>,
+    #[serde(default, skip_serializing_if = "Constraints::is_empty")]
+    pub constraints: Constraints,
+    pub critical: Vec<String>,
+    /// Those that no field above holds: a request of ours has none.
+    pub others: Vec<OtherExtension>,
+}
+
+impl RequestFields {
+    /// The fields of a certificate that says what is asked for, and nothing else: issuer, serial number and validity are blank.
+    pub fn as_certificate(&self) -> CertFields {
+        CertFields {
+            serial: Bytes::default(),
+            signature: SignatureAlgorithm::EcdsaSha256,
+            issuer: Bytes::default(),
+            not_before: 0,
+            not_after: 0,
+            subject: self.subject.clone(),
+            spki: self.spki.clone(),
+            ca: self.ca,
+            key_usage: self.key_usage,
+            eku: self.eku.clone(),
+            san: Vec::new(),
+            ski: self.ski.clone(),
+            aki: None,
+            crl_urls: Vec::new(),
+            issuer_urls: Vec::new(),
+            policies: self.policies.clone(),
+            constraints: self.constraints.clone(),
+            critical: self.critical.clone(),
+            others: self.others.clone(),
+        }
+    }
+}
+
 /// An extension as it is: never critical in a certificate of ours, since nobody would have to understand it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

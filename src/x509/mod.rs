@@ -15,20 +15,24 @@ mod leaf;
 mod lint;
 mod name;
 mod request;
+mod request_info;
 mod slh_dsa;
 mod verify;
 mod weakness;
 
-pub use certificate::{MAX_CERTIFICATE, MAX_TBS, certificate_der, read_certificate, read_tbs_certificate};
+pub use certificate::{
+    MAX_CERTIFICATE, MAX_TBS, certificate_der, certificate_ders, read_certificate, read_tbs_certificate,
+};
 pub use crl::{MAX_CRL, read_crl, read_tbs_crl};
 pub use der::DerFault;
 pub use error::{Error, PathFault};
 pub use key::{KeyKind, PublicKey, is_rsa};
 pub use leaf::verify_leaf;
 pub use lint::{Lint, lint_certificate, lint_crl};
-pub use name::{general_name_text, holder_names, ip_address, is_rehearsal_of, name_text};
+pub use name::{general_name_text, holder_names, ip_address, is_rehearsal, is_rehearsal_of, name_text};
 pub use request::{MAX_REQUEST, Request};
-pub use verify::{signature_of, tbs_of, verify_ca, verify_crl, verify_signature};
+pub use request_info::{read_request_info, verify_request};
+pub use verify::{signature_of, tbs_of, verify_anchor, verify_ca, verify_crl, verify_external, verify_signature};
 pub use weakness::Weakness;
 
 /// id-kp-serverAuth, id-kp-clientAuth and id-kp-OCSPSigning (RFC 5280 §4.2.1.12, RFC 6960 §4.2.2.2).

@@ -107,6 +107,13 @@ pub fn holder_names(subject: &[u8], san: &[GeneralName]) -> Vec<String> {
     names
 }
 
+/// Whether a name begins with the mark of a rehearsal, `O=REHEARSAL`.
+pub fn is_rehearsal(name: &[u8]) -> bool {
+    let Ok(all) = attributes(name) else { return false };
+    let first = all.iter().find(|attribute| attribute.rdn == 0 && attribute.kind == ORGANIZATION);
+    first.and_then(|first| text(&first.value)).is_some_and(|value| value == "REHEARSAL")
+}
+
 /// Whether `rehearsal` is the name `real` with the mark of a rehearsal: `O=REHEARSAL` in front of it, or in the place of the
 /// organisation that it begins with. Everything else is the same, octet for octet.
 pub fn is_rehearsal_of(rehearsal: &[u8], real: &[u8]) -> bool {

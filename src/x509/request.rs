@@ -173,7 +173,7 @@ fn of_a_ca(extension: &extensions::Extension) -> bool {
 }
 
 /// The Extensions of the one extensionRequest attribute; other attributes (challengePassword ...) are ignored.
-fn extension_request<'a>(attributes: &Element<'a>) -> Result<Option<Element<'a>>, Error> {
+pub(super) fn extension_request<'a>(attributes: &Element<'a>) -> Result<Option<Element<'a>>, Error> {
     let fault = in_part("attributes of the request");
     let mut reader = attributes.inside();
     let mut found = None;

@@ -108,6 +108,37 @@ pub fn verify_ca(certificate: &[u8], issuer_certificate: &[u8]) -> Result<CertFi
     Ok(fields)
 }
 
+/// Verifies a CA certificate as the last one above ours: a root under itself, any other by what it says of itself, since nothing
+/// here vouches for it but those who name it. Returns what it says.
+pub fn verify_anchor(certificate: &[u8]) -> Result<CertFields, Error> {
+    let fields = read_certificate(certificate)?;
+    if fields.issuer == fields.subject {
+        return verify_ca(certificate, certificate);
+    }
+    understood(&fields.critical, fields.others.iter().map(|other| &other.oid))?;
+    if fields.ca.is_none() {
+        return Err(PathFault::NotCa.into());
+    }
+    match fields.key_usage & key_usage::KEY_CERT_SIGN {
+        0 => Err(PathFault::KeyUsage("keyCertSign").into()),
+        _ => Ok(fields),
+    }
+}
+
+/// Verifies a CA certificate by an external issuer under the certificates above it, the issuer's first, each under the next one. Returns
+/// what it says.
+pub fn verify_external<A: AsRef<[u8]>>(certificate: &[u8], above: &[A]) -> Result<CertFields, Error> {
+    let missing = Error::Missing { part: "chain", field: "issuer's certificate" };
+    let chain: Vec<&[u8]> = [certificate].into_iter().chain(above.iter().map(AsRef::as_ref)).collect();
+    for pair in chain.windows(2) {
+        if let [below, issuer] = pair {
+            verify_ca(below, issuer)?;
+        }
+    }
+    verify_anchor(above.last().ok_or(missing)?.as_ref())?;
+    read_certificate(certificate)
+}
+
 /// Verifies a CRL under the certificate of the CA that issued it (RFC 5280 §6.3.3; no indirect CRLs). Returns what it says.
 pub fn verify_crl(crl: &[u8], issuer_certificate: &[u8]) -> Result<CrlFields, Error> {
     let fields = read_crl(crl)?;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Approved, Body};
+use crate::cbor::Bytes;
 use crate::digest::Digest;
 use crate::plan::sample;
 
@@ -29,6 +30,7 @@ impl Body {
         match self {
             Body::HierarchyAdopted(HierarchyAdopted { decision, .. })
             | Body::CrlAdopted(CrlAdopted { decision, .. })
+            | Body::CertificateAdopted(CertificateAdopted { decision, .. })
             | Body::LogAdopted(LogAdopted { decision, .. })
             | Body::HandedOver(HandedOver { decision, .. })
             | Body::ClockCorrected(ClockCorrected { decision, .. }) => Some(decision),
@@ -41,6 +43,7 @@ impl Body {
         match self {
             Body::HierarchyAdopted(HierarchyAdopted { decision, .. })
             | Body::CrlAdopted(CrlAdopted { decision, .. })
+            | Body::CertificateAdopted(CertificateAdopted { decision, .. })
             | Body::LogAdopted(LogAdopted { decision, .. })
             | Body::HandedOver(HandedOver { decision, .. })
             | Body::ClockCorrected(ClockCorrected { decision, .. }) => Some(decision),
@@ -81,6 +84,26 @@ pub struct CrlAdopted {
     /// Its entries, and how many of them name certificates that are not on record.
     pub entries: u64,
     pub unknown: u64,
+    pub decision: Decision,
+}
+
+/// The certificate of a CA that an external issuer has made, for a request on record. From here on the CA issues under it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CertificateAdopted {
+    pub ca: String,
+    /// SHA-256 of the DER of the request that it answers, the newest on record.
+    pub csr: Digest,
+    pub der: Bytes,
+    /// The certificates above it, its issuer's first, each the issuer of the one before: DER.
+    pub above: Vec<Bytes>,
+    /// SHA-256 of the certificate in whose place it comes.
+    pub replaces: Option<Digest>,
+    /// Its validity, seconds since the epoch.
+    pub not_before: i64,
+    pub not_after: i64,
+    /// What it says otherwise than declared, though within it; in words.
+    pub differs: Vec<String>,
     pub decision: Decision,
 }
 

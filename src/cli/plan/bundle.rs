@@ -65,7 +65,8 @@ pub(super) fn from_bundle(
     let bar = progress("judging", head.count, plain);
     let planned = {
         let mut report = |n| bar.set_position(n);
-        let mut context = context(station, (log, ledger, lists), draw, &tagger, &mut report);
+        let none = Default::default();
+        let mut context = context(station, (log, ledger, lists), (draw, &none), &tagger, &mut report);
         prepare::bundle(&mut context, reference.clone(), beforehand, bundle.items()?, &mut *out)
     };
     bar.finish_and_clear();

@@ -6,11 +6,28 @@ use crate::cli::{Answer, Failure};
 use crate::report::terminal::{Table, human_count, pairs};
 use crate::text::{escape, hex, hex_groups, utc};
 use crate::x509;
-use crate::x509::fields::{CertFields, Constraints, CrlFields, GeneralName, Subtree};
+use crate::x509::fields::{CertFields, Constraints, CrlFields, GeneralName, RequestFields, Subtree};
 
 /// Every field of a certificate, in words.
 pub(super) fn certificate_text(f: &CertFields) -> String {
     pairs(&certificate_rows(f))
+}
+
+/// What a request of ours asks for: the fields that it shares with a certificate.
+pub(super) fn request_text(f: &RequestFields) -> String {
+    const SHARED: [&str; 9] = [
+        "subject",
+        "public key",
+        "CA",
+        "key usage",
+        "extended usage",
+        "subject key id",
+        "policies",
+        "constraints",
+        "critical",
+    ];
+    let rows = certificate_rows(&f.as_certificate());
+    pairs(&rows.into_iter().filter(|(name, _)| SHARED.contains(name)).collect::<Vec<_>>())
 }
 
 /// The same field by field.

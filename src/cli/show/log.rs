@@ -156,6 +156,7 @@ pub fn body_words(body: &Body) -> (&'static str, String) {
         }
         Body::Revoked(r) => ("revoked", format!("{} {} ({})", escape(&r.ca), hex(&r.serial), reason_name(r.reason))),
         Body::Crl(c) => ("CRL", format!("{} number {}", escape(&c.ca), c.number)),
+        Body::Csr(c) => ("request", format!("of CA {}, for its external issuer", escape(&c.ca))),
         Body::Refused { request, check, .. } => ("refused", format!("{} ({})", escape(request), escape(check))),
         Body::Void(v) => ("void", format!("{} {}", &v.plan.hex()[..8], escape(&v.reason))),
         Body::End(e) => ("end", format!("{} release {}", &e.plan.hex()[..8], e.release)),
@@ -177,6 +178,10 @@ pub fn body_words(body: &Body) -> (&'static str, String) {
             ("new hierarchy", format!("{} for {}", &h.hierarchy.hex()[..8], &h.before.hex()[..8]))
         }
         Body::CrlAdopted(c) => ("CRL adopted", format!("{} number {}", escape(&c.ca), c.number)),
+        Body::CertificateAdopted(c) => {
+            let renewed = if c.replaces.is_some() { ", in place of one before" } else { "" };
+            ("certificate adopted", format!("{} until {}{renewed}", escape(&c.ca), utc(c.not_after)))
+        }
         Body::LogAdopted(l) if l.hierarchy != l.mark_hierarchy => (
             "LOG ADOPTED",
             format!("{} entries, the mark knew {}, and the hierarchy {}", l.size, l.mark_size, l.mark_hierarchy),
