@@ -6,4 +6,6 @@ mod batch;
 mod calendar;
 #[path = "look/difference.rs"]
 mod difference;
+#[path = "look/doctor.rs"]
+mod doctor;
 mod harness;

@@ -93,7 +93,7 @@ fn not_after(der: &[u8]) -> Option<i64> {
 }
 
 /// Everything that ends after `now`, or has ended and should have been replaced.
-fn gather(
+pub(super) fn gather(
     log: &View,
     ledger: &Ledger,
     hierarchy: Option<&Hierarchy>,

@@ -21,6 +21,8 @@ mod change;
 mod clock;
 #[cfg(feature = "station")]
 mod demo;
+#[cfg(feature = "station")]
+mod doctor;
 mod entries;
 mod export;
 mod failure;
@@ -125,6 +127,9 @@ enum Verb {
     #[cfg(feature = "station")]
     #[command(subcommand)]
     Token(token::TokenVerb),
+    /// Whether machine, tokens, people and log are ready
+    #[cfg(feature = "station")]
+    Doctor(doctor::DoctorArgs),
     /// Begin a station: audit key, genesis entry, checkpoint, mark
     #[cfg(feature = "station")]
     Init(init::InitArgs),
@@ -227,6 +232,8 @@ pub fn run() -> ExitCode {
         Verb::Demo(args) => demo::demo(&cli.globals, args),
         #[cfg(feature = "station")]
         Verb::Token(verb) => token::token(&cli.globals, verb),
+        #[cfg(feature = "station")]
+        Verb::Doctor(args) => doctor::doctor(&cli.globals, &args),
         #[cfg(feature = "station")]
         Verb::Init(args) => init::init(&cli.globals, args),
         #[cfg(feature = "station")]

@@ -14,7 +14,7 @@ use crate::text::path;
 /// The verbs by the person who needs them, in the order of work.
 const GROUPS: [(&str, &[&str]); 6] = [
     ("To begin with", &["demo", "show", "check"]),
-    ("At the station", &["init", "plan", "sign", "void", "release", "record", "token"]),
+    ("At the station", &["init", "doctor", "plan", "sign", "void", "release", "record", "token"]),
     ("Officers, on machines of their own", &["approve", "sample"]),
     ("At the desk", &["pack", "unpack"]),
     ("Auditors and hostmasters", &["prove", "export", "calendar"]),

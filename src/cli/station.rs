@@ -91,6 +91,11 @@ impl Station {
         })
     }
 
+    /// Where the log's copy lies, if there is to be one.
+    pub fn copy(&self) -> Option<&Path> {
+        self.copy.as_deref()
+    }
+
     /// What the clock says.
     pub fn clock(&self) -> i64 {
         clock(self.now)
