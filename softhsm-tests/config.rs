@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use coldroot::algorithm::KeyAlgorithm;
 use coldroot::config::{Act, Ceremony, Environment, Error, Guard, Hierarchy, MAX_FILE};
 
+#[path = "config/rules.rs"]
+mod rules;
+
 const EXAMPLE: &str = include_str!("../ceremony-scripts/hierarchy.example.toml");
 const CEREMONY: &str = include_str!("../ceremony-scripts/root-and-intermediate.toml");
 const EXTERNAL: &str = include_str!("../ceremony-scripts/external-root.toml");
@@ -99,10 +102,10 @@ fn the_example_is_lawful_as_it_is() {
     assert_eq!(bare.quorum_certificates, h.quorum_certificates);
     assert_eq!(bare.tokens[0].sessions, h.tokens[0].sessions);
     let (a, b) = (&bare.profiles[2], &h.profiles[2]);
-    assert_eq!((a.days, a.window_hours, &a.names), (b.days, b.window_hours, &b.names));
+    assert_eq!((a.validity, a.window_hours, &a.names), (b.validity, b.window_hours, &b.names));
     assert_eq!((a.common_name, &a.eku, &a.added), (b.common_name, &b.eku, &b.added));
     assert_eq!(a.other_extensions, b.other_extensions);
-    assert_eq!(bare.profiles[4].days, h.profiles[4].days);
+    assert_eq!(bare.profiles[4].validity, h.profiles[4].validity);
     // Every kind of key that a CA may have.
     let refused = ["rsa-2048", "rsa-2048-pss"];
     for kind in KeyAlgorithm::ALL.into_iter().map(KeyAlgorithm::name).filter(|kind| !refused.contains(kind)) {
@@ -490,6 +493,10 @@ fn lawless_hierarchies_are_refused_by_the_path_of_the_field() {
         ("CA of a device profile", &[Set("ca[1].profile", "'device'")], "ca[1].profile"),
         ("key-reuse of a CA profile", &[Set("profile[1].key-reuse", "'never'")], "profile[1].key-reuse"),
         ("leaf validity too long", &[Set("profile[2].days", "3651")], "profile[2].days"),
+        ("leaf validity in minutes", &[Remove("profile[2].days"), Set("profile[2].validity", "'90m'")], "profile[2].validity"),
+        ("leaf validity too long in hours", &[Remove("profile[2].days"), Set("profile[2].validity", "'87601h'")], "profile[2].validity"),
+        ("leaf validity said twice", &[Set("profile[2].validity", "'36h'")], "profile[2].validity"),
+        ("validity of a CA profile", &[Set("profile[1].validity", "'36h'")], "profile[1].validity"),
         ("no window", &[Set("profile[2].window-hours", "0")], "profile[2].window-hours"),
         ("window too long", &[Set("profile[2].window-hours", "745")], "profile[2].window-hours"),
         ("no OID", &[Set("profile[1].policies", "[{ oid = '1.3.x' }]")], "profile[1].policies[0].oid"),

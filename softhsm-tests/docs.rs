@@ -75,10 +75,12 @@ fn softhsm() -> Option<&'static str> {
 
 #[test]
 fn the_table_of_checks_is_the_codes() {
-    let mut wanted = String::from("| check | question | source | to mend |\n| --- | --- | --- | --- |\n");
+    let mut wanted =
+        String::from("| check | question | source | rule sets | to mend |\n| --- | --- | --- | --- | --- |\n");
     for check in Check::ALL {
         let (question, source, mend) = (check.question(), check.source(), check.mend());
-        wanted += &format!("| `{check}` | {question} | {source} | {mend} |\n");
+        let sets: Vec<String> = check.rule_sets().iter().map(|set| format!("`{}`", set.name())).collect();
+        wanted += &format!("| `{check}` | {question} | {source} | {} | {mend} |\n", sets.join(", "));
     }
     let text = read("docs/checks.md");
     let table: String = text.lines().filter(|line| line.starts_with('|')).map(|line| format!("{line}\n")).collect();

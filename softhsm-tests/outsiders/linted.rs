@@ -13,13 +13,15 @@ use super::harness::station::{HIERARCHY, Run, Station};
 use super::harness::{files, repository};
 
 /// (CA, its key, limits)
-const AUTHORITIES: [(&str, &str, &str); 3] = [
+const AUTHORITIES: [(&str, &str, &str); 4] = [
     ("people", "rsa-3072", "[ca.limits]\neku = [\"client-auth\"]\n"),
     ("things", "ed25519", ""),
+    ("web-root", "ecdsa-p384", ""),
     (
         "web",
         "ecdsa-p384",
-        "[ca.limits]\neku = [\"server-auth\"]\nname-constraints = { permitted = [{ dns = \"example.org\" }], \
+        "[ca.limits]\neku = [\"server-auth\"]\nname-constraints = { permitted = [{ dns = \"example.org\" }, \
+         { directory = [{ O = \"REHEARSAL\" }] }], \
          excluded = [{ ip = \"0.0.0.0/0\" }, { ip = \"::/0\" }, { dns = \"secret.example.org\" }] }\n",
     ),
 ];
@@ -32,9 +34,15 @@ path-len = 0
 policies = [{ oid = "1.3.6.1.4.1.32473.1", cps = "http://ca.example.org/cps" }]
 
 [[profile]]
+id = "web-root"
+base = "root"
+window-hours = 24
+
+[[profile]]
 id = "for-browsers"
 base = "intermediate"
 path-len = 0
+window-hours = 24
 policies = [{ oid = "2.23.140.1.2.1" }]
 
 [[profile]]
@@ -80,15 +88,20 @@ fn hierarchy(root: &str) -> String {
             "profiles = [\"xmpp-server\", \"xmpp-client\", \"tls-server\", \"tls-client\", \"device\", \"cabf-tls-dv\"]",
         );
     for (ca, algorithm, limits) in AUTHORITIES {
-        let profile = match ca {
-            "people" => "with-practice",
-            "web" => "for-browsers",
-            _ => "intermediate",
+        let (issuer, profile, rules) = match ca {
+            "people" => ("root", "with-practice", "rfc5280"),
+            "web-root" => ("web-root", "web-root", "cabf-tls"),
+            "web" => ("web-root", "for-browsers", "cabf-tls"),
+            _ => ("root", "intermediate", "rfc5280"),
+        };
+        let subject = match rules {
+            "cabf-tls" => "{ C = \"DE\" }, { O = \"Zwölf\" }",
+            _ => "{ OU = \"Zwölf\" }, { OU = \"B\" }",
         };
         let tables = format!(
             "[[key]]\nid = \"{ca}-key\"\ntoken = \"main\"\nlabel = \"{ca}\"\nalgorithm = \"{algorithm}\"\nbackup = \"none\"\n\n\
-             [[ca]]\nid = \"{ca}\"\nkey = \"{ca}-key\"\nissuer = \"root\"\nprofile = \"{profile}\"\n\
-             subject = [{{ O = \"REHEARSAL\" }}, {{ OU = \"Zwölf\" }}, {{ OU = \"B\" }}, {{ CN = \"{ca}\" }}]\ndays = 3650\ncrl-days = 10\n\
+             [[ca]]\nid = \"{ca}\"\nkey = \"{ca}-key\"\nissuer = \"{issuer}\"\nprofile = \"{profile}\"\nrules = [\"{rules}\"]\n\
+             subject = [{{ O = \"REHEARSAL\" }}, {subject}, {{ CN = \"{ca}\" }}]\ndays = 3650\ncrl-days = 10\n\
              crl-urls = [\"http://ca.example.org/{ca}.crl\"]\nissuer-urls = [\"http://ca.example.org/{ca}.cer\"]\n{limits}\n"
         );
         text = text.replacen("[[profile]]", &format!("{tables}[[profile]]"), 1);
@@ -99,10 +112,12 @@ fn hierarchy(root: &str) -> String {
 fn ceremony() -> String {
     let act = |kind: &str, field: &str, of: &str| format!("\n[[act]]\nkind = \"{kind}\"\n{field} = \"{of}\"\n");
     let mut text = String::from("format = \"coldroot-ceremony-v0\"\ntitle = \"All\"\n");
-    for key in ["root", "xmpp", "people", "things", "web"] {
+    for key in ["root", "xmpp", "people", "things", "web-root", "web"] {
         text += &act("generate-key", "key", &format!("{key}-key"));
     }
-    text += &act("root", "ca", "root");
+    for ca in ["root", "web-root"] {
+        text += &act("root", "ca", ca);
+    }
     for ca in ["xmpp-1", "people", "things", "web"] {
         text += &act("intermediate", "ca", ca);
     }
@@ -267,11 +282,16 @@ print('linted', count)
 /// Each error that pkilint reports and is mistaken about, with what it is mistaken about:
 /// `*.` begins a name whose meaning RFC 5280 §4.2.1.6 leaves to the application, here RFC 9525 §6.3; its linter for the Baseline
 /// Requirements takes it. A URN has a scheme and a scheme-specific part, and no authority, which is all that §4.2.1.6 asks of it.
-const MISTAKEN: [&str; 4] = [
+/// And the mark of a rehearsal is an attribute too many, and in front: a real hierarchy has none.
+const MISTAKEN: [&str; 8] = [
     "doerte.cer ERROR pkix.invalid_uri_syntax",
     "post.cer ERROR pkix.invalid_domain_name_syntax",
     "pump.cer ERROR pkix.invalid_uri_syntax",
     "talk.cer ERROR pkix.invalid_domain_name_syntax",
+    "web-root.cer ERROR cabf.serverauth.prohibited_duplicate_attribute_type",
+    "web-root.cer ERROR cabf.serverauth.invalid_rdn_order",
+    "web.cer ERROR cabf.serverauth.prohibited_duplicate_attribute_type",
+    "web.cer ERROR cabf.serverauth.invalid_rdn_order",
 ];
 
 #[test]
@@ -292,7 +312,7 @@ fn pkilint_finds_no_error_in_any_profile_nor_in_crls() {
     for crl in &crls {
         fs::write(dir.join(crl.file_name().unwrap()), fs::read(crl).unwrap()).unwrap();
     }
-    let browsers = ["bank.cer", "post.cer", "shop.cer"];
+    let browsers = ["bank.cer", "post.cer", "shop.cer", "web-root.cer", "web.cer"];
     let script = format!("issuers = {}\nbrowsers = {browsers:?}\n{PKILINT}", Value::Object(issuers.clone()));
     let mut python = Command::new("python3");
     python.args(["-B", "-c", &script]).current_dir(&dir);
@@ -300,5 +320,5 @@ fn pkilint_finds_no_error_in_any_profile_nor_in_crls() {
     assert_eq!(run.code, 0, "softhsm-tests/run-all installs pkilint: {run:?}");
     let (findings, last) = run.out.trim_end().rsplit_once('\n').unwrap();
     assert_eq!(findings.lines().collect::<Vec<_>>(), MISTAKEN);
-    assert_eq!(last, format!("linted {}", 2 * issuers.len() - 1 + crls.len() + browsers.len()));
+    assert_eq!(last, format!("linted {}", 2 * issuers.len() - 2 + crls.len() + browsers.len()));
 }

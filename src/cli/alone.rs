@@ -1,4 +1,6 @@
-//! `check` of a request or a key by itself, before anybody packs it.
+//! `check` of a request, a key or a hierarchy by itself, before anybody packs it or begins with it.
+
+use std::collections::BTreeMap;
 
 use serde_json::json;
 
@@ -6,7 +8,7 @@ use crate::algorithm::SignatureAlgorithm;
 use crate::config::{Hierarchy, Profile};
 use crate::policy::{self, Check, Refused};
 use crate::report::terminal::pairs;
-use crate::text::escape;
+use crate::text::{escape, utc};
 use crate::x509::{PublicKey, general_name_text};
 
 use super::failure::Code;
@@ -58,6 +60,23 @@ pub fn check_key(spki: &[u8], profile: Option<&Profile>) -> Result<Answer, Failu
         "key": key.kind().to_string(), "spki-sha256": key.digest().hex(), "profile": profile.map(|p| &p.id),
     });
     Ok(Answer::new(text, json))
+}
+
+/// A hierarchy that was read is lawful; what its rule sets make of the date is said besides.
+pub fn check_hierarchy(h: &Hierarchy, now: i64) -> Result<Answer, Failure> {
+    let ends = h.check_dates(now)?;
+    let mut text = format!(
+        "The hierarchy is lawful: {} CAs, {} keys, {} profiles, {} persons.\n",
+        h.cas.len(),
+        h.keys.len(),
+        h.profiles.len(),
+        h.persons.len()
+    );
+    for (profile, end) in &ends {
+        text.push_str(&format!("Profile `{profile}`: its validity is lawful until {} (cabf-tls).\n", utc(*end)));
+    }
+    let ends: BTreeMap<&str, String> = ends.into_iter().map(|(profile, end)| (profile, utc(end))).collect();
+    Ok(Answer::new(text, json!({ "hierarchy": h.name, "digest": h.digest.hex(), "lawful-until": ends })))
 }
 
 pub fn show_key(spki: &[u8]) -> Result<Answer, Failure> {

@@ -147,7 +147,7 @@ pub(super) fn gather(
         }
         for profile in hierarchy.iter().flat_map(|h| &h.profiles).filter(|p| p.issuer.as_ref() == Some(ca)) {
             let what = format!("last whole validity under `{id}`");
-            let time = certificate.not_after - i64::from(profile.days) * DAY;
+            let time = certificate.not_after - profile.validity.seconds();
             due.push(Due { time, what, of: escape(&profile.id), next: String::new() });
         }
         due.extend(ends(ledger, ca, now));

@@ -273,17 +273,7 @@ pub fn check(globals: &Globals, args: CheckArgs) -> Result<Answer, Failure> {
         Kind::Checkpoint(text) => against::check_checkpoint(&text, &need_key()?),
         Kind::Bundle => check_bundle(&args.path, hierarchy.as_ref(), clock(globals.now)),
         Kind::Plan => check_plan(&args.path),
-        Kind::Hierarchy(text) => {
-            let h = Hierarchy::parse(&text)?;
-            let text = format!(
-                "The hierarchy is lawful: {} CAs, {} keys, {} profiles, {} persons.\n",
-                h.cas.len(),
-                h.keys.len(),
-                h.profiles.len(),
-                h.persons.len()
-            );
-            Ok(Answer::new(text, json!({ "hierarchy": h.name, "digest": h.digest.hex() })))
-        }
+        Kind::Hierarchy(text) => alone::check_hierarchy(&Hierarchy::parse(&text)?, clock(globals.now)),
         Kind::Ceremony(text) => {
             let h = hierarchy.ok_or_else(|| {
                 Failure::usage("a ceremony is checked against its hierarchy", "--hierarchy hierarchy.toml")

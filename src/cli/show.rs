@@ -7,6 +7,7 @@ mod log;
 mod shape;
 mod withheld;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 use crate::plan::{Crl, Item, Plan, Refusal, Revoke, statement};
 use crate::report::terminal::{Table, human_count, pairs};
 use crate::text::{escape, hex, hex_groups, line, page, shell, utc};
-use crate::x509::fields::reason_name;
+use crate::x509::fields::{NO_SCTS, reason_name};
 use crate::{bundle, config, release, x509};
 
 use super::entries::Filter;
@@ -453,25 +454,28 @@ fn checkpoint(text: &str) -> Result<Answer, Failure> {
 
 fn hierarchy(text: &str) -> Result<Answer, Failure> {
     let h = config::Hierarchy::parse(text)?;
-    let mut table = Table::new(&["CA", "issued by", "key", "days", "CRL days"]);
+    let mut table = Table::new(&["CA", "issued by", "key", "days", "CRL days", "rules"]);
     for ca in &h.cas {
         let key = h.key(&ca.key).map_or(String::new(), |k| k.algorithm.to_string());
         let days = ca.days.map_or("never ends".into(), |days| days.to_string());
-        table.row([ca.id.clone(), ca.issuer.clone(), key, days, ca.crl_days.to_string()]);
+        let rules: Vec<&str> = ca.rules.iter().map(|set| set.name()).collect();
+        table.row([ca.id.clone(), ca.issuer.clone(), key, days, ca.crl_days.to_string(), rules.join(", ")]);
     }
-    let mut profiles = Table::new(&["profile", "base", "issued by", "days", "keys"]);
+    let mut profiles = Table::new(&["profile", "base", "issued by", "valid for", "keys"]);
     for p in h.profiles.iter().filter(|p| !p.base.is_ca()) {
         let keys: Vec<&str> = p.keys.iter().map(|k| k.name()).collect();
         let issuer = p.issuer.clone().unwrap_or_default();
-        profiles.row([p.id.clone(), p.base.name().into(), issuer, p.days.to_string(), keys.join(", ")]);
+        profiles.row([p.id.clone(), p.base.name().into(), issuer, p.validity.to_string(), keys.join(", ")]);
     }
+    let named: Vec<&str> = h.profiles.iter().filter(|p| h.for_browsers(p)).map(|p| p.id.as_str()).collect();
+    let browsers = if named.is_empty() { String::new() } else { format!("\n{}: {NO_SCTS}\n", named.join(", ")) };
     let mut people = Table::new(&["person", "roles", "keys"]);
     for p in &h.persons {
         let roles: Vec<&str> = p.roles.iter().map(|r| r.name()).collect();
         people.row([p.id.clone(), roles.join(", "), p.keys.len().to_string()]);
     }
     let text = format!(
-        "Hierarchy {} ({})\n\n{}\n{}\n{}\n{}",
+        "Hierarchy {} ({})\n\n{}\n{}\n{}{browsers}\n{}",
         h.name,
         h.environment,
         pairs(&[("origin", h.origin.clone()), ("SHA-256", hex_groups(&h.digest.0))]),
@@ -481,6 +485,10 @@ fn hierarchy(text: &str) -> Result<Answer, Failure> {
     );
     Ok(Answer::new(
         text,
-        json!({ "name": h.name, "environment": h.environment, "origin": h.origin, "digest": h.digest.hex() }),
+        json!({
+            "name": h.name, "environment": h.environment, "origin": h.origin, "digest": h.digest.hex(),
+            "rules": h.cas.iter().map(|ca| (ca.id.clone(), ca.rules.iter().map(|set| set.name()).collect())).collect::<BTreeMap<_, Vec<_>>>(),
+            "no-scts": named,
+        }),
     ))
 }

@@ -5,7 +5,7 @@ use crate::digest::Digest;
 use super::hierarchy::{Ca, DnType, EXTERNAL, Environment, IssuerCertificate, Rdn};
 use super::limits::limits;
 use super::line::{id, plain_line, show};
-use super::{Error, field, raw};
+use super::{Error, field, raw, rules};
 
 pub(super) fn ca(c: raw::Ca, at: &str, environment: Environment) -> Result<Ca, Error> {
     id(&c.id, at)?;
@@ -41,6 +41,7 @@ pub(super) fn ca(c: raw::Ca, at: &str, environment: Environment) -> Result<Ca, E
         crl_days: c.crl_days,
         crl_urls: c.crl_urls,
         issuer_urls: c.issuer_urls,
+        rules: rules::sets(&c.rules, &format!("{at}.rules"))?,
         limits: limits(c.limits, &format!("{at}.limits"))?,
     })
 }

@@ -8,7 +8,7 @@ use crate::algorithm::KeyAlgorithm;
 use crate::digest::Digest;
 use crate::plan::Kind;
 
-use super::{Limits, PinEntry, PinForm, Profile, TokenUri};
+use super::{Limits, PinEntry, PinForm, Profile, RuleSet, TokenUri};
 
 /// The first line of every hierarchy file: `format = "coldroot-hierarchy-v0"`.
 pub const FORMAT: &str = "coldroot-hierarchy-v0";
@@ -296,6 +296,8 @@ pub struct Ca {
     pub crl_urls: Vec<String>,
     /// Where its certificate is found: the AIA caIssuers of what it issues.
     pub issuer_urls: Vec<String>,
+    /// The rule sets that it declares; [`RuleSet::Rfc5280`] is always among them.
+    pub rules: BTreeSet<RuleSet>,
     /// What its own certificate leaves to those below it.
     pub limits: Limits,
 }

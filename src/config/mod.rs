@@ -2,6 +2,7 @@
 //! path; a value that contradicts another is an error that names both.
 
 mod authority;
+pub mod cabf;
 mod ceremony;
 mod foreign;
 mod hierarchy;
@@ -12,6 +13,7 @@ mod pin;
 mod profile;
 mod raw;
 mod references;
+mod rules;
 mod uri;
 
 pub use ceremony::{Act, Ceremony, Cross, FORMAT as CEREMONY_FORMAT, Outside, revoked_serial};
@@ -21,6 +23,7 @@ pub use limits::{Limits, NameBase};
 pub(crate) use line::plain_line;
 pub use pin::{PinEntry, PinForm};
 pub use profile::*;
+pub use rules::RuleSet;
 pub use uri::{KeyUri, TokenUri};
 
 /// Why a hierarchy or ceremony file is not usable.

@@ -1,8 +1,10 @@
 //! Profiles: data that inherits from the built-in ones (`builtin.toml`) or from other declared ones.
 
 mod fields;
+mod validity;
 
 pub(in crate::config) use fields::object_identifier;
+pub use validity::Validity;
 
 use std::collections::BTreeMap;
 
@@ -20,8 +22,8 @@ pub struct Profile {
     pub base: Base,
     /// The CA that issues end-entity certificates of this profile; `None` for CA profiles.
     pub issuer: Option<String>,
-    /// Validity of end-entity certificates in days; a CA's stands with the CA.
-    pub days: u32,
+    /// Validity of end-entity certificates; a CA's stands with the CA.
+    pub validity: Validity,
     /// Length of a plan's window.
     pub window_hours: u32,
     pub path_len: Option<u32>,
@@ -233,11 +235,14 @@ fn inherited(own: &raw::Profile, above: &raw::Profile) -> raw::Profile {
         above.iter().chain(own).map(|(k, v)| (k.clone(), v.clone())).collect()
     };
     let (own_, above_) = (own.clone(), above.clone());
+    // Two ways to say one thing: whichever a profile uses itself stands.
+    let timed = own.days.is_some() || own.validity.is_some();
     raw::Profile {
         id: own_.id,
         base: above_.base,
         issuer: own_.issuer.or(above_.issuer),
-        days: own_.days.or(above_.days),
+        days: own_.days.or(above_.days.filter(|_| !timed)),
+        validity: own_.validity.or(above_.validity.filter(|_| !timed)),
         window_hours: own_.window_hours.or(above_.window_hours),
         path_len: own_.path_len.or(above_.path_len),
         names: maps(&own.names, &above.names),
@@ -284,6 +289,7 @@ fn fields_of_base(p: &raw::Profile, built: &raw::Profile, base: Base, at: &str) 
     for (name, stands, fits, message) in [
         ("path-len", p.path_len.is_some(), base.is_ca(), ca),
         ("days", p.days.is_some(), !base.is_ca(), leaf),
+        ("validity", p.validity.is_some(), !base.is_ca(), leaf),
         ("names", !p.names.is_empty(), !base.is_ca(), leaf),
         ("extensions", !p.extensions.is_empty(), !base.is_ca(), leaf),
         ("eku", p.eku.is_some(), !base.is_ca(), leaf),
@@ -309,6 +315,9 @@ fn fields_of_base(p: &raw::Profile, built: &raw::Profile, base: Base, at: &str) 
     }
 }
 
+/// The longest validity of an end entity.
+const MAX_DAYS: u32 = 3_650;
+
 fn judged(p: raw::Profile, id: String, base: Base, at: &str) -> Result<Profile, Error> {
     let range = |name: &str, value: u32, least: u32, most: u32| match (least..=most).contains(&value) {
         true => Ok(value),
@@ -323,12 +332,21 @@ fn judged(p: raw::Profile, id: String, base: Base, at: &str) -> Result<Profile, 
     if p.keys.as_ref().is_some_and(Vec::is_empty) {
         return Err(field(format!("{at}.keys"), "is empty, so every request would be refused"));
     }
+    let validity = match (p.days, p.validity.as_deref()) {
+        (days, None) => Validity::days(range("days", days.unwrap_or(90), 1, MAX_DAYS)?),
+        (None, Some(text)) => {
+            Validity::parse(text).filter(|validity| *validity <= Validity::days(MAX_DAYS)).ok_or_else(|| {
+                field(format!("{at}.validity"), "must be hours or days such as \"36h\" or \"90d\", at most 3650 days")
+            })?
+        }
+        (Some(_), Some(_)) => return Err(field(format!("{at}.validity"), "stands beside `days`; one of the two")),
+    };
     let (extensions, other_extensions) = fields::extensions(&p.extensions, at)?;
     let profile = Profile {
         id,
         base,
         issuer: p.issuer,
-        days: range("days", p.days.unwrap_or(90), 1, 3_650)?,
+        validity,
         window_hours: range("window-hours", p.window_hours.unwrap_or(7 * 24), 1, 31 * 24)?,
         path_len,
         names: fields::names(&p.names, base, at)?,

@@ -199,6 +199,8 @@ pub struct Ca {
     #[serde(default)]
     pub issuer_urls: Vec<String>,
     #[serde(default)]
+    pub rules: Vec<String>,
+    #[serde(default)]
     pub limits: Limits,
 }
 
@@ -237,6 +239,7 @@ pub struct Profile {
     pub base: String,
     pub issuer: Option<String>,
     pub days: Option<u32>,
+    pub validity: Option<String>,
     pub window_hours: Option<u32>,
     pub path_len: Option<u32>,
     #[serde(default)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::PinEntry;
 use super::hierarchy::{Ca, Environment, Hierarchy, MarkPlace, Token};
 use super::line::{plain_line, show};
-use super::profile::Base;
+use super::profile::{Base, Validity};
 use super::{Error, field};
 
 impl Hierarchy {
@@ -31,6 +31,7 @@ impl Hierarchy {
         for (i, ca) in self.cas.iter().enumerate() {
             self.check_under_issuer(ca, i)?;
         }
+        self.check_rules()?;
         self.check_desks()
     }
 
@@ -255,9 +256,11 @@ impl Hierarchy {
                     if ca.key_is_elsewhere() {
                         return Err(field(at, "names a CA whose key is elsewhere, which signs nothing here"));
                     }
-                    if let Some(limit) = ca.days.filter(|limit| profile.days > *limit) {
-                        let message =
-                            format!("is {}, more than the {limit} of `ca[{place}].days`, its issuer's", profile.days);
+                    if let Some(limit) = ca.days.filter(|limit| profile.validity > Validity::days(*limit)) {
+                        let message = format!(
+                            "is {}, more than the {limit} of `ca[{place}].days`, its issuer's",
+                            profile.validity
+                        );
                         return Err(field(format!("profile[{i}].days"), message));
                     }
                 }

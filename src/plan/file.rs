@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::cbor::{self, FrameError};
 use crate::digest::{Digest, Hasher};
-use crate::x509::fields::reason_name;
+use crate::x509::fields::{NO_SCTS, reason_name};
 
 use super::{Certificate, Count, Error, Head, Item, Kind, MAGIC, MAX_FRAME, MAX_ITEMS, Refusal};
 
@@ -222,9 +222,14 @@ impl Tally {
     }
 }
 
-/// The profile; who reads the statement compares the file besides from which the key of a CA comes.
+/// The profile; who reads the statement compares the file besides from which the key of a CA comes, and takes nothing for what
+/// browsers trust.
 fn certified(c: &Certificate) -> String {
-    c.outside.map_or_else(|| c.profile.clone(), |outside| format!("{} sha256-{outside}", c.profile))
+    match c.outside {
+        Some(outside) => format!("{} sha256-{outside}", c.profile),
+        None if c.fields.lacks_scts() => format!("{} ({NO_SCTS})", c.profile),
+        None => c.profile.clone(),
+    }
 }
 
 struct Counting<R> {

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use super::cabf;
 use super::check::{Check, Refused};
 use super::issuer::{CaKey, IssuerFacts};
 use super::leaf::judge_quality;
 use super::scope::judge_scope;
 use super::seen::Seen;
 use crate::cbor::Bytes;
-use crate::config::{Base, Ca, Profile};
+use crate::config;
+use crate::config::{Base, Ca, Profile, Validity};
 use crate::text;
 use crate::x509::PublicKey;
 use crate::x509::fields::{CaConstraint, CertFields, Constraints, CrlFields, Revoked, key_usage};
@@ -56,7 +58,7 @@ pub fn ca_fields(context: &CaContext<'_>, serial: [u8; 17], seen: &mut Seen<'_>)
         }
         judge_link(&ca.id, context.profile.path_len, context.subject, issuer.fields(), &key)?;
     }
-    let not_after = lifetime(context.sign_from, ca.days, context.issuer.map(IssuerFacts::fields))?;
+    let not_after = lifetime(context.sign_from, ca.days.map(Validity::days), context.issuer.map(IssuerFacts::fields))?;
     let fields = CertFields {
         serial: Bytes::from(serial.to_vec()),
         signature: context.issuer.map_or(declared.algorithm.signs_with(), IssuerFacts::signature),
@@ -81,6 +83,12 @@ pub fn ca_fields(context: &CaContext<'_>, serial: [u8; 17], seen: &mut Seen<'_>)
     };
     if let Some(issuer) = context.issuer {
         judge_scope(issuer.path(), &fields)?;
+    }
+    if context.issuer.map_or(ca.cabf(), IssuerFacts::cabf) {
+        config::cabf::ca_name(&ca.subject)
+            .map_err(|wrong| refuse(Check::CabfCaName, format!("its subject {wrong}")))?;
+        let signed_until = context.sign_from + i64::from(context.profile.window_hours) * 3_600;
+        cabf::judge(&format!("CA `{}`: its certificate", ca.id), ca.cabf_kind(), &fields, signed_until)?;
     }
     seen.take(&key, &ca.id, serial);
     Ok(fields)
@@ -117,15 +125,15 @@ pub(super) fn judge_link(
     Ok(())
 }
 
-/// notAfter of a certificate of so many days, which must lie inside the issuer's validity. Both ends are included
+/// notAfter of a certificate of this validity, which must lie inside the issuer's validity. Both ends are included
 /// (RFC 5280 §4.1.2.5), so a certificate of one day ends a second before the same time of the next day.
 ///
 /// `None`: no well-defined expiration date, which is the last time there is.
-pub(super) fn lifetime(from: i64, days: Option<u32>, issuer: Option<&CertFields>) -> Result<i64, Refused> {
-    let end = days.map_or(Some(LAST_TIME), |days| from.checked_add(i64::from(days) * DAY - 1));
-    let Some(not_after) = end.filter(|end| from >= 0 && days != Some(0) && *end <= LAST_TIME) else {
-        let days = days.map_or("no end".into(), |days| format!("{days} days"));
-        return Err(Refused::new(Check::Validity, format!("{days} from {} cannot be written", text::utc(from))));
+pub(super) fn lifetime(from: i64, validity: Option<Validity>, issuer: Option<&CertFields>) -> Result<i64, Refused> {
+    let end = validity.map_or(Some(LAST_TIME), |validity| from.checked_add(validity.seconds() - 1));
+    let Some(not_after) = end.filter(|end| from >= 0 && *end >= from && *end <= LAST_TIME) else {
+        let validity = validity.map_or("no end".into(), |validity| validity.to_string());
+        return Err(Refused::new(Check::Validity, format!("{validity} from {} cannot be written", text::utc(from))));
     };
     if let Some(issuer) = issuer
         && (from < issuer.not_before || not_after > issuer.not_after)
@@ -151,6 +159,8 @@ pub struct CrlContext<'a> {
     /// Seconds since the epoch.
     pub this_update: i64,
     pub days: u32,
+    /// The CA issues certificates for end entities.
+    pub of_end_entities: bool,
 }
 
 /// Judges a full CRL and says what it will be. `revoked` is written in the order given.
@@ -197,7 +207,7 @@ pub fn crl_fields(context: &CrlContext<'_>, revoked: Vec<Revoked>) -> Result<Crl
             return Err(refuse(Check::CrlEntry, format!("serial `{shown}` has the reason {reason}")));
         }
     }
-    Ok(CrlFields {
+    let fields = CrlFields {
         signature: issuer.signature(),
         issuer: issuer.fields().subject.clone(),
         this_update,
@@ -207,5 +217,9 @@ pub fn crl_fields(context: &CrlContext<'_>, revoked: Vec<Revoked>) -> Result<Crl
         revoked,
         critical: Vec::new(),
         others: Vec::new(),
-    })
+    };
+    if issuer.cabf() {
+        cabf::judge_crl(issuer.ca(), &fields, context.of_end_entities)?;
+    }
+    Ok(fields)
 }

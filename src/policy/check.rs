@@ -1,6 +1,8 @@
 //! The named checks. A name stands in the code, the plan, the log, the answer to the requester and the documents: one that is
 //! published is never given another meaning.
 
+use crate::config::RuleSet;
+
 /// One question that a request, a CA or a CRL must pass before any key is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Check {
@@ -47,11 +49,23 @@ pub enum Check {
     CrlEntry,
     Revocation,
     Lint,
+    CabfIssuer,
+    CabfWindow,
+    CabfValidity,
+    CabfKey,
+    CabfCaName,
+    CabfNames,
+    CabfPurposes,
+    CabfPolicies,
+    CabfUrls,
+    CabfExtensions,
+    CabfCrl,
+    CabfRevocation,
 }
 
 impl Check {
-    /// All checks, in the order in which a request meets them; then those of CAs and CRLs.
-    pub const ALL: [Check; 43] = [
+    /// All checks, in the order in which a request meets them; then those of CAs and CRLs, and those of rule sets.
+    pub const ALL: [Check; 55] = [
         Check::RequestEncoding,
         Check::KeyEncoding,
         Check::KeyType,
@@ -95,6 +109,18 @@ impl Check {
         Check::CrlEntry,
         Check::Revocation,
         Check::Lint,
+        Check::CabfIssuer,
+        Check::CabfWindow,
+        Check::CabfValidity,
+        Check::CabfKey,
+        Check::CabfCaName,
+        Check::CabfNames,
+        Check::CabfPurposes,
+        Check::CabfPolicies,
+        Check::CabfUrls,
+        Check::CabfExtensions,
+        Check::CabfCrl,
+        Check::CabfRevocation,
     ];
 
     /// The stable name, and whatever people should know of the check: the question, where it comes from, what to mend.
@@ -163,7 +189,7 @@ impl Check {
             Check::NameForm => [
                 "name-form",
                 "Is every name asked for lawful, domain names in A-labels, and of a form that the profile knows?",
-                "RFC 1034 section 3.5; RFC 5890 section 2.3; RFC 6120 section 13.7.1; RFC 7622; RFC 8141; RFC 9598",
+                "RFC 1034 section 3.5; RFC 5890 section 2.3; RFC 6120 section 13.7.1; RFC 7622; RFC 8141; RFC 9598; CA/Browser Forum Baseline Requirements 7.1.2.7.12",
                 "ask only for names of the profile's forms: host names in ASCII (xn--... for international names), a wildcard only as the whole first label; the operator's manual lists the forms",
             ],
             Check::NamesValidated => [
@@ -358,6 +384,78 @@ impl Check {
                 "RFC 5280 sections 4 and 5; CA/Browser Forum Baseline Requirements 4.3.1.2; the hierarchy's `[[linter]]`",
                 "have the profile or the CA mended in the hierarchy, or the finding accepted there with a reason and an end",
             ],
+            Check::CabfIssuer => [
+                "cabf-issuer",
+                "Is it no root that issues the certificate of an end entity?",
+                "CA/Browser Forum Baseline Requirements 6.1.7",
+                "let a CA below the root issue it",
+            ],
+            Check::CabfWindow => [
+                "cabf-window",
+                "Is it signed within 48 hours of its notBefore, the certificate of a CA within 24?",
+                "CA/Browser Forum Baseline Requirements 7.1.2.1.1, 7.1.2.7 and 7.1.2.10.1",
+                "declare fewer `window-hours` in the profile",
+            ],
+            Check::CabfValidity => [
+                "cabf-validity",
+                "Is a server's certificate valid for at most 398 days, 200 if it is signed from 2026-03-15 on, 100 from 2027-03-15 on, 47 from 2029-03-15 on; and a root's for 2922 to 9132?",
+                "CA/Browser Forum Baseline Requirements 6.3.2 (ballot SC-081) and 7.1.2.1.1",
+                "declare as many `days` as the date allows",
+            ],
+            Check::CabfKey => [
+                "cabf-key",
+                "Is the key RSA of 2048 bits or more, or ECDSA on P-256, P-384 or P-521, and used for what it can do?",
+                "CA/Browser Forum Baseline Requirements 6.1.5, 7.1.2.7.11 and 7.1.3",
+                "make a new key of one of these kinds",
+            ],
+            Check::CabfCaName => [
+                "cabf-ca-name",
+                "Has the subject of a CA C, O and CN, in the order DC, C, ST, L, O, CN, each alone and once, and no OU?",
+                "CA/Browser Forum Baseline Requirements 7.1.2.10.2 and 7.1.4",
+                "declare such a `subject`",
+            ],
+            Check::CabfNames => [
+                "cabf-names",
+                "Are all names of a server domain names and addresses of the public Internet, its commonName one of them?",
+                "CA/Browser Forum Baseline Requirements 1.6.1, 7.1.2.7.2, 7.1.2.7.12 and 7.1.4.3",
+                "ask for public domain names only: no otherName, no reserved address, no internal name",
+            ],
+            Check::CabfPurposes => [
+                "cabf-purposes",
+                "Has a server serverAuth and nothing that it may not have, a CA above it too; a root none, another CA no serverAuth?",
+                "CA/Browser Forum Baseline Requirements 7.1.2.1.2, 7.1.2.2.5, 7.1.2.3.3, 7.1.2.7.10 and 7.1.2.10.6",
+                "declare other `eku` in the profile or in the CA's limits",
+            ],
+            Check::CabfPolicies => [
+                "cabf-policies",
+                "Is 2.23.140.1.2.1 the only reserved policy of a server; has a CA above it one of them or anyPolicy alone, another CA none of them?",
+                "CA/Browser Forum Baseline Requirements 7.1.2.2.6, 7.1.2.3.2, 7.1.2.7.9, 7.1.2.10.5 and 7.1.6.1",
+                "declare other `policies` in the profile",
+            ],
+            Check::CabfUrls => [
+                "cabf-urls",
+                "Does it name its issuer's CRL (unless it is a root's, or short-lived), a server's its issuer's certificate too, each over http?",
+                "CA/Browser Forum Baseline Requirements 7.1.2.7.7, 7.1.2.10.3 and 7.1.2.11.2",
+                "declare http:// URLs in `crl-urls` and `issuer-urls` of the issuing CA",
+            ],
+            Check::CabfExtensions => [
+                "cabf-extensions",
+                "Is it no precertificate, and does it claim no SCT?",
+                "CA/Browser Forum Baseline Requirements 7.1.2.9 and 7.1.2.11.3; RFC 6962 section 3",
+                "leave the extension out: no CT log is asked here",
+            ],
+            Check::CabfCrl => [
+                "cabf-crl",
+                "Is nextUpdate of a CRL that tells of servers at most 10 days after thisUpdate, of another at most 365?",
+                "CA/Browser Forum Baseline Requirements 7.2",
+                "declare fewer `crl-days`",
+            ],
+            Check::CabfRevocation => [
+                "cabf-revocation",
+                "Has the revocation of a CA's certificate a reason?",
+                "CA/Browser Forum Baseline Requirements 7.2.2",
+                "say the reason",
+            ],
         }
     }
 
@@ -383,6 +481,17 @@ impl Check {
     pub fn mend(self) -> &'static str {
         let [.., mend] = self.card();
         mend
+    }
+
+    /// The rule sets that it belongs to, whose documents its source names; none: it is about what this hierarchy, desk and station say themselves.
+    pub fn rule_sets(self) -> &'static [RuleSet] {
+        let [_, _, source, _] = self.card();
+        match (source.contains("RFC 5280"), source.contains("Baseline Requirements")) {
+            (false, false) => &[],
+            (true, false) => &[RuleSet::Rfc5280],
+            (false, true) => &[RuleSet::CabfTls],
+            (true, true) => &[RuleSet::Rfc5280, RuleSet::CabfTls],
+        }
     }
 
     /// The check of this name.

@@ -2,12 +2,15 @@
 //! constraints are those of the certificate that is crossed; nobody says them a second time, so none can differ.
 
 use super::authority::{ca_critical, judge_link, lifetime};
+use super::cabf;
 use super::check::{Check, Refused};
 use super::issuer::{CaKey, IssuerFacts};
 use super::leaf::judge_quality;
 use super::scope::judge_scope;
 use super::seen::Seen;
 use crate::cbor::Bytes;
+use crate::config::Validity;
+use crate::config::cabf::Kind;
 use crate::text;
 use crate::x509::fields::{CertFields, key_usage};
 use crate::x509::{PublicKey, read_certificate, verify_ca};
@@ -28,6 +31,8 @@ pub struct CrossContext<'a> {
     pub eku: &'a [String],
     /// notBefore, seconds since the epoch.
     pub sign_from: i64,
+    /// How long it may be signed from then on.
+    pub window_hours: u32,
 }
 
 /// Judges a certificate that is to be crossed, and says what the new one will be. Issuer, serial number, validity, authority key
@@ -61,7 +66,7 @@ pub fn cross_fields(context: &CrossContext<'_>, serial: [u8; 17], seen: &mut See
     if let Some(more) = context.eku.iter().find(|oid| !found.eku.is_empty() && !found.eku.contains(oid)) {
         return Err(crossed(format!("is not for {more}")));
     }
-    let not_after = lifetime(context.sign_from, Some(context.days), Some(context.issuer.fields()))?;
+    let not_after = lifetime(context.sign_from, Some(Validity::days(context.days)), Some(context.issuer.fields()))?;
     let fields = CertFields {
         serial: Bytes::from(serial.to_vec()),
         signature: context.issuer.signature(),
@@ -84,6 +89,10 @@ pub fn cross_fields(context: &CrossContext<'_>, serial: [u8; 17], seen: &mut See
         others: Vec::new(),
     };
     judge_scope(context.issuer.path(), &fields)?;
+    if context.issuer.cabf() {
+        let signed_until = context.sign_from + i64::from(context.window_hours) * 3_600;
+        cabf::judge(&format!("cross-certificate `{}`: it", context.id), Kind::CrossCa, &fields, signed_until)?;
+    }
     seen.take(&key, context.id, serial);
     Ok(fields)
 }

@@ -2,13 +2,14 @@
 //! than is declared.
 
 use super::authority::{ca_critical, judge_link, lifetime};
+use super::cabf;
 use super::check::{Check, Refused};
 use super::issuer::CaKey;
 use super::leaf::judge_quality;
 use super::scope::judge_scope;
 use super::seen::Seen;
 use crate::cbor::Bytes;
-use crate::config::{Ca, Environment, Profile};
+use crate::config::{Ca, Environment, Profile, Validity};
 use crate::text::{self, escape};
 use crate::x509::fields::{CaConstraint, CertFields, Constraints, RequestFields, key_usage};
 use crate::x509::{PublicKey, Request, is_rehearsal, name_text, read_certificate, verify_external};
@@ -82,7 +83,7 @@ pub fn request_fields(
             .map_err(|e| context.refuse(Check::IssuerCertificate, format!("its issuer's certificate: {e}")))?;
         context.judge_issuer(&issuer.subject)?;
         judge_link(&ca.id, context.profile.path_len, context.subject, &issuer, &key)?;
-        let not_after = lifetime(context.now, ca.days, Some(&issuer))?;
+        let not_after = lifetime(context.now, ca.days.map(Validity::days), Some(&issuer))?;
         judge_scope(std::slice::from_ref(&issuer), &as_issued(&fields, &issuer, context.now, not_after))?;
     }
     Ok(fields)
@@ -142,6 +143,11 @@ pub fn judge_adopted(
     }
     judge_scope(&path, &found)?;
     judge_validity(context, &found)?;
+    if context.ca.cabf() {
+        // When it was signed is not known here.
+        let who = format!("CA `{}`: its certificate", context.ca.id);
+        cabf::judge(&who, context.ca.cabf_kind(), &found, found.not_before)?;
+    }
     Ok((found, narrower))
 }
 

@@ -30,6 +30,8 @@ pub struct IssuerFacts {
     ski: Bytes,
     crl_urls: Vec<String>,
     issuer_urls: Vec<String>,
+    root: bool,
+    cabf: bool,
 }
 
 impl IssuerFacts {
@@ -126,6 +128,8 @@ impl IssuerFacts {
             ski,
             crl_urls: ca.crl_urls.clone(),
             issuer_urls: ca.issuer_urls.clone(),
+            root: ca.is_root(),
+            cabf: ca.cabf(),
             fields,
             path,
         })
@@ -159,6 +163,15 @@ impl IssuerFacts {
     /// The one algorithm it signs with.
     pub fn signature(&self) -> SignatureAlgorithm {
         self.signature
+    }
+
+    /// Whether it keeps the Baseline Requirements in what it issues.
+    pub fn cabf(&self) -> bool {
+        self.cabf
+    }
+
+    pub(super) fn is_root(&self) -> bool {
+        self.root
     }
 
     pub(super) fn ski(&self) -> &Bytes {

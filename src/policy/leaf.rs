@@ -1,6 +1,7 @@
 //! One request of a batch: a verdict, and the fields of its certificate (RFC 6120 §13.7.1).
 
 use super::authority::lifetime;
+use super::cabf;
 use super::check::{Check, Refused};
 use super::extensions;
 use super::issuer::IssuerFacts;
@@ -10,11 +11,12 @@ use super::seen::{Requested, Seen};
 use super::vouched::Vouched;
 use crate::algorithm::KeyAlgorithm;
 use crate::cbor::Bytes;
+use crate::config::cabf::Kind;
 use crate::config::{Base, Profile};
 use crate::digest::Digest;
 use crate::text::{self, idn};
-use crate::x509::fields::{CertFields, Constraints, key_usage, names_digest};
-use crate::x509::{Error, KeyKind, PublicKey, Request, holder_names};
+use crate::x509::fields::{CertFields, Constraints, GeneralName, key_usage, names_digest};
+use crate::x509::{self, Error, KeyKind, PublicKey, Request, holder_names};
 
 /// What all requests of a batch share.
 pub struct LeafContext<'a> {
@@ -74,7 +76,7 @@ pub fn judge_request(
     seen.judge_leaf_key(&asked)?;
     seen.judge_serial(&serial)?;
     let issuer = context.issuer;
-    let not_after = lifetime(context.sign_from, Some(profile.days), Some(issuer.fields()))?;
+    let not_after = lifetime(context.sign_from, Some(profile.validity), Some(issuer.fields()))?;
     let mut critical = vec!["2.5.29.15".to_owned(), "2.5.29.19".to_owned()];
     if common_name.is_none() {
         // RFC 5280 §4.2.1.6: an empty subject makes the subjectAltName critical.
@@ -103,9 +105,31 @@ pub fn judge_request(
         others,
     };
     judge_scope(issuer.path(), &fields)?;
+    if issuer.cabf() {
+        judge_cabf(context, &fields)?;
+    }
     seen.take(&key, row.id, serial);
     seen.take_names(&held, row.id, row.requester);
     Ok(fields)
+}
+
+/// What the Baseline Requirements say of a server's certificate.
+fn judge_cabf(context: &LeafContext<'_>, fields: &CertFields) -> Result<(), Refused> {
+    if context.issuer.is_root() {
+        let wrong = format!("its issuer `{}` is a root", context.issuer.ca());
+        return Err(Refused::new(Check::CabfIssuer, wrong));
+    }
+    let signed_until = context.sign_from + i64::from(context.profile.window_hours) * 3_600;
+    cabf::judge("the certificate", Kind::Server, fields, signed_until)?;
+    let one_of_san =
+        |name: &GeneralName| matches!(name, GeneralName::Dns(name) if subject(name) == fields.subject.as_slice());
+    match fields.subject.as_slice() == [0x30, 0] || fields.san.iter().any(one_of_san) {
+        true => Ok(()),
+        false => {
+            let wrong = format!("its subject `{}` is none of its names", x509::name_text(&fields.subject));
+            Err(Refused::new(Check::CabfNames, wrong))
+        }
+    }
 }
 
 /// Everybody signs; a server with an RSA key also lets old clients encrypt to it (RFC 5246 §7.4.2), which browsers no longer do.

@@ -5,6 +5,7 @@
 
 mod alone;
 mod authority;
+mod cabf;
 mod check;
 mod client;
 mod cross;

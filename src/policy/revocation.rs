@@ -21,6 +21,8 @@ pub struct IssuedFacts<'a> {
     /// Seconds since the epoch.
     pub not_after: i64,
     pub of_ca: bool,
+    /// Its issuer keeps the Baseline Requirements.
+    pub cabf: bool,
     /// When it was revoked.
     pub revoked: Option<i64>,
 }
@@ -52,6 +54,10 @@ pub fn judge_revocation(
     if !lawful {
         let whose = if issued.of_ca { "a CA" } else { "an end entity" };
         return refuse(format!("`{}` is no reason to revoke the certificate of {whose}", reason_name(reason)));
+    }
+    if issued.of_ca && issued.cabf && reason.is_none() {
+        let wrong = format!("CA `{}` revokes no CA without a reason", issued.ca);
+        return Err(Refused::new(Check::CabfRevocation, wrong));
     }
     if let Some(date) = issued.revoked {
         return refuse(format!("it was revoked at {}", text::utc(date)));

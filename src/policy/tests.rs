@@ -1,5 +1,6 @@
 //! Each check refuses what it is named for, and a good request passes them all.
 
+mod cabf;
 mod clients;
 mod extensions;
 mod keys;
@@ -11,7 +12,7 @@ use std::collections::HashMap;
 use super::*;
 use crate::algorithm::{KeyAlgorithm, SignatureAlgorithm};
 use crate::cbor::Bytes;
-use crate::config::{Base, Ca, DnType, KeyReuse, Limits, NameForm, Profile, Rule};
+use crate::config::{Base, Ca, DnType, KeyReuse, Limits, NameForm, Profile, Rule, Validity};
 use crate::digest::Digest;
 use crate::x509::fields::{CertFields, GeneralName, Policy, Revoked, key_usage};
 use crate::x509::forge::{Csr, Key, cn, dns, extension, extension_request, openssl, san, seq, srv, tlv, xmpp_addr};
@@ -73,6 +74,7 @@ fn ca(id: &str, issuer: &str, days: u32) -> Ca {
         crl_days: 30,
         crl_urls: vec![format!("http://a.example/{id}.crl")],
         issuer_urls: vec![format!("http://a.example/{id}.cer")],
+        rules: Default::default(),
         limits: Limits::default(),
     }
 }
@@ -80,7 +82,7 @@ fn ca(id: &str, issuer: &str, days: u32) -> Ca {
 fn profile(base: Base, path_len: Option<u32>) -> Profile {
     Profile {
         path_len,
-        days: 90,
+        validity: Validity::days(90),
         window_hours: 24,
         policies: vec![Policy { oid: "2.999.1".into(), cps: None }],
         keys: vec![KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048],
@@ -461,7 +463,8 @@ fn names_stay_with_their_holder() {
 
 #[test]
 fn revocations_are_the_askers_to_ask_for() {
-    let facts = IssuedFacts { ca: "issuing", desk: Some("desk-1"), not_after: FROM, of_ca: false, revoked: None };
+    let facts =
+        IssuedFacts { ca: "issuing", desk: Some("desk-1"), not_after: FROM, of_ca: false, cabf: false, revoked: None };
     let judge = |asker, reason, facts: &IssuedFacts, planned| {
         judge_revocation(asker, reason, Some(facts), planned, FROM).map_err(|refused| refused.reason)
     };
@@ -479,7 +482,14 @@ fn revocations_are_the_askers_to_ask_for() {
     says(judge(desk, Some(2), &facts, false), "`ca-compromise` is no reason");
     says(judge(desk, None, &facts, true), "twice");
     says(judge(desk, None, &IssuedFacts { not_after: FROM - 1, ..facts }, false), "expired");
-    let facts = IssuedFacts { ca: "issuing", desk: Some("desk-1"), not_after: FROM, of_ca: false, revoked: Some(FROM) };
+    let facts = IssuedFacts {
+        ca: "issuing",
+        desk: Some("desk-1"),
+        not_after: FROM,
+        of_ca: false,
+        cabf: false,
+        revoked: Some(FROM),
+    };
     says(judge(desk, None, &facts, false), "was revoked");
     let of_ca = IssuedFacts { desk: None, of_ca: true, revoked: None, ..facts };
     says(judge(desk, None, &of_ca, false), "no desk");
@@ -492,7 +502,7 @@ fn certificates_stay_inside_their_issuer() {
     let world = World::new();
     let key = Key::p256();
     let csr = request(&key, &[dns("a.example")]);
-    let long = Profile { days: 400, ..profile(Base::XmppServer, None) };
+    let long = Profile { validity: Validity::days(400), ..profile(Base::XmppServer, None) };
     let refused = world.judge_by(&long, &csr, &["a.example"]).unwrap_err();
     assert_eq!(refused.check, Check::ValidityInIssuer);
     assert!(refused.reason.contains("2026-11-22T00:00:00Z"), "{refused}");
@@ -564,7 +574,14 @@ fn a_forged_expired_or_foreign_issuer_is_never_used() {
 fn crls_are_numbered_dated_and_lasting() {
     let world = World::new();
     let issuer = world.issuer();
-    let context = || CrlContext { issuer: &issuer, number: 4, last_number: Some(3), this_update: FROM, days: 30 };
+    let context = || CrlContext {
+        issuer: &issuer,
+        number: 4,
+        last_number: Some(3),
+        this_update: FROM,
+        days: 30,
+        of_end_entities: true,
+    };
     let entry = |n: u8, reason| Revoked { serial: Bytes::from(serial(n).to_vec()), date: FROM - 1, reason };
     let fields = crl_fields(&context(), vec![entry(1, Some(1)), entry(2, None)]).unwrap();
     assert_eq!(fields.next_update, FROM + 30 * DAY);

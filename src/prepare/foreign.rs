@@ -24,6 +24,7 @@ pub(super) fn cross(
     let own = cross.subject_ca.as_ref().and_then(|id| context.hierarchy.ca(id));
     let own = own.map(|ca| Ok::<_, Error>((ca.id.as_str(), tbs::name(&ca.subject), issuers.key(ca)?))).transpose()?;
     let serial = context.draw.serial();
+    let window_hours = context.hierarchy.profile(&cross.profile).map_or(0, |profile| profile.window_hours);
     let judged = CrossContext {
         id: &cross.id,
         crossed: &crossed,
@@ -33,6 +34,7 @@ pub(super) fn cross(
         days: cross.days,
         eku: &cross.eku,
         sign_from: context.now,
+        window_hours,
     };
     let fields = policy::cross_fields(&judged, serial, seen).map_err(|r| refused(&cross.id, r))?;
     let declared =

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::algorithm::SignatureAlgorithm;
 use crate::cbor::Bytes;
+use crate::config::Ca;
 use crate::ledger::{CA_COMPROMISE, KEY_COMPROMISE};
 use crate::plan::{Crl, Revoke};
 use crate::policy::{self, Asker, CrlContext, IssuedFacts};
@@ -39,6 +40,7 @@ impl Revocations {
             desk: issued.desk.as_deref(),
             not_after: issued.not_after,
             of_ca: issued.of_ca,
+            cabf: context.hierarchy.ca(&issued.ca).is_some_and(Ca::cabf),
             revoked: issued.revoked.map(|(date, _)| date),
         });
         let serial = Bytes::from(serial.to_vec());
@@ -94,6 +96,7 @@ pub(super) fn crl(
         last_number: context.ledger.crl_numbers.get(id).copied(),
         this_update: context.now,
         days: ca.crl_days,
+        of_end_entities: context.hierarchy.certifies_end_entities(ca),
     };
     let on_record = context.ledger.revoked(id).iter().map(|on| on.entry.clone());
     let revoked = on_record.chain(revocations.of(id)).collect();

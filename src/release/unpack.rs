@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::audit::{Log, entry::Body, entry::Entry};
 use crate::digest::Digest;
-use crate::x509::fields::reason_name;
+use crate::x509::fields::{NO_SCTS, reason_name};
 use crate::{report, text, x509};
 
 use super::proofs::Proofs;
@@ -406,11 +406,12 @@ impl Page {
     }
 
     fn certificate(&mut self, request: &str, ca: &str, profile: &str, der: &[u8]) {
-        *self.signed.entry((profile.into(), ca.into())).or_default() += 1;
+        let Ok(fields) = x509::read_certificate(der) else { return };
+        let what = if fields.lacks_scts() { format!("{profile} ({NO_SCTS})") } else { profile.into() };
+        *self.signed.entry((what, ca.into())).or_default() += 1;
         if self.report.certificates.len() >= report::MAX_ROWS {
             return;
         }
-        let Ok(fields) = x509::read_certificate(der) else { return };
         self.report.certificates.push(report::CertificateRow {
             request: request.into(),
             profile: profile.into(),

@@ -104,6 +104,19 @@ impl RequestFields {
     }
 }
 
+/// Said of what looks like a certificate for browsers, and is none.
+pub const NO_SCTS: &str = "not for browser trust: no SCTs";
+
+impl CertFields {
+    /// Whether an end entity's certificate claims a policy of the CA/Browser Forum and has no SCT (RFC 6962 §3.3), which browsers
+    /// want to see.
+    pub fn lacks_scts(&self) -> bool {
+        let reserved = self.policies.iter().any(|policy| policy.oid.starts_with("2.23.140.1."));
+        let scts = self.others.iter().any(|other| other.oid == "1.3.6.1.4.1.11129.2.4.2");
+        self.ca.is_none() && reserved && !scts
+    }
+}
+
 /// An extension as it is: never critical in a certificate of ours, since nobody would have to understand it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

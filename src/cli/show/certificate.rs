@@ -6,7 +6,7 @@ use crate::cli::{Answer, Failure};
 use crate::report::terminal::{Table, human_count, pairs};
 use crate::text::{escape, hex, hex_groups, utc};
 use crate::x509;
-use crate::x509::fields::{CertFields, Constraints, CrlFields, GeneralName, RequestFields, Subtree};
+use crate::x509::fields::{CertFields, Constraints, CrlFields, GeneralName, NO_SCTS, RequestFields, Subtree};
 
 /// Every field of a certificate, in words.
 pub(super) fn certificate_text(f: &CertFields) -> String {
@@ -83,12 +83,7 @@ pub(super) fn certificate_json(f: &CertFields) -> Value {
 
 /// A certificate under a reserved policy of the CA/Browser Forum looks like one for browsers.
 fn browser_trust(f: &CertFields) -> &'static str {
-    let reserved = f.policies.iter().any(|policy| policy.oid.starts_with("2.23.140.1."));
-    let scts = f.others.iter().any(|other| other.oid == "1.3.6.1.4.1.11129.2.4.2");
-    match f.ca.is_none() && reserved && !scts {
-        true => "not for browser trust: no SCTs",
-        false => "not claimed",
-    }
+    if f.lacks_scts() { NO_SCTS } else { "not claimed" }
 }
 
 fn others_json(f: &CertFields) -> Value {

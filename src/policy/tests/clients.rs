@@ -159,7 +159,10 @@ fn the_domain_of_an_xmpp_server_is_one_name_in_each_form() {
 fn a_profile_of_the_browser_forum_has_its_own_form() {
     let world = World::new();
     let (built, key) = (Profile::builtin(Base::CabfTlsDv), Key::rsa_2048());
-    assert_eq!((built.days, &built.policies[..]), (47, &[Policy { oid: "2.23.140.1.2.1".into(), cps: None }][..]));
+    assert_eq!(
+        (built.validity, &built.policies[..]),
+        (Validity::days(47), &[Policy { oid: "2.23.140.1.2.1".into(), cps: None }][..])
+    );
     // This world's CAs certify under another policy.
     let cabf = Profile { policies: vec![Policy { oid: "2.999.1".into(), cps: None }], ..built };
     let fields = world.judge_by(&cabf, &request(&key, &[dns("www.a.example")]), &["www.a.example"]).unwrap();
