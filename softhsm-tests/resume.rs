@@ -5,6 +5,9 @@
 
 mod harness;
 
+#[path = "resume/forged.rs"]
+mod forged;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -9,6 +9,8 @@
 //! How far a plan got is the count of its entries. The next chunk is signed while this one is verified and recorded; what
 //! was signed but not recorded is discarded, and the same TBS is asked for again.
 
+pub mod recorded;
+
 use std::collections::BTreeMap;
 use std::sync::mpsc;
 
@@ -193,7 +195,13 @@ fn record<E: std::error::Error>(
     }
     let mut verified = Vec::with_capacity(numbers.len());
     for (n, outcome) in numbers.iter().zip(outcomes) {
-        verified.push(verify(plan.digest(), *n, plan.item(*n)?, outcome, judge, clock(), log)?);
+        let wrong = |what: String| Error::NotAsPlanned { item: *n, what };
+        let (artefacts, body) = verify(plan.digest(), *n, plan.item(*n)?, outcome, judge, clock()).map_err(wrong)?;
+        // Artefacts lie on disk before the entry that names them.
+        for artefact in artefacts {
+            log.put_artefact(&artefact)?;
+        }
+        verified.push(body);
     }
     for Verified(body) in verified {
         log.append(&Entry::new(clock(), body))?;
@@ -201,64 +209,45 @@ fn record<E: std::error::Error>(
     Ok(log.sync()?)
 }
 
-fn verify<E: std::error::Error>(
+/// Judges what an item came to: the artefacts that its entry names, and the entry.
+fn verify(
     plan: Digest,
     n: u64,
     item: Item,
     outcome: Outcome,
     judge: &mut Judge,
     now: i64,
-    log: &mut Log,
-) -> Result<Verified, Error<E>> {
-    let wrong = |what: String| Error::NotAsPlanned { item: n, what };
-    match (item, outcome) {
-        (Item::GenerateKey(planned), Outcome::Key(made)) => key(plan, n, planned, made).map_err(wrong),
+) -> Result<(Vec<Vec<u8>>, Verified), String> {
+    let (artefacts, body) = match (item, outcome) {
+        (Item::GenerateKey(planned), Outcome::Key(made)) => (vec![], key(plan, n, planned, made)?),
         (Item::Certificate(planned), Outcome::Signature(s)) => {
-            certificate(plan, n, *planned, &s, judge.issuers, now).map_err(wrong)
+            (vec![], certificate(plan, n, *planned, &s, judge.issuers, now)?)
         }
         (Item::GenerateWrappingKey(planned), Outcome::WrappingKey(made)) => {
             let GenerateWrappingKey { key, token, label, cka_id } = planned;
             let WrappingKeyMade { check_value, attributes, adopted } = made;
-            Ok(Verified(Body::WrappingKeyGenerated(WrappingKeyGenerated {
-                plan,
-                item: n,
-                key,
-                token,
-                label,
-                cka_id,
-                check_value,
-                attributes,
-                adopted,
-            })))
+            let made =
+                WrappingKeyGenerated { plan, item: n, key, token, label, cka_id, check_value, attributes, adopted };
+            (vec![], Body::WrappingKeyGenerated(made))
         }
-        (Item::KeyAct(act), outcome) => {
-            let (artefacts, body) = key_act(plan, n, *act, outcome).map_err(wrong)?;
-            for artefact in artefacts {
-                log.put_artefact(&artefact)?;
-            }
-            Ok(Verified(body))
-        }
+        (Item::KeyAct(act), outcome) => key_act(plan, n, *act, outcome)?,
         (Item::Revoke(r), Outcome::Noted) => {
             let (ca, serial, reason, date) = (r.ca, r.serial, r.reason, r.date);
-            Ok(Verified(Body::Revoked(Revoked { plan, item: n, ca, serial, reason, date })))
+            (vec![], Body::Revoked(Revoked { plan, item: n, ca, serial, reason, date }))
         }
-        (Item::Crl(planned), Outcome::Signature(s)) => {
-            let (der, body) = crl(plan, n, *planned, &s, judge).map_err(wrong)?;
-            // The artefact lies on disk before the entry that names it.
-            log.put_artefact(&der)?;
-            Ok(Verified(body))
-        }
-        (Item::Csr(planned), Outcome::Signature(s)) => csr(plan, n, *planned, &s).map_err(wrong),
-        _ => Err(wrong("the gate answered with another kind of result".into())),
-    }
+        (Item::Crl(planned), Outcome::Signature(s)) => crl(plan, n, *planned, &s, judge)?,
+        (Item::Csr(planned), Outcome::Signature(s)) => (vec![], csr(plan, n, *planned, &s)?),
+        _ => return Err("the gate answered with another kind of result".into()),
+    };
+    Ok((artefacts, Verified(body)))
 }
 
-fn key(plan: Digest, item: u64, planned: GenerateKey, made: KeyMade) -> Result<Verified, String> {
+fn key(plan: Digest, item: u64, planned: GenerateKey, made: KeyMade) -> Result<Body, String> {
     if made.label != planned.label || made.cka_id != planned.cka_id || made.algorithm != planned.algorithm {
         return Err("the token made a key of another name or kind".into());
     }
     x509::PublicKey::from_spki(&made.spki).map_err(|e| format!("its public half is not usable: {e}"))?;
-    Ok(Verified(Body::KeyGenerated(KeyGenerated {
+    Ok(Body::KeyGenerated(KeyGenerated {
         plan,
         item,
         key: planned.key,
@@ -269,7 +258,7 @@ fn key(plan: Digest, item: u64, planned: GenerateKey, made: KeyMade) -> Result<V
         spki: made.spki,
         attributes: made.attributes,
         adopted: made.adopted,
-    })))
+    }))
 }
 
 /// What an act on a key came to: the artefacts that must lie on disk before its entry, and the entry.
@@ -353,7 +342,7 @@ fn certificate(
     signature: &[u8],
     issuers: &mut BTreeMap<String, Bytes>,
     now: i64,
-) -> Result<Verified, String> {
+) -> Result<Body, String> {
     let text = |e: &dyn std::fmt::Display| e.to_string();
     let der = tbs::assemble(&planned.tbs, planned.fields.signature, signature);
     if planned.tbs.len() > x509::MAX_TBS {
@@ -379,7 +368,7 @@ fn certificate(
             x509::verify_leaf(&der, &issuer, now).map_err(|e| text(&e))?;
         }
     }
-    Ok(Verified(Body::Certificate(CertificateIssued {
+    Ok(Body::Certificate(CertificateIssued {
         plan,
         item,
         ca: planned.ca,
@@ -388,10 +377,10 @@ fn certificate(
         profile: planned.profile,
         requester: planned.requester,
         der: Bytes::from(der),
-    })))
+    }))
 }
 
-fn csr(plan: Digest, item: u64, planned: Csr, signature: &[u8]) -> Result<Verified, String> {
+fn csr(plan: Digest, item: u64, planned: Csr, signature: &[u8]) -> Result<Body, String> {
     let text = |e: &dyn std::fmt::Display| e.to_string();
     let by = planned.signer.algorithm.signs_with();
     let der = tbs::assemble(&planned.tbs, by, signature);
@@ -401,10 +390,10 @@ fn csr(plan: Digest, item: u64, planned: Csr, signature: &[u8]) -> Result<Verifi
     if x509::verify_request(&der, by).map_err(|e| text(&e))? != planned.fields {
         return Err("a field read back differs from the plan".into());
     }
-    Ok(Verified(Body::Csr(CsrMade { plan, item, ca: planned.ca, der: Bytes::from(der) })))
+    Ok(Body::Csr(CsrMade { plan, item, ca: planned.ca, der: Bytes::from(der) }))
 }
 
-fn crl(plan: Digest, item: u64, planned: Crl, signature: &[u8], judge: &Judge) -> Result<(Vec<u8>, Body), String> {
+fn crl(plan: Digest, item: u64, planned: Crl, signature: &[u8], judge: &Judge) -> Result<(Vec<Vec<u8>>, Body), String> {
     let text = |e: &dyn std::fmt::Display| e.to_string();
     let der = tbs::assemble(&planned.tbs, planned.fields.signature, signature);
     if x509::tbs_of(&der).map_err(|e| text(&e))? != planned.tbs.as_slice() {
@@ -430,5 +419,5 @@ fn crl(plan: Digest, item: u64, planned: Crl, signature: &[u8], judge: &Judge) -
         next_update: planned.fields.next_update,
         crl: Digest::of(&der),
     });
-    Ok((der, body))
+    Ok((vec![der], body))
 }

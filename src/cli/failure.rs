@@ -166,6 +166,12 @@ impl From<crate::gate::Error> for Failure {
     }
 }
 
+impl From<issue::recorded::Error> for Failure {
+    fn from(e: issue::recorded::Error) -> Failure {
+        Failure { code: Code::Halted, hint: Some(e.hint()), what: e.to_string() }
+    }
+}
+
 #[cfg(feature = "station")]
 impl From<issue::Error<crate::gate::Error>> for Failure {
     fn from(e: issue::Error<crate::gate::Error>) -> Failure {

@@ -23,7 +23,7 @@ use crate::cbor::Bytes;
 use crate::change::recorded;
 use crate::digest::Digest;
 use crate::gate::{self, Gate, Proven};
-use crate::issue::{self, KeyMade, Outcome, Signer};
+use crate::issue::{self, KeyMade, Outcome, Signer, recorded as on_record};
 use crate::ledger::{Ledger, PlanState};
 use crate::plan::{self, Item, Kind, Plan, Refusal};
 use crate::release;
@@ -87,6 +87,7 @@ pub fn sign(globals: &Globals, args: SignArgs) -> Result<Answer, Failure> {
     let gate = station.start_gate()?;
     let inputs: Vec<&Path> = args.approval.iter().chain([&args.plan]).map(PathBuf::as_path).collect();
     station.enter_sandbox(&inputs, args.media.as_deref())?;
+    judge_recorded(&mut plan, &log, &ledger, &state, globals.plain)?;
     let signatures = match &state.start {
         // A resumed run carries the approvals that the start entry names; nobody signs twice.
         Some((_, start)) => recorded_signatures(&log, &start.approvals)?,
@@ -122,6 +123,25 @@ pub fn sign(globals: &Globals, args: SignArgs) -> Result<Answer, Failure> {
     let mut answer = summary(&station, &plan, &log, release, &target, on_medium.as_deref(), started);
     answer.json["resumed"] = resumed;
     Ok(answer)
+}
+
+/// What an earlier run has left of a plan is judged before the login, whose checkpoint would seal it; and so are the CAs.
+pub(super) fn judge_recorded(
+    plan: &mut Plan,
+    log: &Log,
+    ledger: &Ledger,
+    state: &PlanState,
+    plain: bool,
+) -> Result<(), Failure> {
+    on_record::chain(&ledger.cas, &ledger.issuers, &ledger.above)?;
+    let since = state.start.as_ref().map(|(index, _)| *index).or(state.void.as_ref().map(|(index, _)| *index));
+    if let Some(since) = since.filter(|_| state.done + state.answered > 0) {
+        let bar = progress("checking what is on record", state.done, plain);
+        let issuers = ledger.cas.iter().map(|(ca, (_, der))| (ca.clone(), der.clone())).collect();
+        on_record::judge(plan, log, since, issuers, |done| bar.set_position(done))?;
+        bar.finish_and_clear();
+    }
+    Ok(())
 }
 
 /// A plan being ended, one way or the other.

@@ -23,7 +23,7 @@ use crate::text::{escape, hex};
 use super::approvals::read_signatures;
 use super::found::Found;
 use super::people::{self, People};
-use super::sign::{Run, log_entry, recorded_signatures};
+use super::sign::{Run, judge_recorded, log_entry, recorded_signatures};
 use super::station::Station;
 use super::{Answer, Failure, Globals, flushed};
 
@@ -75,6 +75,7 @@ pub fn void(globals: &Globals, args: VoidArgs) -> Result<Answer, Failure> {
     let gate = station.start_gate()?;
     let inputs: Vec<&Path> = args.approval.iter().chain([&args.plan]).map(PathBuf::as_path).collect();
     station.enter_sandbox(&inputs, None)?;
+    judge_recorded(&mut plan, &log, &ledger, &state, globals.plain)?;
     let signatures = match &state.void {
         Some((_, void)) => recorded_signatures(&log, &void.approvals)?,
         None => read_signatures(&args.approval, &station.dir.join("in"))?,
