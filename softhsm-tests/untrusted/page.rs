@@ -48,6 +48,7 @@ pub fn page(text: &str) -> String {
         approvals: vec![Approval { person: t(), fingerprint: t() }],
         cas: vec![CaRow {
             id: t(),
+            issuer: Some(t()),
             subject: t(),
             not_before: t(),
             not_after: t(),

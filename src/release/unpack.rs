@@ -341,10 +341,13 @@ impl Page {
                 issued.insert(Digest::of(&c.der));
             }
         }
+        let names: BTreeMap<Bytes, &String> =
+            cas.iter().filter_map(|(ca, (_, der))| Some((x509::read_certificate(der).ok()?.subject, ca))).collect();
         for (ca, (_, der)) in cas.iter().filter(|(_, (_, der))| issued.contains(&Digest::of(der))) {
             let Ok(fields) = x509::read_certificate(der) else { continue };
             rows.push(report::CaRow {
                 id: ca.clone(),
+                issuer: names.get(&fields.issuer).map(|issuer| issuer.to_string()),
                 subject: x509::name_text(&fields.subject),
                 not_before: text::utc(fields.not_before),
                 not_after: text::utc(fields.not_after),

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::config::Environment;
 
-use super::Error;
 use super::terminal::human_count;
+use super::{Error, picture};
 
 /// At most this many certificates and this many refusals are listed; the rest is counted. The full lists are in the release.
 pub const MAX_ROWS: usize = 500;
@@ -65,6 +65,8 @@ pub struct Approval {
 #[derive(Clone, Debug, Serialize)]
 pub struct CaRow {
     pub id: String,
+    /// The CA of the release that issued it, by its id; itself for a root, `None` where it is none of them.
+    pub issuer: Option<String>,
     pub subject: String,
     pub not_before: String,
     pub not_after: String,
@@ -163,6 +165,7 @@ pub fn render(report: &ReleaseReport) -> Result<String, Error> {
     templates.set_auto_escape_callback(|_| AutoEscape::Html);
     templates.set_undefined_behavior(UndefinedBehavior::Strict);
     templates.add_filter("n", |count: u64| human_count(count));
+    templates.add_filter("share", |count: u64, most: u64| count.saturating_mul(100) / most.max(1));
     templates.add_template("release.html", TEMPLATE)?;
 
     let mut shown = report.clone();
@@ -176,6 +179,10 @@ pub fn render(report: &ReleaseReport) -> Result<String, Error> {
     let mut data = serde_json::to_value(&shown)?;
     if let Some(map) = data.as_object_mut() {
         map.insert("rehearsal".into(), (report.environment != Environment::Real).into());
+        map.insert("trees".into(), serde_json::to_value(picture::trees(&shown))?);
+        map.insert("line".into(), serde_json::to_value(picture::line(&shown))?);
+        let most = shown.signed.iter().chain(&shown.refused).map(|row| row.count).max().unwrap_or(1).max(1);
+        map.insert("most".into(), most.into());
         map.insert("total_signed".into(), signed.into());
         map.insert("total_refused".into(), refused.into());
         map.insert("certificates_left_out".into(), left_out(signed, shown.certificates.len()).into());
@@ -216,6 +223,7 @@ mod tests {
         let digest = |n: u8| hex_groups(&[n; 32]);
         let ca = |id: &str, cn: &str, algorithm: &str, n: u8| CaRow {
             id: id.into(),
+            issuer: Some("root".into()),
             subject: format!("O=REHEARSAL, CN={cn}"),
             not_before: "2026-11-22T01:00:00Z".into(),
             not_after: "2046-11-17T01:00:00Z".into(),
@@ -384,6 +392,53 @@ mod tests {
         let page = render(&keys).unwrap();
         assert!(!page.contains("id=\"batch\"") && !page.contains("id=\"refusals\"") && !page.contains("id=\"crls\""));
         assert!(!page.contains("id=\"csrs\""));
+    }
+
+    #[test]
+    fn the_cas_are_a_tree_and_a_circle_of_issuers_ends() {
+        let mut data = report(Environment::Real);
+        let trees = picture::trees(&data);
+        assert_eq!((trees.len(), trees[0].id.as_str(), trees[0].below.len()), (1, "root", 1));
+        assert_eq!((trees[0].below[0].id.as_str(), trees[0].below[0].signed), ("servers-1", 24));
+        let page = render(&data).unwrap();
+        assert!(
+            page.contains("<li><div class=\"box\"><b>root</b>")
+                && page.contains("<ul><li><div class=\"box\"><b>servers-1")
+        );
+        data.cas[1].issuer = None;
+        assert_eq!(picture::trees(&data).len(), 2, "a CA whose issuer is elsewhere begins a tree");
+        // What a log cannot hold, a hostile one may claim.
+        (data.cas[0].issuer, data.cas[1].issuer) = (Some("servers-1".into()), Some("root".into()));
+        assert!(picture::trees(&data).is_empty() && render(&data).is_ok());
+        let third = CaRow { id: "third".into(), issuer: Some("third".into()), ..data.cas[0].clone() };
+        data.cas.push(third);
+        data.cas[0].issuer = Some("third".into());
+        assert_eq!(picture::trees(&data).len(), 1);
+        render(&data).unwrap();
+    }
+
+    #[test]
+    fn the_line_of_time_has_a_bar_for_each_certificate_and_crl() {
+        let line = picture::line(&report(Environment::Real)).unwrap();
+        let bars: Vec<(&str, &str, bool)> = line.bars.iter().map(|b| (b.name.as_str(), b.of, b.beyond)).collect();
+        let wanted = [
+            ("root", "certificate", true),
+            ("its CRL 1", "crl", false),
+            ("servers-1", "certificate", true),
+            ("its CRL 4", "crl", false),
+            ("end entities", "leaf", false),
+        ];
+        assert_eq!(bars, wanted);
+        assert_eq!(line.bars[0].left, line.now);
+        assert_eq!(line.ticks.first().map(|(_, label)| label.as_str()), Some("2027-01"));
+        for bar in &line.bars {
+            let [left, width] = [&bar.left, &bar.width].map(|text| text.parse::<f64>().unwrap());
+            assert!(left >= 0.0 && width > 0.0 && left + width <= 100.0, "{bar:?}");
+        }
+        let mut timeless = report(Environment::Real);
+        timeless.sign_from = "(out of range: 99999999999999 s)".into();
+        assert!(picture::line(&timeless).is_none());
+        assert!(!render(&timeless).unwrap().contains("class=\"line\""));
     }
 
     #[test]
