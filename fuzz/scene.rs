@@ -153,6 +153,7 @@ impl Scene {
             dry_run: None,
             block_lists: Vec::new(),
             broken_keys: Vec::new(),
+            lints: Vec::new(),
             nonce: Bytes::from(vec![u8::try_from(n).unwrap(); 16]),
             items: 0,
             refused: 0,

@@ -134,7 +134,7 @@ fn the_starter_files_show_every_field_the_parser_knows() {
                 || line.contains(&format!(" {name} = "))
                 || line.starts_with(&format!("[{name}]"))
                 || line.starts_with(&format!("[[{name}]]"))
-                || (line.starts_with('[') && line.ends_with(&format!(".{name}]")))
+                || (line.starts_with('[') && line.trim_end_matches(']').ends_with(&format!(".{name}")))
         });
         assert!(shown, "`{name}` is explained nowhere");
     }

@@ -1,5 +1,7 @@
-//! The lint on whole stations: what the program itself finds in the bytes that would have been signed.
+//! The lint on whole stations: what the program itself finds in the bytes that would have been signed, and what linters of others do.
 
+#[path = "linters/external.rs"]
+mod external;
 mod harness;
 
 use std::fs;

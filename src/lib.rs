@@ -18,6 +18,8 @@ pub mod digest;
 pub mod gate;
 pub mod issue;
 pub mod ledger;
+#[cfg(feature = "station")]
+pub mod linter;
 pub mod media;
 #[cfg(feature = "station")]
 pub mod pin;

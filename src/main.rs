@@ -1,4 +1,4 @@
-//! The binary: the two hidden roles of its own processes, and the verbs.
+//! The binary: the hidden roles of its own processes, and the verbs.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -8,6 +8,8 @@ fn main() -> ExitCode {
     #[cfg(feature = "station")]
     match std::env::args_os().nth(1).as_deref().and_then(|role| role.to_str()) {
         Some("gate") => std::process::exit(coldroot::gate::run_gate()),
+        Some("lint-host") => std::process::exit(coldroot::linter::run_host()),
+        Some("linter") => std::process::exit(coldroot::linter::run_linter(std::env::args_os().skip(2))),
         Some("worker") => std::process::exit(coldroot::token::run_worker()),
         _ => {}
     }

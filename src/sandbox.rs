@@ -63,9 +63,29 @@ pub fn enter(read: &[&Path], write: &[&Path]) -> Result<(), Error> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|e| Error::Dumps(e.into()))?;
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).map_err(|e| Error::Dumps(e.into()))?;
     let rules = rules(read, write)?;
-    let filter = filter()?;
+    let filter = filter(DENIED.iter())?;
     rule_files(rules)?;
     // Sets PR_SET_NO_NEW_PRIVS as well, as Landlock has done before.
+    seccompiler::apply_filter_all_threads(&filter).map_err(|e| Error::Seccomp(e.to_string()))
+}
+
+/// Puts this process inside for a program of others that is to take its place: it reads and runs what lies below `read`,
+/// which may be files too, writes below `write`, and has no network, no other session and no way to end other processes.
+pub fn enter_program(read: &[&Path], write: &Path) -> Result<(), Error> {
+    let mut rules = Rules::new();
+    for path in read {
+        let Ok(open) = PathFd::new(path) else { continue };
+        let allowed = if path.is_dir() { READ | AccessFs::Execute } else { AccessFs::ReadFile | AccessFs::Execute };
+        rules.push(PathBeneath::new(open, allowed));
+    }
+    for device in ["/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"] {
+        let Ok(open) = PathFd::new(device) else { continue };
+        rules.push(PathBeneath::new(open, AccessFs::ReadFile | AccessFs::WriteFile));
+    }
+    let open = PathFd::new(write).map_err(|e| Error::Directory(write.display().to_string(), e.to_string()))?;
+    rules.push(PathBeneath::new(open, WRITE));
+    let filter = filter(DENIED.iter().filter(|call| **call != libc::SYS_execve).chain(DENIED_TO_PROGRAMS))?;
+    rule_files(rules)?;
     seccompiler::apply_filter_all_threads(&filter).map_err(|e| Error::Seccomp(e.to_string()))
 }
 
@@ -169,6 +189,17 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_ioperm,
 ];
 
+/// And to programs of others: leaving the process group by which they are ended, and ending what is not theirs.
+const DENIED_TO_PROGRAMS: &[libc::c_long] = &[
+    libc::SYS_setsid,
+    libc::SYS_setpgid,
+    libc::SYS_kill,
+    libc::SYS_tkill,
+    libc::SYS_rt_sigqueueinfo,
+    libc::SYS_rt_tgsigqueueinfo,
+    libc::SYS_pidfd_send_signal,
+];
+
 /// Typing into one's own terminal: a shell that reads it afterwards runs outside.
 const DENIED_IOCTLS: [libc::c_ulong; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 
@@ -176,9 +207,9 @@ const DENIED_IOCTLS: [libc::c_ulong; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 #[cfg(target_arch = "x86_64")]
 const X32: libc::c_long = 0x4000_0000;
 
-fn filter() -> Result<BpfProgram, Error> {
+fn filter<'a>(denied: impl Iterator<Item = &'a libc::c_long>) -> Result<BpfProgram, Error> {
     let refused = |e: seccompiler::BackendError| Error::Seccomp(e.to_string());
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = DENIED.iter().map(|call| (*call, Vec::new())).collect();
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = denied.map(|call| (*call, Vec::new())).collect();
     let typed = |request| {
         let number = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, request)?;
         SeccompRule::new(vec![number])

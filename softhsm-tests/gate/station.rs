@@ -232,6 +232,7 @@ impl World {
             dry_run: None,
             block_lists: Vec::new(),
             broken_keys: Vec::new(),
+            lints: Vec::new(),
             nonce: Bytes::from(nonce.to_vec()),
             items: 0,
             refused: 0,

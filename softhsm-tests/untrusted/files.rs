@@ -93,6 +93,7 @@ fn plan_of(kind: Kind, item: &Item, text: &str) -> Vec<u8> {
         dry_run: None,
         block_lists: Vec::new(),
         broken_keys: Vec::new(),
+        lints: Vec::new(),
         nonce: Bytes::from(vec![1; 16]),
         items: 0,
         refused: 0,

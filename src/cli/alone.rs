@@ -76,7 +76,30 @@ pub fn check_hierarchy(h: &Hierarchy, now: i64) -> Result<Answer, Failure> {
         text.push_str(&format!("Profile `{profile}`: its validity is lawful until {} (cabf-tls).\n", utc(*end)));
     }
     let ends: BTreeMap<&str, String> = ends.into_iter().map(|(profile, end)| (profile, utc(end))).collect();
-    Ok(Answer::new(text, json!({ "hierarchy": h.name, "digest": h.digest.hex(), "lawful-until": ends })))
+    let linters = linters(h, now);
+    text.extend(linters.iter().map(|told| format!("{told}\n")));
+    let json = json!({ "hierarchy": h.name, "digest": h.digest.hex(), "lawful-until": ends, "linters": linters });
+    Ok(Answer::new(text, json))
+}
+
+/// What a person should know of the linters: programs that are not here, acceptances that have ended or soon will.
+pub fn linters(h: &Hierarchy, now: i64) -> Vec<String> {
+    let mut told = Vec::new();
+    for linter in &h.linters {
+        if !linter.program.is_file() {
+            let program = crate::text::path(&linter.program);
+            told.push(format!("linter `{}`: {program} is not on this machine", linter.id));
+        }
+        told.extend(linter.ending(now).map(|accepted| {
+            let day = utc(accepted.until - 1);
+            let (day, state) = (
+                day.get(..10).unwrap_or(&day),
+                if accepted.until <= now { "and counts again" } else { "which is near" },
+            );
+            format!("linter `{}`: `{}` is accepted until {day}, {state}", linter.id, accepted.finding)
+        }));
+    }
+    told
 }
 
 pub fn show_key(spki: &[u8]) -> Result<Answer, Failure> {

@@ -161,6 +161,14 @@ pub(super) fn gather(
         let next = "coldroot adopt-hierarchy NEW --reason TEXT --operator ID --witness ID".to_string();
         due.push(Due { time: expires, what: "is no longer in the roster".into(), of: id, next });
     }
+    for linter in hierarchy.iter().flat_map(|h| &h.linters) {
+        due.extend(linter.accepted.iter().map(|accepted| Due {
+            time: accepted.until,
+            what: format!("the finding `{}` counts again", escape(&accepted.finding)),
+            of: format!("linter `{}`", escape(&linter.id)),
+            next: "mend what it finds, or adopt a hierarchy that accepts it longer".into(),
+        }));
+    }
     due.sort_by(|a, b| (a.time, &a.of, &a.what).cmp(&(b.time, &b.of, &b.what)));
     let until = now + i64::from(days) * DAY;
     let all = due.len();

@@ -87,6 +87,9 @@ pub fn doctor(globals: &Globals, _: &DoctorArgs) -> Result<Answer, Failure> {
     findings.extend(work::log(&station)?);
     findings.extend(tokens(&station));
     findings.extend(work::people(&station.hierarchy, station.clock()));
+    let next = "install the program, or adopt a hierarchy that needs it no longer or accepts the finding longer";
+    let linters = super::alone::linters(&station.hierarchy, station.clock());
+    findings.extend(linters.into_iter().map(|told| Finding::look("linters", told, next)));
     // The last thing: from here on this process opens no file any more.
     findings.push(sandbox().lenient(environment));
     findings.sort_by_key(|finding| finding.state);

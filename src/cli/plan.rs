@@ -26,8 +26,9 @@ use crate::audit::entry::{Body, Entry};
 use crate::config::{Act, Ceremony, Environment, Hierarchy};
 use crate::digest::{Digest, Tagger};
 use crate::ledger::Ledger;
+use crate::linter;
 use crate::plan::{self, BundleRef, Head, Plan};
-use crate::prepare::{self, Context, Draw};
+use crate::prepare::{self, Context, Draw, Lint, Linters};
 use crate::report::terminal::human_count;
 use crate::weak_keys::BlockLists;
 
@@ -94,6 +95,8 @@ pub fn plan(globals: &Globals, args: PlanArgs) -> Result<Answer, Failure> {
     });
     let issuers = super::adopt_certificate::issuers(&station, asks)?;
     let draw = draw(&station, ceremony.as_ref())?;
+    // Linters are programs, and the sandbox starts none.
+    let mut linters = linter::Host::start(&station.hierarchy, &station.dir);
     // A ceremony has been read; a bundle has not.
     station.enter_sandbox(&args.bundle.iter().map(PathBuf::as_path).collect::<Vec<_>>(), args.media.as_deref())?;
     let unfinished = station.out_dir()?.join("plan");
@@ -107,7 +110,7 @@ pub fn plan(globals: &Globals, args: PlanArgs) -> Result<Answer, Failure> {
         (None, Source::Bundle(path)) => from_bundle(
             &station,
             (&mut log, &ledger, &lists),
-            draw,
+            (draw, &mut linters),
             path,
             (file.as_file_mut(), medium.as_ref()),
             globals.plain,
@@ -116,8 +119,13 @@ pub fn plan(globals: &Globals, args: PlanArgs) -> Result<Answer, Failure> {
             let ceremony =
                 ceremony.as_ref().ok_or_else(|| Failure::usage("nothing to plan", "coldroot plan --help"))?;
             judge_overtaking(&ledger, ceremony)?;
-            let head =
-                from_ceremony(&station, (&log, &ledger, &lists), (draw, &issuers), ceremony, file.as_file_mut())?;
+            let head = from_ceremony(
+                &station,
+                (&log, &ledger, &lists),
+                (draw, &issuers, &mut linters),
+                ceremony,
+                file.as_file_mut(),
+            )?;
             carry::has_room(medium.as_ref(), file.as_file())?;
             (head, None)
         }
@@ -221,7 +229,7 @@ fn waiting(bundle: &BundleRef, plan: Option<Digest>) -> Failure {
 fn context<'a>(
     station: &'a Station,
     (log, ledger, block_lists): (&'a Log, &'a Ledger, &'a BlockLists),
-    (draw, issuers): (Draw, &'a BTreeMap<String, Vec<u8>>),
+    (draw, issuers, linters): (Draw, &'a BTreeMap<String, Vec<u8>>, &'a mut dyn Linters),
     tagger: &'a Tagger,
     progress: &'a mut dyn FnMut(u64),
 ) -> Context<'a> {
@@ -234,6 +242,7 @@ fn context<'a>(
         now: station.now(),
         draw,
         tagger,
+        lint: Lint::new(&station.hierarchy, linters, station.now()),
         scratch: &station.scratch,
         progress,
     }
@@ -261,12 +270,12 @@ fn draw(station: &Station, ceremony: Option<&Ceremony>) -> Result<Draw, Failure>
 fn from_ceremony(
     station: &Station,
     (log, ledger, lists): (&Log, &Ledger, &BlockLists),
-    draw: (Draw, &BTreeMap<String, Vec<u8>>),
+    (draw, issuers, linters): (Draw, &BTreeMap<String, Vec<u8>>, &mut dyn Linters),
     ceremony: &Ceremony,
     out: &mut File,
 ) -> Result<Head, Failure> {
     let (tagger, mut silent) = (station.tagger(log)?, |_| {});
-    let mut context = context(station, (log, ledger, lists), draw, &tagger, &mut silent);
+    let mut context = context(station, (log, ledger, lists), (draw, issuers, linters), &tagger, &mut silent);
     Ok(prepare::ceremony(&mut context, ceremony, out)?)
 }
 

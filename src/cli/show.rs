@@ -3,6 +3,7 @@
 mod beside;
 mod certificate;
 mod difference;
+mod lints;
 mod log;
 mod shape;
 mod withheld;
@@ -202,6 +203,7 @@ fn plan(globals: &Globals, args: &ShowArgs, item: Option<u64>, rows: usize) -> R
         text.extend(shown);
         text.push_str("\n  revoke:    coldroot plan --revoke SERIAL --reason key-compromise\n");
     }
+    text.push_str(&lints::section(&head.lints, rows));
     for list in &head.block_lists {
         text.push_str(&format!("\nNo key stands in the list of compromised keys with SHA-256\n  {list}\n"));
     }
@@ -226,7 +228,7 @@ fn head_json(head: &crate::plan::Head) -> Value {
         "kind": head.kind, "name": head.name, "origin": head.origin, "environment": head.environment,
         "follows-release": head.release_before, "sign-from": utc(head.sign_from), "sign-until": utc(head.sign_until),
         "items": head.items, "refused": head.refused, "counts": head.counts,
-        "block-lists": head.block_lists, "broken-keys": head.broken_keys,
+        "block-lists": head.block_lists, "broken-keys": head.broken_keys, "lints": head.lints,
     })
 }
 

@@ -8,7 +8,7 @@ use crate::algorithm::KeyAlgorithm;
 use crate::digest::Digest;
 use crate::plan::Kind;
 
-use super::{Limits, PinEntry, PinForm, Profile, RuleSet, TokenUri};
+use super::{Limits, Linter, PinEntry, PinForm, Profile, RuleSet, TokenUri};
 
 /// The first line of every hierarchy file: `format = "coldroot-hierarchy-v0"`.
 pub const FORMAT: &str = "coldroot-hierarchy-v0";
@@ -54,6 +54,7 @@ pub struct Hierarchy {
     pub wrapping_keys: Vec<WrappingKey>,
     pub cas: Vec<Ca>,
     pub profiles: Vec<Profile>,
+    pub linters: Vec<Linter>,
     /// SHA-256 of the file's bytes.
     pub digest: Digest,
     /// The file itself.

@@ -8,6 +8,7 @@ mod foreign;
 mod hierarchy;
 mod limits;
 mod line;
+mod linter;
 mod parse;
 mod pin;
 mod profile;
@@ -21,6 +22,7 @@ pub use hierarchy::*;
 pub use limits::{Limits, NameBase};
 #[cfg(feature = "station")]
 pub(crate) use line::plain_line;
+pub use linter::{AcceptedFinding, Judges, Linter, LinterForm, is_finding};
 pub use pin::{PinEntry, PinForm};
 pub use profile::*;
 pub use rules::RuleSet;

@@ -15,7 +15,7 @@ use super::hierarchy::{
     Person, Quorum, Role, Token, Validator, WrappingKey,
 };
 use super::line::{ascii_line, id, plain, plain_line, show};
-use super::{Error, KeyUri, TokenUri, authority, field, from_toml, pin, profile, raw};
+use super::{Error, KeyUri, TokenUri, authority, field, from_toml, linter, pin, profile, raw};
 
 impl Hierarchy {
     /// Reads and judges a hierarchy file.
@@ -89,6 +89,7 @@ impl Hierarchy {
             wrapping_keys: each("wrapping-key", raw.wrapping_key, |k, at| wrapping_key(k, &at))?,
             cas: each("ca", raw.ca, |c, at| authority::ca(c, &at, environment))?,
             profiles: profile::all(raw.profile)?,
+            linters: linter::linters(raw.linter)?,
             digest: Digest::of(text.as_bytes()),
             text: text.into(),
         };
@@ -217,9 +218,15 @@ fn fido(key: &PublicKey) -> bool {
 /// The first second behind the last day (UTC), since the epoch.
 fn expiry(date: Option<String>, at: &str) -> Result<Option<i64>, Error> {
     let Some(date) = date else { return Ok(None) };
-    let begin = crate::text::parse_utc(&format!("{date}T00:00:00Z"));
-    let begin = begin.ok_or_else(|| field(format!("{at}.expires"), "must be the last day, such as \"2027-06-30\""))?;
-    Ok(Some(begin + 86_400))
+    let behind = last_day(&date);
+    let behind =
+        behind.ok_or_else(|| field(format!("{at}.expires"), "must be the last day, such as \"2027-06-30\""))?;
+    Ok(Some(behind))
+}
+
+/// The first second behind a day (UTC), since the epoch.
+pub(super) fn last_day(date: &str) -> Option<i64> {
+    Some(crate::text::parse_utc(&format!("{date}T00:00:00Z"))? + 86_400)
 }
 
 fn desk(d: raw::Desk, at: &str, holders: &mut Holders) -> Result<Desk, Error> {

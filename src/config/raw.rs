@@ -38,6 +38,40 @@ pub struct Hierarchy {
     pub ca: Vec<Ca>,
     #[serde(default)]
     pub profile: Vec<Profile>,
+    #[serde(default)]
+    pub linter: Vec<Linter>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Linter {
+    pub id: String,
+    pub form: String,
+    pub judges: Option<String>,
+    pub program: String,
+    #[serde(default)]
+    pub arguments: Vec<String>,
+    pub sha256: Option<String>,
+    #[serde(default)]
+    pub read: Vec<String>,
+    pub seconds: Option<u32>,
+    pub memory_mb: Option<u32>,
+    #[serde(default)]
+    pub cas: Vec<String>,
+    #[serde(default)]
+    pub profiles: Vec<String>,
+    #[serde(default)]
+    pub accepted: Vec<AcceptedFinding>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AcceptedFinding {
+    pub finding: String,
+    pub ca: Option<String>,
+    pub profile: Option<String>,
+    pub reason: String,
+    pub until: String,
 }
 
 #[derive(Deserialize)]

@@ -32,6 +32,8 @@ impl Hierarchy {
             self.check_under_issuer(ca, i)?;
         }
         self.check_rules()?;
+        unique("linter", self.linters.iter().map(|l| l.id.as_str()))?;
+        self.check_linters()?;
         self.check_desks()
     }
 

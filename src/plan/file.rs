@@ -286,6 +286,7 @@ pub(super) mod tests {
             dry_run: None,
             block_lists: Vec::new(),
             broken_keys: Vec::new(),
+            lints: Vec::new(),
             nonce: Bytes::from(vec![1; 16]),
             items: 0,
             refused: 0,

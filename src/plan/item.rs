@@ -9,6 +9,7 @@ use crate::digest::Digest;
 use crate::x509::fields::{CertFields, CrlFields, RequestFields};
 
 use super::keys::{Deed, GenerateWrappingKey, KeyAct};
+use super::lint::Linted;
 
 /// The head of a plan: what the statement is made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,9 @@ pub struct Head {
     /// SERIAL`, `CA ID`), the first [`MAX_BROKEN`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub broken_keys: Vec<String>,
+    /// What linters said of the items, one for each that was asked; of a key plan, what they said of its dry run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lints: Vec<Linted>,
     /// Random, so that two plans never share a digest.
     pub nonce: Bytes,
     pub items: u64,

@@ -9,6 +9,7 @@ pub mod difference;
 mod file;
 mod item;
 mod keys;
+mod lint;
 pub mod sample;
 mod statement;
 
@@ -16,6 +17,7 @@ pub use backup::{BACKUP_MAGIC, Backup, MAX_BACKUP};
 pub use file::{Plan, PlanWriter};
 pub use item::*;
 pub use keys::{Deed, GenerateWrappingKey, KeyAct, WrappingRef, proof_text, wraps_as_declared};
+pub use lint::{Found, Level, Linted, MAX_FOUND};
 pub(crate) use statement::fixed_lines;
 pub use statement::{NAMESPACE, init_statement, statement, void_statement};
 

@@ -1,4 +1,4 @@
-//! The statement: what officers read and sign. ASCII, ten fixed lines, then one per act, CA and profile.
+//! The statement: what officers read and sign. ASCII, ten fixed lines, then one per act, CA and profile, and one per linter.
 
 use crate::config::{Hierarchy, MarkPlace};
 use crate::digest::Digest;
@@ -30,6 +30,9 @@ pub fn statement(head: &Head, digest: &Digest) -> String {
     for count in &head.counts {
         let (act, ca, detail) = (text::quoted(&count.act), text::quoted(&count.ca), text::quoted(&count.detail));
         lines.push_str(&format!("act          {act} {ca} {detail} count {}\n", count.count));
+    }
+    for lint in &head.lints {
+        lines.push_str(&format!("lint         {} {}\n", text::quoted(&lint.linter), text::quoted(&lint.summary())));
     }
     lines
 }

@@ -41,6 +41,7 @@ pub(super) fn certificates(
                 let item = ca_certificate(context, declared, &mut issuers, &mut seen)?;
                 profiles.extend(context.hierarchy.profile(&declared.profile));
                 issuing.push(item.ca.clone());
+                linted(context, &item)?;
                 writer.item(&Item::Certificate(Box::new(item)))?;
             }
             Act::Certify { ca, request } => {
@@ -48,6 +49,7 @@ pub(super) fn certificates(
                 let item = foreign::certificate(context, declared, request, &mut issuers, &mut seen)?;
                 profiles.extend(context.hierarchy.profile(&declared.profile));
                 issuing.push(item.ca.clone());
+                linted(context, &item)?;
                 writer.item(&Item::Certificate(Box::new(item)))?;
             }
             Act::Csr { ca } => {
@@ -60,6 +62,7 @@ pub(super) fn certificates(
                 let item = foreign::cross(context, cross, &mut issuers, &mut seen)?;
                 profiles.extend(context.hierarchy.profile(&cross.profile));
                 issuing.push(item.ca.clone());
+                linted(context, &item)?;
                 writer.item(&Item::Certificate(Box::new(item)))?;
             }
             Act::Revoke { ca, serial, reason } => {
@@ -97,6 +100,12 @@ pub(super) fn certificates(
     }
     known.failed()?;
     finish(context, writer, Kind::Certificates, None, dry_run, window(profiles.into_iter()), out)
+}
+
+/// Has the linters judge a CA's certificate.
+fn linted(context: &mut Context, item: &Certificate) -> Result<(), Error> {
+    let whose = item.subject_ca.as_deref().unwrap_or(&item.ca);
+    context.lint.certificate(item)?.map_err(|r| refused(whose, r))
 }
 
 fn ca_certificate(

@@ -10,6 +10,7 @@ use crate::plan::{BundleRef, Certificate, Head, Item, Kind, PlanWriter};
 use crate::policy::{self, Asker, LeafContext, RequestRow, Seen, Vouched};
 use crate::{bundle, text};
 
+use super::answers::Answers;
 use super::issuers::{Issuers, ca_keys, recorded_keys};
 use super::known::KnownInLedger;
 use super::revocation::{Revocations, crl};
@@ -62,6 +63,7 @@ pub fn bundle(
     let mut issuers = Issuers::new(context, keys.clone())?;
     let mut profiles: Vec<&Profile> = Vec::new();
     let mut with_crl: Vec<String> = Vec::new();
+    let mut answers = Answers::new(context)?;
     for (n, item) in items.enumerate() {
         let item = item?;
         let number = n as u64;
@@ -77,7 +79,7 @@ pub fn bundle(
             bundle::Item::Revoke(asked) => {
                 let asker = Asker::Desk(&reference.desk);
                 if let Err(refused) = revocations.take(context, asker, None, &asked.serial, asked.reason)? {
-                    writer.refusal(&refused.for_request(&item.id()))?;
+                    answers.refusal(refused.for_request(&item.id()), &mut writer)?;
                 }
                 (context.progress)(number + 1);
                 continue;
@@ -86,20 +88,16 @@ pub fn bundle(
         let judged = leaf(context, &asks, request, &mut issuers, &mut seen)?;
         known.failed()?;
         match judged {
-            Ok((certificate, profile)) => {
-                if !profiles.iter().any(|p| p.id == profile.id) {
-                    profiles.push(profile);
-                }
-                if !context.ledger.crls.contains_key(&certificate.ca) && !with_crl.contains(&certificate.ca) {
-                    with_crl.push(certificate.ca.clone());
-                }
-                writer.item(&Item::Certificate(Box::new(certificate)))?;
-            }
-            Err(refused) => {
-                writer.refusal(&refused.for_request(&request.request))?;
-            }
+            Ok(certificate) => answers.certificate(certificate, &mut writer)?,
+            Err(refused) => answers.refusal(refused.for_request(&request.request), &mut writer)?,
         }
         (context.progress)(number + 1);
+    }
+    for (ca, profile) in answers.settle(context, &mut writer)? {
+        profiles.extend(context.hierarchy.profile(&profile));
+        if !context.ledger.crls.contains_key(&ca) && !with_crl.contains(&ca) {
+            with_crl.push(ca);
+        }
     }
     for revoke in revocations.planned() {
         writer.item(&Item::Revoke(revoke.clone()))?;
@@ -122,15 +120,13 @@ struct Asks<'a> {
     vouched: Vouched,
 }
 
-type Leaf<'a> = Result<(Certificate, &'a Profile), policy::Refused>;
-
 fn leaf<'a>(
     context: &mut Context<'a>,
     asks: &Asks,
     request: &bundle::Request,
     issuers: &mut Issuers,
     seen: &mut Seen,
-) -> Result<Leaf<'a>, Error> {
+) -> Result<Result<Certificate, policy::Refused>, Error> {
     let Some(profile) = context.hierarchy.profile(&request.profile).filter(|p| p.issuer.is_some()) else {
         let what = format!("this station issues nothing of the profile `{}`", text::escape(&request.profile));
         return Ok(Err(policy::Refused::new(policy::Check::Profile, what)));
@@ -176,7 +172,7 @@ fn leaf<'a>(
         tbs: Bytes::from(tbs),
         fields,
     };
-    Ok(Ok((certificate, profile)))
+    Ok(Ok(certificate))
 }
 
 /// The names of a request that another requester holds, and that a validator gives to this one.

@@ -24,6 +24,13 @@ impl Draw {
         out
     }
 
+    /// A number below `end`, which is not 0. What 64 bits prefer is not seen.
+    pub(super) fn below(&mut self, end: usize) -> usize {
+        let octets = self.next();
+        let number = octets.iter().take(8).fold(0u64, |sum, octet| sum << 8 | u64::from(*octet));
+        usize::try_from(number % end.max(1) as u64).unwrap_or(0)
+    }
+
     /// 16 random octets.
     pub fn id(&mut self) -> [u8; 16] {
         let mut id = [0; 16];

@@ -47,11 +47,12 @@ pub fn certificates(context: &mut Context, ceremony: &Ceremony) -> Result<Option
         now: context.now,
         draw: Draw::new(&context.draw.next(), b"dry run"),
         tagger: context.tagger,
+        lint: context.lint.again(),
         scratch: context.scratch,
         progress: &mut silent,
     };
     match authority::certificates(&mut dry, &rehearsed, keys, None, file.as_file_mut()) {
-        Ok(_) => {}
+        Ok(head) => context.lint.keep(head.lints),
         Err(Error::Nothing(_)) => return Ok(None),
         Err(e) => return Err(e),
     }

@@ -15,6 +15,7 @@ use crate::plan::{self, BundleRef, GenerateKey, GenerateWrappingKey, Head, Item,
 use crate::weak_keys::{self, BlockLists};
 use crate::{bundle, policy, tbs, text, x509};
 
+mod answers;
 mod authority;
 mod batch;
 mod draw;
@@ -24,6 +25,7 @@ mod foreign;
 mod issuers;
 mod keys;
 mod known;
+mod lint;
 mod revocation;
 mod shared;
 mod throw_away;
@@ -31,6 +33,7 @@ mod validated;
 
 pub use batch::{Beforehand, bundle, compromised};
 pub use draw::Draw;
+pub use lint::{Finding, Lint, Linters};
 pub use shared::{SharedFactors, shared_factors};
 pub use validated::{Error as ListError, verify as verify_list};
 
@@ -61,6 +64,10 @@ pub enum Error {
     TooLong { ca: String, length: usize, limit: usize },
     #[error("the certificate of `{what}` would have {length} octets before its signature, more than {limit}")]
     TooLarge { what: String, length: usize, limit: usize },
+    #[error("the linter `{linter}` gives no answer: {why}")]
+    NotLinted { linter: String, why: String },
+    #[error("{count} requests in a row were refused by linters, the last one so: {reason}")]
+    LintedOut { count: u64, reason: String },
     #[error("there is nothing to do: {0}")]
     Nothing(&'static str),
     #[error("key `{key}` {what}")]
@@ -100,6 +107,12 @@ impl Error {
             Error::TooLarge { .. } => {
                 Some("the log's entries have no room for it: give its CA and its profile fewer or shorter URLs and policies".into())
             }
+            Error::NotLinted { .. } => Some(
+                "see to that program and its `[[linter]]` in the hierarchy, then plan again; revocations and CRLs alone are planned without it".into(),
+            ),
+            Error::LintedOut { .. } => Some(
+                "the fault lies with the profile, the CA or the linter: mend it in the hierarchy, or have the finding accepted there (`[[linter.accepted]]`)".into(),
+            ),
             Error::KeyInUse { .. } => Some(
                 "revoke them first and issue a last CRL; or give the act `even-though = \"REASON\"`, which the statement then names".into(),
             ),
@@ -122,6 +135,8 @@ pub struct Context<'a> {
     pub draw: Draw,
     /// Makes the tags by which plan and log know requesters.
     pub tagger: &'a Tagger,
+    /// The linters that judge what is planned.
+    pub lint: Lint<'a>,
     /// A directory for unnamed files on the station's own disk.
     pub scratch: &'a Path,
     /// Called with the number of requests judged.
@@ -234,6 +249,7 @@ fn head(
         dry_run,
         block_lists: context.block_lists.digests(),
         broken_keys: Vec::new(),
+        lints: context.lint.take_words(),
         nonce: Bytes::from(context.draw.id().to_vec()),
         items: 0,
         refused: 0,

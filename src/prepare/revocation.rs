@@ -105,7 +105,9 @@ pub(super) fn crl(
     let tbs = tbs::crl(&fields).map_err(|cause| Error::Encode { what, cause })?;
     policy::lint_tbs_crl(&tbs, &fields, ca_key(&signer)).map_err(|r| refused(id, r))?;
     signable(id, fields.signature, tbs.len())?;
-    Ok(Crl { ca: id.into(), signer, tbs: Bytes::from(tbs), fields })
+    let item = Crl { ca: id.into(), signer, tbs: Bytes::from(tbs), fields };
+    context.lint.crl(&item)?.map_err(|r| refused(id, r))?;
+    Ok(item)
 }
 
 /// Said while it can still be helped: in the token a list that is too long would only fail.

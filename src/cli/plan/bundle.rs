@@ -13,7 +13,7 @@ use crate::config::Environment;
 use crate::digest::Digest;
 use crate::ledger::{Ledger, PlanState};
 use crate::plan::BundleRef;
-use crate::prepare::{self, Beforehand, Draw, SharedFactors};
+use crate::prepare::{self, Beforehand, Draw, Linters, SharedFactors};
 use crate::report::terminal::progress;
 use crate::weak_keys::BlockLists;
 
@@ -25,7 +25,7 @@ use super::{Planned, context, waiting};
 pub(super) fn from_bundle(
     station: &Station,
     (log, ledger, lists): (&mut Log, &Ledger, &BlockLists),
-    draw: Draw,
+    (draw, linters): (Draw, &mut dyn Linters),
     path: &Path,
     (out, medium): (&mut File, Option<&Dir>),
     plain: bool,
@@ -66,7 +66,7 @@ pub(super) fn from_bundle(
     let planned = {
         let mut report = |n| bar.set_position(n);
         let none = Default::default();
-        let mut context = context(station, (log, ledger, lists), (draw, &none), &tagger, &mut report);
+        let mut context = context(station, (log, ledger, lists), (draw, &none, linters), &tagger, &mut report);
         prepare::bundle(&mut context, reference.clone(), beforehand, bundle.items()?, &mut *out)
     };
     bar.finish_and_clear();

@@ -1,0 +1,358 @@
+//! Linters of others on whole stations: small scripts that find, fail and misbehave as they are told.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use coldroot::digest::Digest;
+use serde_json::Value;
+
+use crate::harness::script;
+use crate::harness::station::{CEREMONY, HIERARCHY, Run, Station, fresh, generated};
+use crate::refused;
+
+/// No findings.
+const GOOD: &str = r#"printf '{"results": []}'"#;
+
+/// A script of its own, and the hierarchy in which it is the linter of the leaves.
+struct Linter {
+    dir: tempfile::TempDir,
+}
+
+impl Linter {
+    fn new(body: &str) -> Linter {
+        let linter = Linter { dir: tempfile::tempdir().unwrap() };
+        linter.write(body);
+        linter
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().canonicalize().unwrap().join("linter.sh")
+    }
+
+    /// `$1` is the one fixed argument, `$2` the file.
+    fn write(&self, body: &str) {
+        script(&self.path(), &format!("#!/bin/sh\n{body}\n"));
+    }
+
+    fn declared(&self, more: &str) -> String {
+        let path = self.path();
+        let linter = format!(
+            "\n[[linter]]\nid = \"script\"\nform = \"pkilint\"\nprogram = \"{}\"\narguments = [\"lint\"]\nseconds = 300\n{more}\n",
+            path.display()
+        );
+        HIERARCHY.replacen("\n[[ca]]\n", &format!("{linter}\n[[ca]]\n"), 1)
+    }
+
+    /// Root and intermediate made; the linter judges leaves.
+    fn station(&self, more: &str) -> Station {
+        Station::ready_of(self.declared(&format!("profiles = [\"xmpp-server\"]\n{more}")))
+    }
+}
+
+/// Prints one finding about files that hold this text.
+fn finds(text: &str, level: &str, code: &str, message: &str) -> String {
+    let finding = format!(r#"{{"severity": "{level}", "code": "{code}", "message": "{message}"}}"#);
+    let found =
+        format!(r#"{{"results": [{{"node_path": "c", "validator": "v", "finding_descriptions": [{finding}]}}]}}"#);
+    format!("if grep -q '{text}' \"$2\"; then cat <<'END'\n{found}\nEND\nelse {GOOD}; fi")
+}
+
+fn head(station: &Station, plan: &Path) -> Value {
+    station.run(&["show", plan.to_str().unwrap()]).ok()["head"].clone()
+}
+
+fn statement(station: &Station, plan: &Path) -> String {
+    fs::read_to_string(station.dir().join(plan).with_extension("statement")).unwrap()
+}
+
+#[test]
+fn what_was_linted_stands_in_the_plan_and_before_the_officers() {
+    let linter = Linter::new(GOOD);
+    let station = linter.station("");
+    let plan = station.planned(&station.bundle(3, 1));
+    let lints = head(&station, &plan)["lints"].clone();
+    assert_eq!((&lints[0]["linter"], &lints[0]["refused"]), (&"script".into(), &0.into()));
+    assert_eq!(lints[0]["linted"], 3);
+    assert_eq!(lints[0]["program"], Digest::of(&fs::read(linter.path()).unwrap()).hex());
+    let line = "lint         script 3 linted, 0 refused, 0 warnings, 0 accepted findings\n";
+    assert!(statement(&station, &plan).ends_with(line), "{}", statement(&station, &plan));
+    station.carried_out(&plan);
+    station.check_log();
+}
+
+#[test]
+fn an_error_refuses_the_item_that_has_it_and_no_other() {
+    // The requests are of one shape; what is said about it is hostile.
+    let linter = Linter::new(&finds("bad.example", "ERROR", "pkix.bad", "\\u001b[2J\\u202egood"));
+    let station = linter.station("");
+    let rows = [fresh("one", &["one.example"]), fresh("two", &["bad.example"]), fresh("three", &["three.example"])];
+    let plan = station.planned(&station.pack(&station.requests("requests", &rows), 1));
+    let [[request, check, reason]] = refused(&station, &plan).try_into().unwrap();
+    assert_eq!((request.as_str(), check.as_str()), ("two", "lint"));
+    let wanted = "the linter `script` finds the error `pkix.bad`: \\u{1b}[2J\\u{202e}good";
+    assert!(reason.starts_with(wanted), "{reason}");
+    let lints = head(&station, &plan)["lints"].clone();
+    assert_eq!((&lints[0]["linted"], &lints[0]["refused"]), (&3.into(), &1.into()));
+    let found = &lints[0]["found"][0];
+    assert_eq!((&found["finding"], &found["level"], &found["count"]), (&"pkix.bad".into(), &"error".into(), &1.into()));
+    assert_eq!(found["shape"], "xmpp-1 xmpp-server dns+srv+subject ecdsa-p256");
+    station.carried_out(&plan);
+    let issued: Vec<String> = station.leaves().into_iter().map(|(request, ..)| request).collect();
+    assert_eq!(issued, ["one", "three"]);
+    station.check_log();
+}
+
+#[test]
+fn an_error_about_a_ca_refuses_the_ceremony_before_a_key_is_made() {
+    let linter = Linter::new(&finds("Road XMPP 1", "FATAL", "pkix.ca", "no"));
+    let station = Station::bare_of(linter.declared(""));
+    station.init().ok();
+    fs::write(station.path("ceremony.toml"), CEREMONY).unwrap();
+    let before = station.state();
+    let saying = "check `lint` failed: the linter `script` finds the fatal `pkix.ca`: no";
+    station.run(&["plan", "--ceremony", "ceremony.toml"]).fails(1, saying);
+    assert!(station.state() == before, "something was left behind");
+}
+
+#[test]
+fn a_warning_is_told_and_an_accepted_error_counts_until_its_day() {
+    let error = finds("one.example", "ERROR", "pkix.odd", "m");
+    let accepted = |until: &str| {
+        let accepted =
+            "[[linter.accepted]]\nfinding = \"pkix.odd\"\nprofile = \"xmpp-server\"\nreason = \"the linter is wrong\"";
+        format!("{accepted}\nuntil = \"{until}\"")
+    };
+    let linter = Linter::new(&error);
+    let station = linter.station(&accepted("2099-12-31"));
+    let bundle = |station: &Station| station.pack(&station.requests("requests", &[fresh("one", &["one.example"])]), 1);
+    let packed = bundle(&station);
+    let plan = station.planned(&packed);
+    assert!(refused(&station, &plan).is_empty());
+    let found = head(&station, &plan)["lints"][0]["found"][0].clone();
+    assert_eq!(found["accepted"], "the linter is wrong");
+    assert!(
+        statement(&station, &plan).contains("0 refused, 0 warnings, 1 accepted findings"),
+        "{}",
+        statement(&station, &plan)
+    );
+    let shown = Run::of(&mut station.command(&["show", plan.to_str().unwrap()])).out;
+    assert!(shown.contains("pkix.odd") && shown.contains("the linter is wrong"), "{shown}");
+
+    linter.write(&error.replace("ERROR", "WARNING").replace("pkix.odd", "pkix.warned"));
+    let plan = station.planned(&packed);
+    assert!(
+        statement(&station, &plan).contains("0 refused, 1 warnings, 0 accepted findings"),
+        "{}",
+        statement(&station, &plan)
+    );
+    let shown = Run::of(&mut station.command(&["show", plan.to_str().unwrap()])).out;
+    assert!(shown.contains("pkix.warned"), "{shown}");
+
+    linter.write(&error);
+    let station = linter.station(&accepted("2020-01-01"));
+    let said = Run::of(&mut station.command(&["check", "hierarchy.toml"])).out;
+    assert!(said.contains("`pkix.odd` is accepted until 2020-01-01"), "{said}");
+    let due = station.run(&["calendar"]).ok()["due"].to_string();
+    assert!(due.contains("the finding `pkix.odd` counts again") && due.contains("linter `script`"), "{due}");
+    let plan = station.planned(&bundle(&station));
+    let [[request, check, _]] = refused(&station, &plan).try_into().unwrap();
+    assert_eq!((request.as_str(), check.as_str()), ("one", "lint"));
+    assert_eq!(head(&station, &plan)["items"], 0);
+}
+
+/// Nothing here depends on how long a second takes: what is asked never answers.
+#[test]
+fn a_linter_that_hangs_is_ended_with_all_that_it_has_started() {
+    let linter = Linter::new(GOOD);
+    let hierarchy = linter.declared("profiles = [\"xmpp-server\"]").replace("seconds = 300", "seconds = 1");
+    let station = Station::ready_of(hierarchy);
+    let bundle = station.bundle(2, 1);
+    for body in
+        ["sleep 600", "(sleep 600) & exit 0", "exec >&- 2>&-; sleep 600", "trap '' TERM HUP; while :; do :; done"]
+    {
+        linter.write(body);
+        let before = station.state();
+        station.plan(&bundle).fails(1, "gives no answer: it did not end within 1 s and was killed");
+        station.only_read_in(&before, &bundle);
+    }
+}
+
+/// Each is a linter that gives no answer: nothing is planned that holds certificates.
+#[test]
+fn a_linter_that_does_not_answer_refuses_the_plan_and_stops_no_crl() {
+    let linter = Linter::new(GOOD);
+    let lists = linter.path().with_file_name("lists.sh");
+    let crls = format!(
+        "\n[[linter]]\nid = \"lists\"\nform = \"zlint\"\njudges = \"crls\"\nprogram = \"{}\"\nseconds = 300\n",
+        lists.display()
+    );
+    script(&lists, "#!/bin/sh\nprintf '{\"e_a\": {\"result\": \"pass\"}}'\n");
+    let station = Station::ready_of(linter.declared(&crls));
+    let bundle = station.bundle(2, 1);
+    for (body, saying) in [
+        ("exec head -c 20000000 /dev/zero > \"$HOME/big\"", "it crashed"),
+        ("exec yes", "printed more than"),
+        ("echo all is well", "no output of its form (line 1 column 1: no JSON)"),
+        (
+            "echo '{\"results\": [{\"finding_descriptions\": [{\"severity\": \"GOOD\", \"code\": \"a\"}]}]}'",
+            "of a level that this form does not know",
+        ),
+        ("exit 1", "ends too soon"),
+        ("echo \"\u{1b}[2Jgood\" >&2", "it says \\u{1b}[2Jgood"),
+    ] {
+        linter.write(body);
+        let before = station.state();
+        station.plan(&bundle).fails(1, saying);
+        station.only_read_in(&before, &bundle);
+    }
+    fs::remove_file(linter.path()).unwrap();
+    let said = Run::of(&mut station.command(&["check", "hierarchy.toml"])).out;
+    assert!(said.contains("linter `script`") && said.contains("is not on this machine"), "{said}");
+    let doctor = Run::of(&mut station.command(&["doctor"])).out;
+    assert!(doctor.contains("linter `script`") && doctor.contains("is not on this machine"), "{doctor}");
+    let before = station.state();
+    station.plan(&bundle).fails(1, "is missing or cannot be read");
+    station.only_read_in(&before, &bundle);
+
+    // An emergency: the linter of CRLs has gone too.
+    fs::remove_file(&lists).unwrap();
+    let plan = station.planned_by(&["--crl", "xmpp-1"]);
+    let lints = head(&station, &plan)["lints"].clone();
+    assert!(lints[0]["not-linted"].as_str().unwrap().contains("is missing"), "{lints}");
+    assert!(statement(&station, &plan).contains("lint         lists 0 linted"), "{}", statement(&station, &plan));
+    assert!(statement(&station, &plan).contains("the rest not linted: the program"), "{}", statement(&station, &plan));
+    station.carried_out(&plan);
+    // One that is there, and finds an error, is heard.
+    script(&lists, "#!/bin/sh\nprintf '{\"e_a\": {\"result\": \"error\", \"details\": \"x\"}}'\n");
+    let before = station.state();
+    station
+        .run(&["plan", "--crl", "xmpp-1"])
+        .fails(1, "check `lint` failed: the linter `lists` finds the error `e_a`: x");
+    assert!(station.state() == before, "something was left behind");
+    station.check_log();
+}
+
+#[test]
+fn another_program_than_declared_is_not_started() {
+    let linter = Linter::new(GOOD);
+    let station = linter.station(&format!("sha256 = \"{}\"", Digest::of(&fs::read(linter.path()).unwrap()).hex()));
+    let bundle = station.bundle(1, 1);
+    linter.write(&format!("{GOOD} # changed"));
+    let before = station.state();
+    station.plan(&bundle).fails(1, "is another than declared");
+    station.only_read_in(&before, &bundle);
+    linter.write(GOOD);
+    station.planned(&bundle);
+}
+
+/// What it tries to reach is out of reach; each success would be a finding.
+#[test]
+fn p08_a_linter_reaches_neither_the_station_nor_the_network() {
+    let linter = Linter::new(GOOD);
+    let station = linter.station("");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let beside = linter.path().with_file_name("beside");
+    let dir = station.dir().canonicalize().unwrap();
+    let tries = [
+        ("station-read", format!("cat '{}/hierarchy.toml'", dir.display())),
+        ("station-listed", format!("ls '{}/audit'", dir.display())),
+        ("station-written", format!("echo x > '{}/in/x'", dir.display())),
+        ("written-beside", format!("echo x > '{}'", beside.display())),
+        ("passwords-read", "cat /etc/passwd".into()),
+        ("processes-seen", "cat /proc/1/status".into()),
+        ("network", format!("bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}'")),
+        ("session-left", "setsid -f true && setsid true".into()),
+        (
+            "environment",
+            "env | grep -v -e '^HOME=' -e '^TMPDIR=' -e '^LANG=' -e '^PWD=' -e '^OLDPWD=' -e '^SHLVL=' -e '^_='".into(),
+        ),
+        ("input", "test -n \"$(cat)\"".into()),
+        // And what it may: its own directory, which is the control of this test.
+        ("own-directory", "cp \"$2\" \"$HOME/copy\" && cmp \"$2\" \"$HOME/copy\"".into()),
+    ];
+    let mut body = String::from("first=1; printf '{\"results\": [{\"finding_descriptions\": ['\n");
+    for (name, does) in tries {
+        body += &format!(
+            "if ({does}) >/dev/null 2>&1; then [ $first = 1 ] || printf ','; first=0; printf '{{\"severity\": \"WARNING\", \"code\": \"{name}\"}}'; fi\n"
+        );
+    }
+    linter.write(&format!("{body}printf ']}}]}}'"));
+    let plan = station.planned(&station.bundle(1, 1));
+    let found = head(&station, &plan)["lints"][0]["found"].clone();
+    let names: Vec<&str> = found.as_array().unwrap().iter().map(|f| f["finding"].as_str().unwrap()).collect();
+    assert_eq!(names, ["own-directory"]);
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "somebody connected");
+    assert!(!beside.exists() && !dir.join("in/x").exists());
+}
+
+/// The first of the one shape and 100 more; all, once one of them is wrong.
+#[test]
+fn of_a_large_batch_some_are_drawn_and_of_a_wrong_shape_all_are_linted() {
+    let linter = Linter::new(GOOD);
+    let station = linter.station("");
+    let name = |n: usize| format!("{}-{n}.example", if n.is_multiple_of(2) { "bad" } else { "fine" });
+    let rows: Vec<_> = (0..130).map(|n| fresh(&format!("r{n}"), &[&name(n)])).collect();
+    let bundle = station.pack(&station.requests("requests", &rows), 1);
+    let plan = station.planned(&bundle);
+    assert_eq!(head(&station, &plan)["lints"][0]["linted"], 101);
+    assert!(refused(&station, &plan).is_empty());
+    linter.write(&finds("bad-", "ERROR", "pkix.bad", "m"));
+    let plan = station.planned(&bundle);
+    let said = head(&station, &plan)["lints"][0].clone();
+    assert_eq!((&said["linted"], &said["refused"], &said["found"][0]["count"]), (&130.into(), &65.into(), &65.into()));
+    let out: Vec<String> = refused(&station, &plan).into_iter().map(|[request, ..]| request).collect();
+    let wanted: Vec<String> = (0..130).step_by(2).map(|n| format!("r{n}")).collect();
+    assert_eq!(out, wanted, "in the order of the bundle");
+}
+
+#[test]
+fn a_batch_that_only_a_linter_refuses_is_no_plan() {
+    let linter = Linter::new(&finds("", "ERROR", "pkix.all", "m"));
+    let station = linter.station("");
+    let bundle = station.pack(&station.requests("requests", &generated(101, 1)), 1);
+    let before = station.state();
+    station.plan(&bundle).fails(1, "100 requests in a row were refused by linters");
+    station.only_read_in(&before, &bundle);
+}
+
+/// The real one, as softhsm-tests/run-all installs it.
+#[test]
+fn pkilint_finds_no_error_in_what_is_issued() {
+    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/judges");
+    assert!(modules.join("pkilint").is_dir(), "pkilint is not installed: softhsm-tests/run-all installs it");
+    let python = |code: &str| {
+        let out = std::process::Command::new("python3").args(["-c", code]).output().unwrap();
+        String::from_utf8(out.stdout).unwrap().trim().to_owned()
+    };
+    let (program, prefix) = (python("import sys; print(sys.executable)"), python("import sys; print(sys.base_prefix)"));
+    let dir = tempfile::tempdir().unwrap();
+    let mut declared = String::new();
+    for (name, judges, arguments) in [
+        ("lint_pkix_cert", "certificates", "\"lint\", \"-f\", \"JSON\""),
+        ("lint_crl", "crls", "\"lint\", \"-t\", \"CRL\", \"-p\", \"PKIX\", \"-f\", \"JSON\""),
+    ] {
+        let path = dir.path().canonicalize().unwrap().join(name);
+        let text = format!(
+            "#!{program}\nimport sys\nsys.path.insert(0, {modules:?})\nfrom pkilint.bin.{name} import main\nsys.exit(main())\n"
+        );
+        script(&path, &text);
+        let read = if prefix == "/usr" { String::new() } else { format!(", {prefix:?}") };
+        declared += &format!(
+            "\n[[linter]]\nid = \"{}\"\nform = \"pkilint\"\njudges = \"{judges}\"\nprogram = {path:?}\narguments = [{arguments}]\n\
+             read = [{modules:?}{read}]\nseconds = 300\n",
+            name.replace('_', "-")
+        );
+    }
+    let station = Station::ready_of(HIERARCHY.replacen("\n[[ca]]\n", &format!("{declared}\n[[ca]]\n"), 1));
+    let plan = station.planned(&station.bundle(2, 1));
+    let shown = head(&station, &plan);
+    assert_eq!((&shown["refused"], &shown["items"]), (&0.into(), &3.into()), "{shown}");
+    assert_eq!(shown["lints"][0]["linted"], 2, "{shown}");
+    station.carried_out(&plan);
+    let crl = station.planned_by(&["--crl", "root"]);
+    let lints = head(&station, &crl)["lints"].clone();
+    assert_eq!((&lints[0]["linter"], &lints[0]["linted"]), (&"lint-crl".into(), &1.into()), "{lints}");
+}
