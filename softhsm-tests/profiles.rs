@@ -2,6 +2,13 @@
 
 mod harness;
 
+#[path = "profiles/cabf.rs"]
+mod cabf;
+#[path = "profiles/clients.rs"]
+mod clients;
+#[path = "profiles/shown.rs"]
+mod shown;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,14 +29,25 @@ base = "device"
 issuer = "xmpp-1"
 keys = ["ecdsa-p256", "ed25519", "rsa-2048"]
 
+[[profile]]
+id = "people"
+base = "xmpp-client"
+issuer = "xmpp-1"
+
+[[profile]]
+id = "mail"
+base = "tls-client"
+issuer = "xmpp-1"
+
 [[desk]]
 "#;
 
-/// Root and intermediate made, and the desk may ask for all three profiles.
+/// Root and intermediate made, and the desk may ask for all of the profiles.
 fn station() -> Station {
-    let hierarchy = HIERARCHY
-        .replacen("[[desk]]\n", PROFILES, 1)
-        .replace("profiles = [\"xmpp-server\"]", "profiles = [\"xmpp-server\", \"tls\", \"device\"]");
+    let hierarchy = HIERARCHY.replacen("[[desk]]\n", PROFILES, 1).replace(
+        "profiles = [\"xmpp-server\"]",
+        "profiles = [\"xmpp-server\", \"tls\", \"device\", \"people\", \"mail\"]",
+    );
     let station = Station::bare_of(hierarchy);
     station.init().ok();
     for _ in ["keys", "certificates"] {
@@ -48,6 +66,11 @@ const RSA_2048: &[&str] = &["-newkey", "rsa:2048"];
 
 /// The desk's bundle of these requests. Keys stay in `dir`, so a later bundle can ask for them again.
 fn bundle(station: &Station, sequence: u64, asks: &[(Ask, &[&str])]) -> PathBuf {
+    station.pack(&requests(station, sequence, asks), sequence)
+}
+
+/// The directory of these requests.
+fn requests(station: &Station, sequence: u64, asks: &[(Ask, &[&str])]) -> PathBuf {
     let dir = station.desk(&format!("requests-{sequence}"));
     fs::create_dir_all(&dir).unwrap();
     let mut table = String::from("request,profile,requester,names\n");
@@ -66,7 +89,7 @@ fn bundle(station: &Station, sequence: u64, asks: &[(Ask, &[&str])]) -> PathBuf 
         assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
     }
     fs::write(dir.join("requests.csv"), table).unwrap();
-    station.pack(&dir, sequence)
+    dir
 }
 
 fn text(path: &Path) -> &str {

@@ -5,6 +5,7 @@ mod certificate;
 mod difference;
 mod lints;
 mod log;
+mod profile;
 mod shape;
 mod withheld;
 
@@ -22,7 +23,7 @@ use crate::{bundle, config, release, x509};
 
 use super::entries::Filter;
 use super::recognise::{Kind, recognise};
-use super::{Answer, Failure, Globals};
+use super::{Answer, Failure, Globals, clock};
 pub use certificate::names;
 use certificate::{certificate_json, certificate_text, crl_text, request};
 pub use log::body_words;
@@ -36,6 +37,7 @@ use log::log;
     coldroot show audit --kind refused --since 2026-11-01\n  \
     coldroot show log --serial 4F:3A:90:17:AA --json\n  \
     coldroot show --diff rehearsal.plan real.plan --strict\n  \
+    coldroot show hierarchy.toml --profile web --pem | openssl x509 -noout -text\n  \
     coldroot show audit --person alice --all"
 )]
 pub struct ShowArgs {
@@ -58,6 +60,12 @@ pub struct ShowArgs {
     /// Write the content of a withheld artefact to this new file
     #[arg(long, value_name = "FILE")]
     content: Option<PathBuf>,
+    /// One profile of a hierarchy: what it takes and makes, and a specimen certificate by throw-away keys
+    #[arg(long, value_name = "ID")]
+    profile: Option<String>,
+    /// With --profile: the specimen alone, as PEM
+    #[arg(long, requires = "profile")]
+    pem: bool,
     /// All rows of long tables
     #[arg(long, conflicts_with = "rows")]
     all: bool,
@@ -83,6 +91,9 @@ pub fn show(globals: &Globals, args: ShowArgs) -> Result<Answer, Failure> {
         (Kind::Plan, item) => plan(globals, &args, item, rows),
         _ if args.log.is_some() => Err(Failure::usage("--log belongs to plans", "leave it out")),
         (_, Some(_)) => Err(Failure::usage("--item belongs to plans", "leave it out")),
+        (kind, _) if args.profile.is_some() && !matches!(kind, Kind::Hierarchy(_)) => {
+            Err(Failure::usage("--profile belongs to hierarchies", "leave it out"))
+        }
         (kind, None) if args.content.is_some() && !matches!(kind, Kind::Withheld) => {
             Err(Failure::usage("--content belongs to withheld artefacts", "leave it out"))
         }
@@ -107,7 +118,10 @@ pub fn show(globals: &Globals, args: ShowArgs) -> Result<Answer, Failure> {
         (Kind::Inclusion(text), _) => super::prove::show_inclusion(&text),
         (Kind::Continuation(text), _) => Ok(Answer::new(page(&text), json!({ "continuation": text }))),
         (Kind::Checkpoint(text), _) => checkpoint(&text),
-        (Kind::Hierarchy(text), _) => hierarchy(&text),
+        (Kind::Hierarchy(text), _) => match &args.profile {
+            Some(id) => profile::profile(&text, id, args.pem, clock(globals.now)),
+            None => hierarchy(&text),
+        },
         (Kind::Ceremony(text), _) => Ok(Answer::new(page(&text), json!({ "ceremony": text }))),
     }
 }

@@ -20,6 +20,8 @@ use super::{Error, field, from_toml, raw};
 pub struct Profile {
     pub id: String,
     pub base: Base,
+    /// The ids that it inherits from, the built-in one last.
+    pub inherits: Vec<String>,
     /// The CA that issues end-entity certificates of this profile; `None` for CA profiles.
     pub issuer: Option<String>,
     /// Validity of end-entity certificates; a CA's stands with the CA.
@@ -267,8 +269,10 @@ fn profile(
 ) -> Result<Profile, Error> {
     id(&own.id, at)?;
     let mut merged = own.clone();
+    let mut inherits = Vec::new();
     while let Some(above) = declared.iter().find(|other| other.id == merged.base && other.id != merged.id) {
         // The chain is no circle: `all` has walked it.
+        inherits.push(above.id.clone());
         merged = raw::Profile { id: above.id.clone(), ..inherited(&merged, above) };
     }
     let Some(built) = builtin.iter().find(|built| built.id == merged.base) else {
@@ -278,7 +282,8 @@ fn profile(
     let base = Base::parse(&built.base).ok_or_else(|| field(format!("{at}.base"), "is no built-in profile"))?;
     fields_of_base(&merged, built, base, at)?;
     let merged = inherited(&merged, built);
-    judged(merged, own.id.clone(), base, at)
+    inherits.push(format!("the built-in {}", base.name()));
+    Ok(Profile { inherits, ..judged(merged, own.id.clone(), base, at)? })
 }
 
 /// What a profile may say depends on what it is for.
@@ -345,6 +350,7 @@ fn judged(p: raw::Profile, id: String, base: Base, at: &str) -> Result<Profile, 
     let profile = Profile {
         id,
         base,
+        inherits: Vec::new(),
         issuer: p.issuer,
         validity,
         window_hours: range("window-hours", p.window_hours.unwrap_or(7 * 24), 1, 31 * 24)?,

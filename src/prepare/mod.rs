@@ -28,6 +28,7 @@ mod known;
 mod lint;
 mod revocation;
 mod shared;
+mod specimen;
 mod throw_away;
 mod validated;
 
@@ -35,6 +36,7 @@ pub use batch::{Beforehand, bundle, compromised};
 pub use draw::Draw;
 pub use lint::{Finding, Lint, Linters};
 pub use shared::{SharedFactors, shared_factors};
+pub use specimen::{Specimen, specimen};
 pub use validated::{Error as ListError, verify as verify_list};
 
 /// Why no plan was made.

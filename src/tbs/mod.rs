@@ -16,7 +16,7 @@ mod request;
 pub use certificate::certificate;
 pub use crl::crl;
 pub use name::{constraints, name};
-pub use request::request;
+pub use request::{end_entity_request, request};
 
 use rcgen::{PublicKeyData, SigningKey};
 use time::OffsetDateTime;

@@ -1,4 +1,4 @@
-//! CertificationRequestInfo (RFC 2986 §4.1) with one attribute, an extensionRequest (RFC 2985 §5.4.2).
+//! CertificationRequestInfo (RFC 2986 §4.1) with one attribute at most, an extensionRequest (RFC 2985 §5.4.2).
 
 use yasna::Tag;
 use yasna::models::ObjectIdentifier;
@@ -15,21 +15,38 @@ pub fn request(fields: &RequestFields) -> Result<Vec<u8>, Error> {
     let (subject, spki) = (whole_sequence("subject", &fields.subject)?, whole_sequence("public key", &fields.spki)?);
     let like = CertFields { serial: Bytes::from(&[1][..]), issuer: fields.subject.clone(), ..fields.as_certificate() };
     let extensions = extensions_of(&certificate(&like)?)?;
-    Ok(yasna::construct_der(|writer| {
+    Ok(written(&subject, &spki, Some(&extensions)))
+}
+
+/// The same for an end entity, whose subject may be empty, and who asks for the alternative names and other extensions of these
+/// fields.
+pub fn end_entity_request(fields: &CertFields) -> Result<Vec<u8>, Error> {
+    let empty = fields.subject.as_slice() == [0x30, 0];
+    let subject = if empty { fields.subject.to_vec() } else { whole_sequence("subject", &fields.subject)? };
+    let spki = whole_sequence("public key", &fields.spki)?;
+    if fields.san.is_empty() && fields.others.is_empty() {
+        return Ok(written(&subject, &spki, None));
+    }
+    Ok(written(&subject, &spki, Some(&extensions_of(&certificate(fields)?)?)))
+}
+
+fn written(subject: &[u8], spki: &[u8], extensions: Option<&[u8]>) -> Vec<u8> {
+    yasna::construct_der(|writer| {
         writer.write_sequence(|writer| {
             writer.next().write_u8(0);
-            writer.next().write_der(&subject);
-            writer.next().write_der(&spki);
+            writer.next().write_der(subject);
+            writer.next().write_der(spki);
             writer.next().write_tagged_implicit(Tag::context(0), |writer| {
                 writer.write_set_of(|writer| {
+                    let Some(extensions) = extensions else { return };
                     writer.next().write_sequence(|writer| {
                         writer.next().write_oid(&ObjectIdentifier::from_slice(EXTENSION_REQUEST));
-                        writer.next().write_set_of(|writer| writer.next().write_der(&extensions));
+                        writer.next().write_set_of(|writer| writer.next().write_der(extensions));
                     })
                 })
             });
         })
-    }))
+    })
 }
 
 /// The Extensions of a TBSCertificate, out of their tag.

@@ -6,7 +6,7 @@ use crate::cli::{Answer, Failure};
 use crate::report::terminal::{Table, human_count, pairs};
 use crate::text::{escape, hex, hex_groups, utc};
 use crate::x509;
-use crate::x509::fields::{CertFields, Constraints, CrlFields, GeneralName, NO_SCTS, RequestFields, Subtree};
+use crate::x509::fields::{CertFields, Constraints, CrlFields, GeneralName, NO_SCTS, Policy, RequestFields, Subtree};
 
 /// Every field of a certificate, in words.
 pub(super) fn certificate_text(f: &CertFields) -> String {
@@ -35,11 +35,7 @@ pub(super) fn certificate_rows(f: &CertFields) -> Vec<(&'static str, String)> {
     let key = x509::PublicKey::from_spki(&f.spki).map_or_else(|e| e.to_string(), |k| k.kind().to_string());
     let key = format!("{key}\nSHA-256 {}", hex_groups(&crate::digest::Digest::of(&f.spki).0));
     let list = |items: &[String]| if items.is_empty() { "none".to_string() } else { items.join("\n") };
-    let policies: Vec<String> = f
-        .policies
-        .iter()
-        .map(|p| p.cps.as_ref().map_or_else(|| p.oid.clone(), |cps| format!("{} ({})", p.oid, escape(cps))))
-        .collect();
+    let policies: Vec<String> = f.policies.iter().map(policy).collect();
     let ca = match &f.ca {
         None => "no".to_string(),
         Some(c) => c.path_len.map_or("yes, no path length limit".into(), |n| format!("yes, path length {n}")),
@@ -152,7 +148,12 @@ fn key_usage(bits: u16) -> String {
     if set.is_empty() { "none".into() } else { set.join(", ") }
 }
 
-fn extension(oid: &str) -> String {
+/// A policy, and where its practice statement is found.
+pub(super) fn policy(p: &Policy) -> String {
+    p.cps.as_ref().map_or_else(|| p.oid.clone(), |cps| format!("{} ({})", p.oid, escape(cps)))
+}
+
+pub(super) fn extension(oid: &str) -> String {
     let name = match oid {
         x509::TLS_FEATURE => "TLS feature",
         "2.5.29.14" => "subjectKeyIdentifier",
@@ -169,7 +170,7 @@ fn extension(oid: &str) -> String {
     name.into()
 }
 
-fn eku(oid: &str) -> String {
+pub(super) fn eku(oid: &str) -> String {
     match oid {
         "1.3.6.1.5.5.7.3.1" => "serverAuth".into(),
         "1.3.6.1.5.5.7.3.2" => "clientAuth".into(),
