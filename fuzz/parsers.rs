@@ -9,16 +9,20 @@ use std::path::Path;
 use coldroot::audit::entry::Entry;
 use coldroot::audit::note::{self, Checkpoint, VerifierKey};
 use coldroot::audit::proof::{Continuation, Inclusion};
-use coldroot::audit::{View, about, mark::Mark, paper};
-use coldroot::config::{Ceremony, Hierarchy};
-use coldroot::plan::{self, Backup, Plan, difference::difference};
+use coldroot::audit::{View, about, mark::Mark, paper, tiles};
+use coldroot::config::{BlockForm, BlockList, Ceremony, Hierarchy, KeyUri, TokenUri};
+use coldroot::media::Name;
+use coldroot::pin::shares::Typed;
+use coldroot::plan::{self, Backup, Plan, difference::difference, sample};
 use coldroot::release::Release;
+use coldroot::text::{idn, words};
+use coldroot::weak_keys::blocklist::BlockLists;
 use coldroot::{approval, bundle, cbor, change, text, x509};
 
 /// A parser by its name; the directory is the input's own, empty.
 pub type Parser = fn(&[u8], &Path);
 
-pub const PARSERS: [(&str, Parser); 16] = [
+pub const PARSERS: [(&str, Parser); 20] = [
     ("request", request),
     ("certificate", certificate),
     ("crl", crl),
@@ -35,6 +39,10 @@ pub const PARSERS: [(&str, Parser); 16] = [
     ("note", note),
     ("entry", entry),
     ("release", release),
+    ("tile", tile),
+    ("name", name),
+    ("typed", typed),
+    ("blocklist", blocklist),
 ];
 
 /// The hierarchy that ceremonies and URIs are read for.
@@ -183,6 +191,12 @@ fn ceremony(input: &[u8], _: &Path) {
 /// A PKCS #11 URI as the hierarchy names a token or a key by it (RFC 7512).
 fn uri(input: &[u8], _: &Path) {
     let Ok(input) = std::str::from_utf8(input) else { return };
+    if let Err(e) = TokenUri::parse("uri", input) {
+        told(&e);
+    }
+    if let Err(e) = KeyUri::parse("uri", input) {
+        told(&e);
+    }
     let value = serde_json::Value::from(input).to_string();
     for field in ["token", "key"] {
         let table = format!("\n[[{field}]]\nid = \"fuzz\"\nuri = {value}\n");
@@ -257,3 +271,91 @@ fn release(input: &[u8], dir: &Path) {
         let _ = cbor::from_slice::<coldroot::release::Part>(&frame);
     }
 }
+
+/// A checkpoint of one entry whose leaf hash is 32 times 7; nobody has signed it.
+const CHECKPOINT: &str = "example.org/log\n1\nBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\n\n\u{2014} example.org/log AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
+
+/// A bundle of entries under a checkpoint (C2SP tlog-tiles).
+fn tile(input: &[u8], dir: &Path) {
+    let hash: &[u8] = &[7; 32];
+    for (path, content) in [(tiles::tile_path(0, 0, 1), hash), (tiles::bundle_path(0, 1), input)] {
+        let path = dir.join(path);
+        fs::create_dir_all(path.parent().expect("a tile lies in directories"))
+            .expect("the directory is the fuzzer's own");
+        fs::write(path, content).expect("the directory is the fuzzer's own");
+    }
+    fs::write(dir.join("checkpoint"), CHECKPOINT).expect("the directory is the fuzzer's own");
+    // No input has this hash: the bundle is taken apart, and its entry refused.
+    match View::read(dir).and_then(|log| log.entry(0)) {
+        Ok(entry) => panic!("{entry:?} has the hash of the tile"),
+        Err(e) => told(&e),
+    }
+}
+
+/// Names of files on media, of domains, persons and mailboxes.
+fn name(input: &[u8], _: &Path) {
+    let text = String::from_utf8_lossy(input);
+    shows(&text::escape(&text));
+    shows(&text::path(Path::new(&*text)));
+    match Name::parse(&text) {
+        Ok(name) => assert_eq!(name.as_str(), text),
+        Err(e) => told(&e),
+    }
+    if let Some(labels) = idn::a_labels(&text) {
+        assert!(labels.is_ascii(), "{labels:?}");
+        let _ = idn::u_labels(&labels);
+    }
+    for address in [idn::jid(&text), idn::mailbox(&text)].into_iter().flatten() {
+        assert!(address.ascii_domain().is_ascii());
+        let _ = address.jid();
+    }
+    if let Ok(canonical) = idn::canonical(&text) {
+        assert_eq!(idn::must_be_canonical(&canonical), Ok(()), "{canonical:?}");
+    }
+}
+
+/// What people type: words of shares, dice, times.
+fn typed(input: &[u8], _: &Path) {
+    let text = String::from_utf8_lossy(input);
+    let mut words_typed = Typed::new();
+    for (place, line) in text.lines().enumerate() {
+        let before = words_typed.count();
+        if words_typed.add(line).is_err() {
+            assert_eq!(words_typed.count(), before);
+            let _ = (words_typed.replace(place, line), words::octet(place, line));
+        }
+    }
+    if let Ok(share) = words_typed.share() {
+        assert_eq!(share.words().count(), words_typed.count());
+    }
+    if let Ok(dice) = sample::dice(&text) {
+        assert!(dice.bytes().all(|eyes| (b'1'..=b'6').contains(&eyes)));
+    }
+    if let Some(time) = text::parse_utc(&text) {
+        assert_eq!(text::parse_utc(&text::utc(time)), Some(time));
+    }
+}
+
+/// Lists of compromised keys, as a text and as badkeys' file.
+fn blocklist(input: &[u8], dir: &Path) {
+    let (path, key) = (dir.join("list"), x509::PublicKey::from_spki(KEY).expect("a key"));
+    fs::write(&path, input).expect("the directory is the fuzzer's own");
+    for form in [BlockForm::Spki, BlockForm::Badkeys] {
+        match BlockLists::open(dir, &[BlockList { path: "list".into(), form }], dir) {
+            Ok(lists) => {
+                assert_eq!(lists.digests().len(), 1);
+                drop(lists.find(&key));
+            }
+            Err(e) => told(&e),
+        }
+    }
+}
+
+/// P-256 with its base point.
+const KEY: &[u8] = &[
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
+    0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04, 0x6b, 0x17, 0xd1, 0xf2, 0xe1, 0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6,
+    0xe5, 0x63, 0xa4, 0x40, 0xf2, 0x77, 0x03, 0x7d, 0x81, 0x2d, 0xeb, 0x33, 0xa0, 0xf4, 0xa1, 0x39, 0x45, 0xd8, 0x98,
+    0xc2, 0x96, 0x4f, 0xe3, 0x42, 0xe2, 0xfe, 0x1a, 0x7f, 0x9b, 0x8e, 0xe7, 0xeb, 0x4a, 0x7c, 0x0f, 0x9e, 0x16, 0x2b,
+    0xce, 0x33, 0x57, 0x6b, 0x31, 0x5e, 0xce, 0xcb, 0xb6, 0x40, 0x68, 0x37, 0xbf, 0x51, 0xf5,
+];

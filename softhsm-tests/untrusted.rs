@@ -12,6 +12,8 @@ mod files;
 #[path = "untrusted/fuzzed.rs"]
 mod fuzzed;
 mod harness;
+#[path = "untrusted/outputs.rs"]
+mod outputs;
 #[path = "untrusted/page.rs"]
 mod page;
 #[path = "untrusted/road.rs"]

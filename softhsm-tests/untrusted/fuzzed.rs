@@ -69,6 +69,27 @@ fn seeds(parser: &str) -> Vec<Vec<u8>> {
         "entry" => of(files::log, &["tail"]),
         "release" => of(files::release, &["manifest.cbor"]),
         "backup" => vec![[&b"\x74coldroot-backup-v0"[..], &[0x41, 0xa0]].concat()],
+        "tile" => {
+            let of_log = of(files::log, &["tail"]);
+            // A bundle's entries have their length before them (C2SP tlog-tiles).
+            let bundled = |entry: &[u8]| [&u16::try_from(entry.len()).unwrap().to_be_bytes()[..], entry].concat();
+            of_log.iter().map(|tail| bundled(&tail[..tail.len().min(300)])).collect()
+        }
+        "name" => {
+            let short = corpus().into_iter().map(|sample| sample.bytes).filter(|bytes| bytes.len() < 300);
+            [
+                text(&["release-0003", "x.plan", "juliet@xn--mller-kva.example", "_xmpp-server.a.example"]),
+                short.collect(),
+            ]
+            .concat()
+        }
+        "typed" => {
+            text(&["topmost Istanbul topmost Istanbul", "35261 46152 11634 25511 63342", "2026-11-22T00:00:00Z"])
+        }
+        "blocklist" => vec![
+            b"# keys\ne3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n".to_vec(),
+            (0..64).collect(),
+        ],
         other => panic!("no seeds for {other}"),
     }
 }

@@ -51,7 +51,7 @@ const OF_OBJECT: [&str; 3] = ["object", "type", "id"];
 
 impl TokenUri {
     /// Reads a URI; `at` is the field that holds it. `token` is needed.
-    pub(super) fn parse(at: &str, text: &str) -> Result<TokenUri, Error> {
+    pub fn parse(at: &str, text: &str) -> Result<TokenUri, Error> {
         let mut path = Attributes::parse(at, text)?;
         if let Some(name) = OF_OBJECT.iter().find(|name| path.values.contains_key(**name)) {
             return Err(field(at, format!("holds `{name}`: that names a key; keys stand in [[key]]")));
@@ -74,7 +74,7 @@ impl TokenUri {
 
 impl KeyUri {
     /// Reads the URI of a key: `object` is needed, `type` can only be `private`. The token stands beside it, in `token`.
-    pub(super) fn parse(at: &str, text: &str) -> Result<KeyUri, Error> {
+    pub fn parse(at: &str, text: &str) -> Result<KeyUri, Error> {
         let mut path = Attributes::parse(at, text)?;
         if let Some(name) = OF_TOKEN.iter().find(|name| path.values.contains_key(**name)) {
             let message = format!("holds `{name}`: which token holds the key is said by `token` of this [[key]]");

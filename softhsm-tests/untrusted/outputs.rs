@@ -1,0 +1,166 @@
+//! Outputs that no expected file holds, since what they print is long: whatever goes in, they stay what they are.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use coldroot::audit::entry::Body;
+use serde_json::Value;
+
+use super::corpus::{Sample, corpus};
+use super::harness::station::{Station, ssh_key};
+use super::{files, json, os, page, told};
+
+/// A log with the sample in every field, exported; the rest of the arguments is the format.
+fn exported(dir: &Path, sample: &Sample, format: &[&str]) -> Option<String> {
+    files::log(dir, sample)?;
+    let _ = fs::remove_file(dir.join("exported"));
+    let args = os(&[&["export", "log", "--to", "exported", "--format"], format].concat());
+    let args: Vec<&OsStr> = args.iter().map(|arg| arg.as_os_str()).collect();
+    let told = told(dir, &args);
+    assert!(told.ends_with("[exit 0]\n"), "{}: {told}", sample.name);
+    let exported = fs::read_to_string(dir.join("exported")).unwrap();
+    let stray = exported.chars().find(|c| !matches!(c, '\n' | '\r' | '\u{2014}' | '\u{b7}' | '\u{2013}' | ' '..='~'));
+    assert_eq!(stray, None, "{}, {format:?}", sample.name);
+    Some(exported)
+}
+
+#[test]
+fn p07_untrusted_text_in_exported_lines_is_one_json_object_an_entry_and_unchanged() {
+    let dir = tempfile::tempdir().unwrap();
+    for sample in corpus() {
+        let Some(lines) = exported(dir.path(), &sample, &["jsonl"]) else { continue };
+        let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let of = |kind: &str| lines.iter().find(|line| line["kind"] == kind).unwrap_or_else(|| panic!("no {kind}"));
+        assert_eq!(of("deviation")["fields"]["what"].as_str(), sample.text.as_deref(), "{}", sample.name);
+        assert_eq!(of("refused")["fields"]["reason"].as_str(), sample.text.as_deref(), "{}", sample.name);
+    }
+}
+
+#[test]
+fn p07_untrusted_text_adds_no_element_to_the_page_of_a_year() {
+    let dir = tempfile::tempdir().unwrap();
+    let year = &["html", "--year", "2026"];
+    let plain = Sample { name: "plain".into(), bytes: b"x".to_vec(), text: Some("x".into()) };
+    let known = exported(dir.path(), &plain, year).unwrap();
+    // Of a tag only its name and its attributes' names count: what is drawn has the numbers of its own data.
+    let kind = |tag: &str| tag.split('"').step_by(2).collect::<String>();
+    let known: Vec<String> = page::tags(&known).into_iter().map(kind).collect();
+    for sample in corpus() {
+        let Some(html) = exported(dir.path(), &sample, year) else { continue };
+        let unknown: Vec<&str> = page::tags(&html).into_iter().filter(|tag| !known.contains(&kind(tag))).collect();
+        assert!(
+            unknown.iter().all(|tag| ["<code>", "</code>", "<small>", "</small>"].contains(tag)),
+            "{}: {unknown:?}",
+            sample.name
+        );
+        assert!(!html.contains("<script") && !html.contains("<img"), "{}", sample.name);
+    }
+}
+
+type Forge = fn(&Path, &Sample) -> Option<Vec<&'static str>>;
+
+/// `check` says less than `show`, and of the same files, so every third sample will do: for people and for machines what it says keeps its form.
+#[test]
+fn p07_untrusted_text_in_what_is_checked_is_told_in_ascii_lines() {
+    const FORGES: [Forge; 14] = [
+        files::certificate,
+        files::crl,
+        files::request,
+        files::plan,
+        files::key_plan,
+        files::release,
+        files::log,
+        files::bundle,
+        files::signature,
+        files::statement,
+        files::ceremony,
+        files::hierarchy_name,
+        files::hierarchy_field,
+        files::hierarchy_value,
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    for (sample, forge) in corpus().iter().step_by(3).flat_map(|sample| FORGES.map(|forge| (sample, forge))) {
+        let Some(args) = forge(dir.path(), sample) else { continue };
+        let file = args.iter().skip(1).find(|arg| dir.path().join(arg).exists()).unwrap();
+        let args = [OsStr::new("check"), OsStr::new(file)];
+        told(dir.path(), &args);
+        json(dir.path(), &args);
+    }
+}
+
+/// What people type about what they did goes on record as it is or not at all, and comes out of log, page and table again.
+#[test]
+fn p07_untrusted_text_that_people_put_on_record_is_shown_escaped() {
+    let station = Station::ready();
+    fs::write(station.path("file"), "x").unwrap();
+    let mut kept = Vec::new();
+    for sample in corpus().into_iter().filter(|s| !s.bytes.contains(&0) && s.bytes.len() < 100_000) {
+        for verb in [
+            &["record", "deviation", "--person=carol"][..],
+            &["record", "evidence", "file", "--kind=minutes", "--person=carol"],
+        ] {
+            let before = station.entries().len();
+            let what = [b"--what=", &sample.bytes[..]].concat();
+            let args: Vec<&OsStr> = verb.iter().map(OsStr::new).chain([OsStr::from_bytes(&what)]).collect();
+            let said = told(&station.dir(), &args);
+            let new = station.bodies().split_off(before);
+            match new.as_slice() {
+                [] => assert!(said.ends_with("[exit 2]\n"), "{}: {said}", sample.name),
+                [.., Body::Deviation { what, .. }] => assert_eq!(Some(what), sample.text.as_ref()),
+                [.., Body::Evidence(evidence)] => assert_eq!(Some(&evidence.what), sample.text.as_ref()),
+                other => panic!("{other:?}"),
+            }
+            kept.extend(new);
+        }
+    }
+    assert!(kept.len() > 20, "{} samples were recorded", kept.len());
+    let show = ["show", "audit", "--all"].map(OsStr::new);
+    told(&station.dir(), &show);
+    json(&station.dir(), &show);
+    for (to, format) in [("a.csv", &["csv"][..]), ("a.jsonl", &["jsonl"]), ("a.html", &["html", "--year", "2026"])] {
+        let args = [&["export", "audit", "--to", to, "--format"], format].concat();
+        told(&station.dir(), &args.iter().map(OsStr::new).collect::<Vec<_>>());
+        let page = fs::read_to_string(station.path(to)).unwrap();
+        assert!(
+            page.chars().all(|c| matches!(c, '\n' | '\r' | '\u{2014}' | '\u{b7}' | '\u{2013}' | ' '..='~')),
+            "{to}"
+        );
+    }
+    station.check_log();
+}
+
+/// Names of files become arguments of `ssh-keygen`, and parts of the names of what it writes.
+#[test]
+fn p07_untrusted_names_of_files_reach_ssh_keygen_as_files() {
+    let dir = tempfile::tempdir().unwrap();
+    ssh_key(&dir.path().join("good"));
+    let plain = Sample { name: "plain".into(), bytes: b"x".to_vec(), text: Some("x".into()) };
+    files::statement(dir.path(), &plain).unwrap();
+    let statement = fs::read(dir.path().join("statement")).unwrap();
+    for sample in corpus() {
+        let fits =
+            sample.bytes.len() < 200 && !sample.bytes.is_empty() && !sample.bytes.iter().any(|c| [0, b'/'].contains(c));
+        if !fits || [&b"."[..], b".."].contains(&&sample.bytes[..]) {
+            continue;
+        }
+        let own = tempfile::tempdir().unwrap();
+        let name = OsStr::from_bytes(&sample.bytes);
+        fs::write(own.path().join(name), &statement).unwrap();
+        fs::copy(dir.path().join("good"), own.path().join("key")).unwrap();
+        let (before, file) = (fs::read_dir(own.path()).unwrap().count(), own.path().join(name));
+        let args = [
+            OsStr::new("approve"),
+            file.as_os_str(),
+            OsStr::new("--person=alice"),
+            OsStr::new("--key"),
+            OsStr::new("key"),
+            OsStr::new("--yes"),
+        ];
+        let said = told(own.path(), &args);
+        let after = fs::read_dir(own.path()).unwrap().count();
+        let wanted = before + usize::from(said.ends_with("[exit 0]\n"));
+        assert_eq!(after, wanted, "{}: {said}", sample.name);
+    }
+}
