@@ -14,3 +14,5 @@ mod foreign;
 mod limits;
 #[path = "authorities/outside.rs"]
 mod outside;
+#[path = "authorities/signers.rs"]
+mod signers;

@@ -12,6 +12,7 @@ mod rules;
 const EXAMPLE: &str = include_str!("../ceremony-scripts/hierarchy.example.toml");
 const CEREMONY: &str = include_str!("../ceremony-scripts/root-and-intermediate.toml");
 const EXTERNAL: &str = include_str!("../ceremony-scripts/external-root.toml");
+const SIGNERS: &str = include_str!("../ceremony-scripts/signers.toml");
 const CROSS: &str = include_str!("../ceremony-scripts/cross-certificate.toml");
 
 /// A change of the example before it is parsed.
@@ -128,7 +129,7 @@ fn the_starter_files_show_every_field_the_parser_knows() {
         .collect();
     assert!(fields.len() > 50, "raw.rs is read wrongly: {}", fields.len());
     for name in fields {
-        let shown = [EXAMPLE, CEREMONY, CROSS].iter().flat_map(|text| text.lines()).any(|line| {
+        let shown = [EXAMPLE, CEREMONY, CROSS, SIGNERS].iter().flat_map(|text| text.lines()).any(|line| {
             let line = line.trim_start_matches("# ");
             line.starts_with(&format!("{name} = "))
                 || line.contains(&format!(" {name} = "))
@@ -265,6 +266,9 @@ fn lawless_hierarchies_are_refused_by_the_path_of_the_field() {
         ("end-entity profile without issuer", &[Remove("profile[2].issuer")], "profile[2].issuer"),
         ("CA profile with issuer", &[Set("profile[1].issuer", "'root'")], "profile[1].issuer"),
         ("unknown profile of a desk", &[Set("desk[0].profiles", "['x']")], "desk[0].profiles"),
+        ("a signer's profile of a desk", &[Push("profile", "{ id = 'log', base = 'audit-signer', issuer = 'root' }"), Set("desk[0].profiles", "['log']")], "desk[0].profiles"),
+        ("names of a signer", &[Push("profile", "{ id = 'log', base = 'audit-signer', issuer = 'root', names = { dns = 'taken' } }")], "profile[5].names"),
+        ("a signer that nobody issues", &[Push("profile", "{ id = 'log', base = 'crl-signer' }")], "profile[5].issuer"),
         ("CA profile of a desk", &[Set("desk[0].profiles", "['intermediate']")], "desk[0].profiles"),
         // validators and limits of desks
         ("validator with a desk's key", &[VALIDATOR, Set("validator[0].keys", DESK)], "validator[0].keys[0]"),
@@ -657,6 +661,13 @@ fn lawless_ceremonies_are_refused_by_the_path_of_the_field() {
     assert!(
         matches!(&Ceremony::parse(CROSS, &hierarchy).unwrap().acts[1], Act::Cross(cross) if cross.id == "partner-by-root")
     );
+    let profiles = [
+        Push("profile", "{ id = 'audit-signer', base = 'audit-signer', issuer = 'root' }"),
+        Push("profile", "{ id = 'crl-signer', base = 'crl-signer', issuer = 'root', days = 100 }"),
+    ];
+    let with_signers = Hierarchy::parse(&changed(EXAMPLE, &profiles)).unwrap();
+    let acts = Ceremony::parse(SIGNERS, &with_signers).unwrap().acts;
+    assert!(acts.iter().all(|act| matches!(act, Act::Signer(signer) if signer.ca == "root")), "{acts:?}");
     // The same under an external root.
     let edits = [
         Set("ca[1].issuer", "'external'"),

@@ -364,6 +364,9 @@ fn certificate(
             x509::verify_ca(&der, &issuer).map_err(|e| text(&e))?;
             issuers.insert(ca.clone(), Bytes::from(der.clone()));
         }
+        None if planned.act == "signer" => {
+            x509::verify_signer(&der, &issuer, now).map_err(|e| text(&e))?;
+        }
         None => {
             x509::verify_leaf(&der, &issuer, now).map_err(|e| text(&e))?;
         }

@@ -76,6 +76,16 @@ id = "cabf-tls-dv"
 base = "cabf-tls-dv"
 issuer = "web"
 
+[[profile]]
+id = "audit-signer"
+base = "audit-signer"
+issuer = "root"
+
+[[profile]]
+id = "crl-signer"
+base = "crl-signer"
+issuer = "root"
+
 "#;
 
 fn hierarchy(root: &str) -> String {
@@ -235,8 +245,14 @@ fn issued(root: &str) -> Station {
     let partner = "req -x509 -config partner.cnf -nodes -newkey rsa:3072 -keyout /dev/null -days 999 -subj /O=Partner/CN=Root -out partner.pem";
     let run = Run::of(Command::new("openssl").args(partner.split(' ')).current_dir(station.dir()));
     assert_eq!(run.code, 0, "{run:?}");
+    let signer = "req -new -nodes -config partner.cnf -newkey ec -pkeyopt ec_paramgen_curve:P-256 -keyout /dev/null -subj /O=REHEARSAL/CN=CRLs -out signer.csr";
+    let run = Run::of(Command::new("openssl").args(signer.split(' ')).current_dir(station.dir()));
+    assert_eq!(run.code, 0, "{run:?}");
     let cross = "format = \"coldroot-ceremony-v0\"\ntitle = \"Cross\"\n\n[[act]]\nkind = \"cross-certificate\"\nca = \"root\"\n\
-                 id = \"partner\"\ncertificate = \"partner.pem\"\nprofile = \"intermediate\"\ndays = 365\neku = [\"server-auth\"]\n";
+                 id = \"partner\"\ncertificate = \"partner.pem\"\nprofile = \"intermediate\"\ndays = 365\neku = [\"server-auth\"]\n\n\
+                 [[act]]\nkind = \"signer\"\nid = \"log\"\nprofile = \"audit-signer\"\nsubject = [{ O = \"REHEARSAL\" }, { CN = \"Log\" }]\n\n\
+                 [[act]]\nkind = \"signer\"\nid = \"crls\"\nprofile = \"crl-signer\"\nrequest = \"signer.csr\"\n\
+                 subject = [{ O = \"REHEARSAL\" }, { CN = \"CRLs\" }]\n";
     station.carried_out(&station.planned_ceremony_of(cross));
     let plan = station.planned(&bundle(&station));
     let shown = station.run(&["show", plan.to_str().unwrap()]).ok();

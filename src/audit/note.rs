@@ -156,6 +156,14 @@ impl VerifierKey {
         &self.name
     }
 
+    /// Its SubjectPublicKeyInfo, DER.
+    pub fn spki(&self) -> Vec<u8> {
+        match &self.public {
+            Public::Ed25519(key) => [SPKI_ED25519.as_slice(), key].concat(),
+            Public::P256(point) => [SPKI_P256.as_slice(), point].concat(),
+        }
+    }
+
     /// Type and key, as a verifier key has them: of ECDSA the SubjectPublicKeyInfo.
     fn encoded(&self) -> Vec<u8> {
         match &self.public {

@@ -69,7 +69,8 @@ fn issuer_certificate(c: &raw::Ca, at: &str) -> Result<Option<IssuerCertificate>
 
 type Tables = [std::collections::BTreeMap<String, String>];
 
-fn subject(tables: &Tables, at: &str, environment: Environment) -> Result<Vec<Rdn>, Error> {
+/// The name of a CA or a signer, which says whether it is a rehearsal's.
+pub(super) fn subject(tables: &Tables, at: &str, environment: Environment) -> Result<Vec<Rdn>, Error> {
     let subject = rdns(tables, at)?;
     let first = subject.first().map(Vec::as_slice);
     let rehearsal = matches!(first, Some([(DnType::Organization, value)]) if value == "REHEARSAL");

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::x509::fields::{REASONS, reason_code};
 
 use super::foreign::foreign;
-use super::hierarchy::{Ca, Hierarchy};
+use super::hierarchy::{Ca, Hierarchy, Rdn};
 use super::line::{ascii_line, plain, plain_line};
 use super::parse::read_text;
 use super::{Error, field, from_toml, raw};
@@ -37,6 +37,8 @@ pub enum Act {
     Cross(Box<Cross>),
     /// Makes the request of this CA, which an external issuer certifies.
     Csr { ca: String },
+    /// Issues a certificate for a key that is no CA's and no requester's.
+    Signer(Box<Signer>),
     /// Issues a full CRL of this CA.
     Crl { ca: String },
     /// Revokes a certificate that this CA issued; the CA's next CRL stands in the same plan. `serial` is the content octets
@@ -72,6 +74,29 @@ pub struct Cross {
     pub eku: Vec<String>,
 }
 
+/// A certificate for a signer of checkpoints or CRLs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signer {
+    /// The id by which plan and log know it, as they know requests.
+    pub id: String,
+    /// The CA that issues: the profile's.
+    pub ca: String,
+    pub profile: String,
+    pub subject: Vec<Rdn>,
+    pub key: SignerKey,
+}
+
+/// Which key a signer's certificate is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignerKey {
+    /// The station's audit key, as the log names it.
+    Audit,
+    /// A declared key that no CA has, by its id.
+    Token(String),
+    /// The key of a request from outside.
+    Request(Outside),
+}
+
 /// A file that an act names, relative to the ceremony's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outside {
@@ -88,6 +113,10 @@ impl Act {
     pub fn outside(&self) -> Vec<&Outside> {
         match self {
             Act::Certify { request, .. } => vec![request],
+            Act::Signer(signer) => match &signer.key {
+                SignerKey::Request(request) => vec![request],
+                SignerKey::Audit | SignerKey::Token(_) => Vec::new(),
+            },
             Act::Cross(cross) => {
                 [Some(&cross.certificate), cross.issuer_certificate.as_ref()].into_iter().flatten().collect()
             }
@@ -137,6 +166,7 @@ impl Ceremony {
                 Act::Crl { ca } | Act::Revoke { ca, .. } | Act::Root { ca } | Act::Intermediate { ca } => Some(ca),
                 Act::Certify { ca, .. } | Act::Csr { ca } => Some(ca),
                 Act::Cross(cross) => Some(&cross.ca),
+                Act::Signer(signer) => Some(&signer.ca),
                 _ => None,
             };
             if ca.is_some_and(|ca| hierarchy.ca(ca).is_none()) {
@@ -220,6 +250,10 @@ fn judge(act: raw::Act, at: &str, hierarchy: &Hierarchy, dir: Option<&Path>) -> 
                 _ => Act::DestroyKey { key, even_though },
             })
         }
+        "signer" => {
+            only(if key.is_some() { &["key"] } else { &[] })?;
+            foreign.ok_or_else(|| field(at, "is no signer"))
+        }
         "cross-certificate" => {
             only(&["ca"])?;
             foreign.ok_or_else(|| field(at, "is no cross-certificate"))
@@ -283,7 +317,7 @@ fn judge(act: raw::Act, at: &str, hierarchy: &Hierarchy, dir: Option<&Path>) -> 
         }
         _ => Err(field(
             format!("{at}.kind"),
-            "must be generate-key, root, intermediate, cross-certificate, csr, revoke, crl, key-proof, backup-key, restore-key, destroy-key or step",
+            "must be generate-key, root, intermediate, cross-certificate, csr, signer, revoke, crl, key-proof, backup-key, restore-key, destroy-key or step",
         )),
     }
 }

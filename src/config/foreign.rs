@@ -20,15 +20,17 @@ pub(super) fn foreign(
 ) -> Result<Option<Act>, Error> {
     let cross = act.kind == "cross-certificate";
     let certifies = act.kind == "intermediate" && act.request.is_some();
+    let signer = act.kind == "signer";
     for (name, given, fits) in [
-        ("id", act.id.is_some(), cross),
+        ("id", act.id.is_some(), cross || signer),
         ("certificate", act.certificate.is_some(), cross),
         ("issuer-certificate", act.issuer_certificate.is_some(), cross),
         ("subject-ca", act.subject_ca.is_some(), cross),
-        ("profile", act.profile.is_some(), cross),
+        ("profile", act.profile.is_some(), cross || signer),
         ("days", act.days.is_some(), cross),
         ("eku", act.eku.is_some(), cross),
-        ("request", act.request.is_some(), certifies),
+        ("subject", act.subject.is_some(), signer),
+        ("request", act.request.is_some(), certifies || signer),
     ] {
         if given && !fits {
             return Err(field(format!("{at}.{name}"), format!("does not belong to `{}`", show(&act.kind))));
@@ -48,6 +50,9 @@ pub(super) fn foreign(
             ));
         }
         return Ok(Some(Act::Certify { ca: ca.id.clone(), request: file(request, "request")? }));
+    }
+    if signer {
+        return super::signer::signer(act, at, hierarchy, dir).map(|signer| Some(Act::Signer(Box::new(signer))));
     }
     if !cross {
         return Ok(None);
@@ -85,7 +90,7 @@ pub(super) fn foreign(
 }
 
 /// A file beside the ceremony, read with a bound.
-fn outside(path: &str, at: &str, dir: Option<&Path>) -> Result<Outside, Error> {
+pub(super) fn outside(path: &str, at: &str, dir: Option<&Path>) -> Result<Outside, Error> {
     plain_line(at, path, 512)?;
     let Some(dir) = dir else { return Ok(Outside { path: path.into(), octets: None }) };
     let whole = dir.join(path);

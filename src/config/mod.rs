@@ -15,9 +15,10 @@ mod profile;
 mod raw;
 mod references;
 mod rules;
+mod signer;
 mod uri;
 
-pub use ceremony::{Act, Ceremony, Cross, FORMAT as CEREMONY_FORMAT, Outside, revoked_serial};
+pub use ceremony::{Act, Ceremony, Cross, FORMAT as CEREMONY_FORMAT, Outside, Signer, SignerKey, revoked_serial};
 pub use hierarchy::*;
 pub use limits::{Limits, NameBase};
 #[cfg(feature = "station")]

@@ -141,10 +141,14 @@ pub enum Base {
     TlsClient,
     Device,
     CabfTlsDv,
+    /// The station's audit key, which signs checkpoints.
+    AuditSigner,
+    /// A key that signs CRLs and is no CA's.
+    CrlSigner,
 }
 
 impl Base {
-    pub const ALL: [Base; 8] = [
+    pub const ALL: [Base; 10] = [
         Base::Root,
         Base::Intermediate,
         Base::XmppServer,
@@ -153,6 +157,8 @@ impl Base {
         Base::TlsClient,
         Base::Device,
         Base::CabfTlsDv,
+        Base::AuditSigner,
+        Base::CrlSigner,
     ];
 
     pub fn name(self) -> &'static str {
@@ -165,11 +171,18 @@ impl Base {
             Base::TlsClient => "tls-client",
             Base::Device => "device",
             Base::CabfTlsDv => "cabf-tls-dv",
+            Base::AuditSigner => "audit-signer",
+            Base::CrlSigner => "crl-signer",
         }
     }
 
     pub fn is_ca(self) -> bool {
         matches!(self, Base::Root | Base::Intermediate)
+    }
+
+    /// Whether its certificates are for keys that are no CA's and no requester's: an act of a ceremony makes them.
+    pub fn is_signer(self) -> bool {
+        matches!(self, Base::AuditSigner | Base::CrlSigner)
     }
 
     /// Whether its certificates are for domain names.
@@ -291,19 +304,21 @@ fn fields_of_base(p: &raw::Profile, built: &raw::Profile, base: Base, at: &str) 
     let (leaf, ca) = ("belongs to end-entity profiles; a CA has its own days, key and names", "belongs to CA profiles");
     let servers = "belongs to profiles based on xmpp-server, tls-server, xmpp-client or cabf-tls-dv";
     let named = base.is_server() || base == Base::XmppClient;
+    let asked = !base.is_ca() && !base.is_signer();
+    let leaf = if base.is_signer() { "belongs to profiles for requests; a signer is named by its act" } else { leaf };
     for (name, stands, fits, message) in [
         ("path-len", p.path_len.is_some(), base.is_ca(), ca),
         ("days", p.days.is_some(), !base.is_ca(), leaf),
-        ("validity", p.validity.is_some(), !base.is_ca(), leaf),
-        ("names", !p.names.is_empty(), !base.is_ca(), leaf),
-        ("extensions", !p.extensions.is_empty(), !base.is_ca(), leaf),
-        ("eku", p.eku.is_some(), !base.is_ca(), leaf),
+        ("validity", p.validity.is_some(), asked, leaf),
+        ("names", !p.names.is_empty(), asked, leaf),
+        ("extensions", !p.extensions.is_empty(), asked, leaf),
+        ("eku", p.eku.is_some(), asked, leaf),
         ("must-staple", p.must_staple.is_some(), base.is_server(), "belongs to profiles of servers"),
-        ("added-extensions", p.added_extensions.is_some(), !base.is_ca(), leaf),
+        ("added-extensions", p.added_extensions.is_some(), asked, leaf),
         ("keys", p.keys.is_some(), !base.is_ca(), leaf),
-        ("key-reuse", p.key_reuse.is_some(), !base.is_ca(), leaf),
-        ("validators", p.validators.is_some(), !base.is_ca(), leaf),
-        ("validation-days", p.validation_days.is_some(), !base.is_ca(), leaf),
+        ("key-reuse", p.key_reuse.is_some(), asked, leaf),
+        ("validators", p.validators.is_some(), asked, leaf),
+        ("validation-days", p.validation_days.is_some(), asked, leaf),
         ("common-name", p.common_name.is_some(), named, servers),
     ] {
         if stands && !fits {

@@ -328,6 +328,7 @@ pub struct Act {
     pub certificate: Option<String>,
     pub issuer_certificate: Option<String>,
     pub subject_ca: Option<String>,
+    pub subject: Option<Vec<BTreeMap<String, String>>>,
     pub request: Option<String>,
     pub profile: Option<String>,
     pub days: Option<u32>,

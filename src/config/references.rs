@@ -284,6 +284,10 @@ impl Hierarchy {
                     Some(p) if p.issuer.is_none() => {
                         return Err(field(format!("desk[{i}].profiles"), "CA certificates never come from a desk"));
                     }
+                    Some(p) if p.base.is_signer() => {
+                        let message = "certificates of signers never come from a desk; the act `signer` makes them";
+                        return Err(field(format!("desk[{i}].profiles"), message));
+                    }
                     Some(_) => {}
                 }
             }

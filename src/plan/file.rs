@@ -203,6 +203,7 @@ impl Tally {
                 | "intermediate"
                 | "cross-certificate"
                 | "csr"
+                | "signer"
                 | "batch"
                 | "revoke"
                 | "crl"

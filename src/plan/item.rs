@@ -72,7 +72,7 @@ pub struct BundleRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Count {
-    /// `generate-key`, `root`, `intermediate`, `cross-certificate`, `csr`, `batch`, `revoke`, `crl`, `key-proof`, `backup-key`, `restore-key`
+    /// `generate-key`, `root`, `intermediate`, `cross-certificate`, `csr`, `signer`, `batch`, `revoke`, `crl`, `key-proof`, `backup-key`, `restore-key`
     /// or `destroy-key`.
     pub act: String,
     /// The signing CA, for `csr` the one that asks; for acts on keys the key's id.
@@ -127,13 +127,13 @@ pub struct KeyRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Certificate {
-    /// `root`, `intermediate`, `cross-certificate` or `batch`.
+    /// `root`, `intermediate`, `cross-certificate`, `signer` or `batch`.
     pub act: String,
     /// The issuing CA.
     pub ca: String,
     /// The CA that is certified, for `root` and `intermediate`; for `cross-certificate` the id of what comes of it.
     pub subject_ca: Option<String>,
-    /// The request's id, for `batch`.
+    /// The request's id, for `batch`; for `signer` the signer's.
     pub request: Option<String>,
     pub profile: String,
     /// Who asked, as the log knows requesters: a keyed digest ([`crate::digest::Tagger`]).

@@ -308,7 +308,7 @@ impl Check {
             ],
             Check::CaRequest => [
                 "ca-request",
-                "Does the request of a CA outside have exactly the subject that the hierarchy declares?",
+                "Does the request of a CA or a signer outside have exactly the subject that is declared?",
                 "RFC 2986 section 4; the hierarchy",
                 "make the request anew with the declared subject, in the same string types, or declare the subject that it has",
             ],

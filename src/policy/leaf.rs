@@ -53,7 +53,7 @@ pub fn judge_request(
     seen: &mut Seen<'_>,
 ) -> Result<CertFields, Refused> {
     let profile = context.profile;
-    if profile.base.is_ca() {
+    if profile.base.is_ca() || profile.base.is_signer() {
         return Err(Refused::new(Check::Profile, format!("profile `{}` is none for requests", profile.id)));
     }
     let request = Request::parse(row.csr).map_err(|e| Refused::new(Check::RequestEncoding, e))?;

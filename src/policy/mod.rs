@@ -20,6 +20,7 @@ mod revocation;
 mod scope;
 mod seen;
 mod server;
+mod signer;
 mod vouched;
 
 pub use alone::{judge_key_alone, judge_request_alone};
@@ -33,6 +34,7 @@ pub use lint::{lint_tbs_certificate, lint_tbs_crl};
 pub use names::MAX_NAMES;
 pub use revocation::{Asker, IssuedFacts, judge_revocation};
 pub use seen::{KeyFacts, Known, NameFacts, Requested, Seen};
+pub use signer::{SignerContext, signer_fields};
 pub use vouched::{TooMany, Validation, Vouched};
 
 #[cfg(test)]

@@ -161,18 +161,27 @@ impl<'a> Seen<'a> {
 
     /// A CA's key: no other CA's, and no requester's. The same CA may get another certificate for it.
     pub(super) fn judge_ca_key(&self, key: &PublicKey, ca: &str) -> Result<(), Refused> {
+        self.judge_holder(key, ca, &format!("CA `{ca}`"))
+    }
+
+    /// A signer's key, known by its id as requests are; in the same way.
+    pub(super) fn judge_signer_key(&self, key: &PublicKey, id: &str) -> Result<(), Refused> {
+        self.judge_holder(key, &format!("request {id}"), "the signer")
+    }
+
+    fn judge_holder(&self, key: &PublicKey, whose: &str, shown: &str) -> Result<(), Refused> {
         let digest = key.digest();
         self.judge_blocked(key)?;
         let known = self.known.key(&digest);
         if known.as_ref().is_some_and(|holder| holder.compromised) {
-            let wrong = format!("a certificate with the key of CA `{ca}` was revoked: keyCompromise");
+            let wrong = format!("a certificate with the key of {shown} was revoked: keyCompromise");
             return Err(Refused::new(Check::CompromisedKey, wrong));
         }
         let known = known.map(|holder| holder.whose);
         let holders = [self.cas.get(&digest), self.keys.get(&digest), known.as_ref()];
-        match holders.into_iter().flatten().find(|holder| holder.as_str() != ca) {
+        match holders.into_iter().flatten().find(|holder| holder.as_str() != whose) {
             Some(holder) => {
-                Err(Refused::new(Check::CaKeyReuse, format!("the key of CA `{ca}` is already `{}`'s", escape(holder))))
+                Err(Refused::new(Check::CaKeyReuse, format!("the key of {shown} is already `{}`'s", escape(holder))))
             }
             None => Ok(()),
         }

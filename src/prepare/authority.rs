@@ -14,7 +14,7 @@ use super::issuers::{Issuers, ca_key, ca_keys, profile_of};
 use super::known::KnownInLedger;
 use super::revocation::{Revocations, crl};
 use super::{Context, Error, certificate_bytes, finish, refused, window};
-use super::{external, foreign};
+use super::{external, foreign, signer};
 
 /// The certificate plan of a ceremony, over these keys.
 pub(super) fn certificates(
@@ -57,6 +57,12 @@ pub(super) fn certificates(
                 let item = external::request(context, declared, &issuers, &mut seen)?;
                 profiles.extend(context.hierarchy.profile(&declared.profile));
                 writer.item(&Item::Csr(Box::new(item)))?;
+            }
+            Act::Signer(signed) => {
+                let item = signer::certificate(context, signed, &mut issuers, &mut seen)?;
+                profiles.extend(context.hierarchy.profile(&signed.profile));
+                issuing.push(item.ca.clone());
+                writer.item(&Item::Certificate(Box::new(item)))?;
             }
             Act::Cross(cross) => {
                 let item = foreign::cross(context, cross, &mut issuers, &mut seen)?;

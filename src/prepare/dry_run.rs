@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Seek, SeekFrom};
 
 use crate::cbor::Bytes;
-use crate::config::{Act, Ca, Ceremony, Cross};
+use crate::config::{Act, Ca, Ceremony, Cross, SignerKey};
 use crate::digest::Digest;
 use crate::ledger::Ledger;
 use crate::plan::{Item, KeyRef, Plan};
@@ -32,6 +32,8 @@ pub fn certificates(context: &mut Context, ceremony: &Ceremony) -> Result<Option
     let mut file = tempfile::NamedTempFile::new_in(context.scratch).map_err(|e| Error::Plan(e.into()))?;
     let rehearsed = with_recorded_cas(context, ceremony);
     let mut blank = Ledger::default();
+    // Its audit key is certified as it is.
+    blank.genesis = context.ledger.genesis.clone();
     for ca in context.hierarchy.cas.iter().filter(|ca| ca.is_external() && used.contains(&ca.key)) {
         if let Some(pair) = pairs.get(&ca.key) {
             external::twin(context.ledger, ca, pair, &mut blank)?;
@@ -107,6 +109,7 @@ fn needed(act: &Act) -> Option<&String> {
             Some(ca)
         }
         Act::Cross(cross) => Some(&cross.ca),
+        Act::Signer(signer) => Some(&signer.ca),
         _ => None,
     }
 }
@@ -122,15 +125,28 @@ fn chain<'a>(context: &Context<'a>, id: &str) -> Vec<&'a Ca> {
     chain
 }
 
-/// The keys of all CAs that the ceremony's certificates and CRLs need.
+/// The keys of all CAs that the ceremony's certificates and CRLs need, and of its signers.
 fn used_keys(context: &Context, ceremony: &Ceremony) -> BTreeSet<String> {
-    ceremony.acts.iter().filter_map(needed).flat_map(|ca| chain(context, ca)).map(|ca| ca.key.clone()).collect()
+    let of_cas = ceremony.acts.iter().filter_map(needed).flat_map(|ca| chain(context, ca)).map(|ca| ca.key.clone());
+    let own = ceremony.acts.iter().filter_map(|act| match act {
+        Act::Signer(signer) => match &signer.key {
+            SignerKey::Token(key) => Some(key.clone()),
+            SignerKey::Audit | SignerKey::Request(_) => None,
+        },
+        _ => None,
+    });
+    of_cas.chain(own).collect()
 }
 
 fn verify(item: &Item, der: Vec<u8>, cas: &mut BTreeMap<String, Vec<u8>>) -> Result<(), Error> {
     let wrong =
         |what: &str, e: x509::Error| Error::NotAsDecided { what: what.into(), difference: format!("dry run: {e}") };
     match item {
+        Item::Certificate(c) if c.subject_ca.is_none() => {
+            let issuer = cas.get(&c.ca).cloned().unwrap_or_default();
+            x509::verify_signer(&der, &issuer, c.fields.not_before)
+                .map_err(|e| wrong(c.request.as_deref().unwrap_or_default(), e))?;
+        }
         Item::Certificate(c) => {
             let subject = c.subject_ca.clone().unwrap_or_default();
             let issuer = if subject == c.ca { der.clone() } else { cas.get(&c.ca).cloned().unwrap_or_default() };

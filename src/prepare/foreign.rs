@@ -113,7 +113,7 @@ pub(super) fn certificate(
     })
 }
 
-fn octets<'a>(file: &'a Outside, ca: &str) -> Result<&'a [u8], Error> {
+pub(super) fn octets<'a>(file: &'a Outside, ca: &str) -> Result<&'a [u8], Error> {
     file.octets.as_deref().ok_or(Error::Ca { ca: text::escape(ca), what: "is certified from a file that was not read" })
 }
 

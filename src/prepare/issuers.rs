@@ -88,6 +88,11 @@ impl Issuers {
         Ok(Issuers { keys, recorded, above, asked, revoked, facts: BTreeMap::new() })
     }
 
+    /// A key on record, by its id.
+    pub(super) fn key_of(&self, id: &str) -> Option<&KeyRef> {
+        self.keys.get(id)
+    }
+
     pub(super) fn key(&self, ca: &Ca) -> Result<KeyRef, Error> {
         self.keys.get(&ca.key).cloned().ok_or(Error::Ca {
             ca: ca.id.clone(),

@@ -28,6 +28,7 @@ mod known;
 mod lint;
 mod revocation;
 mod shared;
+mod signer;
 mod specimen;
 mod throw_away;
 mod validated;

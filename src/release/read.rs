@@ -359,7 +359,7 @@ fn judge_part(
             let issuer = cas.get(&ca).ok_or_else(|| failed("chain", format!("`{shown}`: its CA is missing")))?;
             // A release stays good after its certificates have expired: they are judged at the nearest day of their lives.
             let at = x509::read_certificate(&der).map_or(now, |f| now.clamp(f.not_before, f.not_after));
-            x509::verify_leaf(&der, issuer, at).map_err(|e| failed("certificate", format!("`{shown}`: {e}")))?;
+            x509::verify_end_entity(&der, issuer, at).map_err(|e| failed("certificate", format!("`{shown}`: {e}")))?;
             findings.certificates += 1;
         }
         Part::Crl { ca, der, .. } => {

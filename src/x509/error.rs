@@ -70,6 +70,8 @@ pub enum PathFault {
     NameConstraints(String),
     #[error("the certificate is a CA's where an end entity's belongs")]
     LeafIsCa,
+    #[error("it is no signer's: it has purposes, alternative names or another key usage")]
+    NotSigner,
     #[error("its purposes are not serverAuth, clientAuth or both")]
     Purposes,
     #[error("rustls-webpki refuses it for {usage}: {cause}")]

@@ -48,6 +48,42 @@ static ACCEPTED: &[&dyn SignatureVerificationAlgorithm] = &[
 /// (the caller compares them with the plan). Returns what the certificate says.
 pub fn verify_leaf(certificate: &[u8], issuer_certificate: &[u8], time_unix: i64) -> Result<CertFields, Error> {
     let fields = read_certificate(certificate)?;
+    // One signature verification: webpki is asked about one purpose, the other is read.
+    let asked = purpose(&fields.eku)?;
+    verify_below(certificate, issuer_certificate, fields, time_unix, asked)
+}
+
+/// Verifies the certificate of a signer of checkpoints or CRLs in the same way. It has no purpose of TLS, no alternative name, and one
+/// key usage: digitalSignature or cRLSign (RFC 5280 §4.2.1.3).
+pub fn verify_signer(certificate: &[u8], issuer_certificate: &[u8], time_unix: i64) -> Result<CertFields, Error> {
+    let fields = read_certificate(certificate)?;
+    if !is_signer(&fields) {
+        return Err(PathFault::NotSigner.into());
+    }
+    // webpki takes a certificate without the extension for any purpose: which one it is asked about says nothing.
+    verify_below(certificate, issuer_certificate, fields, time_unix, ("a signer", KeyUsage::client_auth()))
+}
+
+/// Verifies whatever stands below a CA and is none, as what it is.
+pub fn verify_end_entity(certificate: &[u8], issuer_certificate: &[u8], time_unix: i64) -> Result<CertFields, Error> {
+    match is_signer(&read_certificate(certificate)?) {
+        true => verify_signer(certificate, issuer_certificate, time_unix),
+        false => verify_leaf(certificate, issuer_certificate, time_unix),
+    }
+}
+
+fn is_signer(fields: &CertFields) -> bool {
+    let alone = [key_usage::DIGITAL_SIGNATURE, key_usage::CRL_SIGN].contains(&fields.key_usage);
+    alone && fields.eku.is_empty() && fields.san.is_empty()
+}
+
+fn verify_below(
+    certificate: &[u8],
+    issuer_certificate: &[u8],
+    fields: CertFields,
+    time_unix: i64,
+    (usage, wanted): (&'static str, KeyUsage),
+) -> Result<CertFields, Error> {
     let issuer = read_certificate(issuer_certificate)?;
     link(&fields.issuer, fields.aki.as_deref(), &issuer, false)?;
     understood(&fields.critical, fields.others.iter().map(|other| &other.oid))?;
@@ -76,8 +112,6 @@ pub fn verify_leaf(certificate: &[u8], issuer_certificate: &[u8], time_unix: i64
     let leaf = EndEntityCert::try_from(&certificate).map_err(|e| refuse("an end entity", e))?;
     let seconds = u64::try_from(time_unix).map_err(|_| PathFault::Validity)?;
     let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-    // One signature verification: webpki is asked about one purpose, the other is read.
-    let (usage, wanted) = purpose(&fields.eku)?;
     leaf.verify_for_usage(ACCEPTED, std::slice::from_ref(&anchor), &[], time, wanted, None, None)
         .map_err(|e| refuse(usage, e))?;
     Ok(fields)

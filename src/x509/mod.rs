@@ -27,7 +27,7 @@ pub use crl::{MAX_CRL, read_crl, read_tbs_crl};
 pub use der::DerFault;
 pub use error::{Error, PathFault};
 pub use key::{KeyKind, PublicKey, is_rsa};
-pub use leaf::verify_leaf;
+pub use leaf::{verify_end_entity, verify_leaf, verify_signer};
 pub use lint::{Lint, lint_certificate, lint_crl};
 pub use name::{general_name_text, holder_names, ip_address, is_rehearsal, is_rehearsal_of, name_text};
 pub use request::{MAX_REQUEST, Request};

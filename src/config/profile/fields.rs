@@ -42,7 +42,7 @@ pub(super) fn names(raw: &BTreeMap<String, String>, base: Base, at: &str) -> Res
         rules.insert(form, rule);
     }
     let certified = |rule: &Rule| matches!(rule, Rule::Taken | Rule::Needed);
-    match base.is_ca() || rules.values().any(certified) {
+    match base.is_ca() || base.is_signer() || rules.values().any(certified) {
         true => Ok(rules),
         false => Err(field(format!("{at}.names"), "takes no form of name, so every request would be refused")),
     }
@@ -101,7 +101,7 @@ pub(super) fn purposes(raw: Option<Vec<String>>, base: Base, at: &str) -> Result
         }
     }
     let tls = purposes.iter().any(|oid| oid == SERVER_AUTH || oid == CLIENT_AUTH);
-    match tls || base.is_ca() {
+    match tls || base.is_ca() || base.is_signer() {
         true => Ok(purposes),
         false => Err(field(at, "must have server-auth or client-auth, by which it is verified")),
     }
