@@ -16,6 +16,7 @@ use crate::x509::{
 
 mod constraints;
 mod lint;
+mod signatures;
 
 const FROM: i64 = 1_795_305_600;
 const DAY: i64 = 86_400;
