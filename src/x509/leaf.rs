@@ -48,9 +48,7 @@ static ACCEPTED: &[&dyn SignatureVerificationAlgorithm] = &[
 /// (the caller compares them with the plan). Returns what the certificate says.
 pub fn verify_leaf(certificate: &[u8], issuer_certificate: &[u8], time_unix: i64) -> Result<CertFields, Error> {
     let fields = read_certificate(certificate)?;
-    // One signature verification: webpki is asked about one purpose, the other is read.
-    let asked = purpose(&fields.eku)?;
-    verify_below(certificate, issuer_certificate, fields, time_unix, asked)
+    verify_below(certificate, issuer_certificate, fields, time_unix, purpose)
 }
 
 /// Verifies the certificate of a signer of checkpoints or CRLs in the same way. It has no purpose of TLS, no alternative name, and one
@@ -61,7 +59,7 @@ pub fn verify_signer(certificate: &[u8], issuer_certificate: &[u8], time_unix: i
         return Err(PathFault::NotSigner.into());
     }
     // webpki takes a certificate without the extension for any purpose: which one it is asked about says nothing.
-    verify_below(certificate, issuer_certificate, fields, time_unix, ("a signer", KeyUsage::client_auth()))
+    verify_below(certificate, issuer_certificate, fields, time_unix, |_| Ok(("a signer", KeyUsage::client_auth())))
 }
 
 /// Verifies whatever stands below a CA and is none, as what it is.
@@ -82,7 +80,7 @@ fn verify_below(
     issuer_certificate: &[u8],
     fields: CertFields,
     time_unix: i64,
-    (usage, wanted): (&'static str, KeyUsage),
+    asked: fn(&[String]) -> Result<(&'static str, KeyUsage), PathFault>,
 ) -> Result<CertFields, Error> {
     let issuer = read_certificate(issuer_certificate)?;
     link(&fields.issuer, fields.aki.as_deref(), &issuer, false)?;
@@ -112,6 +110,8 @@ fn verify_below(
     let leaf = EndEntityCert::try_from(&certificate).map_err(|e| refuse("an end entity", e))?;
     let seconds = u64::try_from(time_unix).map_err(|_| PathFault::Validity)?;
     let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    // One signature verification: webpki is asked about one purpose, the other is read.
+    let (usage, wanted) = asked(&fields.eku)?;
     leaf.verify_for_usage(ACCEPTED, std::slice::from_ref(&anchor), &[], time, wanted, None, None)
         .map_err(|e| refuse(usage, e))?;
     Ok(fields)
