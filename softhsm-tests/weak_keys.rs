@@ -1,5 +1,7 @@
 //! Keys that are no secret: each test on a whole station. A list that cannot be used stops every certificate and no revocation.
 
+#[path = "weak_keys/batch.rs"]
+mod batch;
 mod harness;
 
 use std::fs;
