@@ -75,12 +75,15 @@ fn is_signer(fields: &CertFields) -> bool {
     alone && fields.eku.is_empty() && fields.san.is_empty()
 }
 
+/// The purpose that webpki is asked about, in words and as its own.
+type Asked = Result<(&'static str, KeyUsage), PathFault>;
+
 fn verify_below(
     certificate: &[u8],
     issuer_certificate: &[u8],
     fields: CertFields,
     time_unix: i64,
-    asked: fn(&[String]) -> Result<(&'static str, KeyUsage), PathFault>,
+    asked: fn(&[String]) -> Asked,
 ) -> Result<CertFields, Error> {
     let issuer = read_certificate(issuer_certificate)?;
     link(&fields.issuer, fields.aki.as_deref(), &issuer, false)?;
@@ -122,7 +125,7 @@ const ANY_PURPOSE: &str = "2.5.29.37.0";
 
 /// What webpki is asked about, which takes a certificate without the extension, or with anyExtendedKeyUsage, for any purpose:
 /// such a one is refused here, and so is one that would speak for its CA.
-fn purpose(eku: &[String]) -> Result<(&'static str, KeyUsage), PathFault> {
+fn purpose(eku: &[String]) -> Asked {
     let has = |wanted: &str| eku.iter().any(|oid| oid == wanted);
     if has(ANY_PURPOSE) || has(OCSP_SIGNING) {
         return Err(PathFault::Purposes);
