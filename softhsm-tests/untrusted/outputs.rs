@@ -59,6 +59,26 @@ fn p07_untrusted_text_adds_no_element_to_the_page_of_a_year() {
     }
 }
 
+/// A log in which nothing fits together is refused by what folds it and by the table of its certificates, in ASCII, and nothing is left.
+#[test]
+fn p07_untrusted_text_in_a_log_that_does_not_fold_is_refused_by_calendar_and_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut seen = 0;
+    for sample in corpus() {
+        let Some(_) = files::log(dir.path(), &sample) else { continue };
+        let calendar = ["calendar", "log"].map(OsStr::new);
+        let said = told(dir.path(), &calendar);
+        assert!(said.ends_with("[exit 1]\n") || said.ends_with("[exit 3]\n"), "{}: {said}", sample.name);
+        json(dir.path(), &calendar);
+        let table = ["export", "log", "--to", "table", "--format", "csv"].map(OsStr::new);
+        let said = told(dir.path(), &table);
+        assert!(said.contains("cannot read the certificate as DER") && said.ends_with("[exit 1]\n"), "{said}");
+        assert!(!dir.path().join("table").exists());
+        seen += 1;
+    }
+    assert!(seen > 20, "{seen} samples");
+}
+
 type Forge = fn(&Path, &Sample) -> Option<Vec<&'static str>>;
 
 /// `check` says less than `show`, and of the same files, so every third sample will do: for people and for machines what it says keeps its form.
