@@ -166,6 +166,7 @@ impl From<crate::gate::Error> for Failure {
     }
 }
 
+#[cfg(feature = "station")]
 impl From<issue::recorded::Error> for Failure {
     fn from(e: issue::recorded::Error) -> Failure {
         Failure { code: Code::Halted, hint: Some(e.hint()), what: e.to_string() }
