@@ -128,3 +128,70 @@ fn outcome(body: &Body, plan: &Digest, log: &View) -> Result<Option<(u64, Outcom
         _ => return Ok(None),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tbs;
+    use crate::x509::fields::{CaConstraint, CertFields, Constraints, key_usage};
+    use crate::x509::forge::{Key, cn};
+
+    /// A CA's certificate by this key, which need not be its issuer's.
+    fn ca((id, key): (&str, &Key), (issuer, aki): (&str, Option<&Key>), by: &Key) -> (u64, Bytes) {
+        let identifier = |key: &Key| x509::PublicKey::from_spki(&key.spki()).unwrap().identifier();
+        let fields = CertFields {
+            serial: Bytes::from([1, 2, 3]),
+            signature: by.algorithm(),
+            issuer: cn(issuer).into(),
+            not_before: 1_780_000_000,
+            not_after: 1_880_000_000,
+            subject: cn(id).into(),
+            spki: key.spki().into(),
+            ca: Some(CaConstraint { path_len: None }),
+            key_usage: key_usage::KEY_CERT_SIGN | key_usage::CRL_SIGN,
+            eku: vec![],
+            san: vec![],
+            ski: Some(identifier(key)),
+            aki: aki.map(identifier),
+            crl_urls: vec![],
+            issuer_urls: vec![],
+            policies: vec![],
+            constraints: Constraints::default(),
+            critical: vec!["2.5.29.15".into(), "2.5.29.19".into()],
+            others: vec![],
+        };
+        let tbs = tbs::certificate(&fields).unwrap();
+        (7, Bytes::from(tbs::assemble(&tbs, by.algorithm(), &by.sign(&tbs))))
+    }
+
+    #[test]
+    fn p02_a_ca_on_record_that_does_not_verify_is_named() {
+        let [root, middle, stranger] = [Key::p256(), Key::p256(), Key::p256()];
+        let good = BTreeMap::from([
+            ("root".to_string(), ca(("root", &root), ("root", None), &root)),
+            ("middle".to_string(), ca(("middle", &middle), ("root", Some(&root)), &root)),
+        ]);
+        let issuers =
+            BTreeMap::from([("root", "root"), ("middle", "root")].map(|(a, b)| (a.to_string(), b.to_string())));
+        let above = BTreeMap::new();
+        chain(&good, &issuers, &above).unwrap();
+
+        let with = |id: &str, der| BTreeMap::from_iter(good.clone().into_iter().chain([(id.to_string(), der)]));
+        let wrong = [
+            ("middle", with("middle", ca(("middle", &middle), ("root", Some(&root)), &stranger))),
+            ("root", with("root", ca(("root", &root), ("root", None), &stranger))),
+            ("middle", with("root", ca(("root", &stranger), ("root", None), &stranger))),
+        ];
+        for (id, cas) in wrong {
+            let said = chain(&cas, &issuers, &above).unwrap_err();
+            assert!(matches!(&said, Error::Chain { ca, .. } if ca == id), "{id}: {said}");
+        }
+        let orphan = BTreeMap::from([("middle".to_string(), good["middle"].clone())]);
+        assert!(chain(&orphan, &issuers, &above).unwrap_err().to_string().ends_with("its issuer's is not on record"));
+        let above = BTreeMap::from([("middle".to_string(), vec![good["root"].1.clone()])]);
+        chain(&orphan, &issuers, &above).unwrap();
+        let above =
+            BTreeMap::from([("middle".to_string(), vec![ca(("root", &stranger), ("root", None), &stranger).1])]);
+        assert!(chain(&orphan, &issuers, &above).is_err());
+    }
+}
