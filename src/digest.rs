@@ -1,6 +1,7 @@
 //! SHA-256 digests: the name of every artefact, plan and bundle.
 
 use std::fmt;
+use std::io::{self, ErrorKind, Read};
 
 use aws_lc_rs::digest::{Context, SHA256, digest};
 use aws_lc_rs::hmac;
@@ -16,6 +17,20 @@ impl Digest {
         let mut out = [0; 32];
         out.copy_from_slice(digest(&SHA256, bytes).as_ref());
         Digest(out)
+    }
+
+    /// The digest of all that there is to read, in pieces.
+    pub fn read(mut from: impl Read) -> io::Result<Digest> {
+        let (mut hasher, mut piece) = (Hasher::default(), vec![0; 1 << 16]);
+        loop {
+            match from.read(&mut piece) {
+                Ok(0) => return Ok(hasher.finish()),
+                // At most the buffer's length.
+                Ok(filled) => hasher.update(&piece[..filled]),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
     }
 
     /// Reads 64 hex digits of either case; anything else is `None`.

@@ -4,12 +4,14 @@
 mod machine;
 mod work;
 
+use std::io::Read;
+
 use clap::Args;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
 use crate::config::Environment;
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 use crate::report::terminal::{counted, wrap};
 use crate::sandbox;
 use crate::text::{escape, hex_groups, path};
@@ -142,15 +144,7 @@ fn programs(station: &Station) -> Vec<Finding> {
 }
 
 fn digest(file: &std::path::Path) -> std::io::Result<Digest> {
-    use std::io::Read;
-    let mut from = std::fs::File::open(file)?.take(LONGEST);
-    let (mut hash, mut part) = (Hasher::default(), vec![0; 1 << 16]);
-    loop {
-        match from.read(&mut part)? {
-            0 => return Ok(hash.finish()),
-            n => hash.update(part.get(..n).unwrap_or_default()),
-        }
-    }
+    Digest::read(std::fs::File::open(file)?.take(LONGEST))
 }
 
 /// The tokens as their modules show them, and what each says it can do.

@@ -16,7 +16,7 @@ use super::MAX_OUTPUT;
 use super::message::{Answer, Ask, Program};
 use super::run::command_line;
 use crate::cbor::Bytes;
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 use crate::wire;
 
 /// So much of what a linter writes to stderr is kept, in octets: the end of it, where the cause stands.
@@ -50,16 +50,10 @@ fn settle() -> io::Result<UnixStream> {
 }
 
 fn digest(path: &Path) -> io::Result<Digest> {
-    let (mut file, mut hasher) = (File::open(path)?, Hasher::default());
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    let mut buffer = [0; 64 << 10];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hasher.finish()),
-            n => hasher.update(&buffer[..n]),
-        }
+    let file = File::open(path)?;
+    match file.metadata()?.is_file() {
+        true => Digest::read(file),
+        false => Err(io::Error::other("it is no file")),
     }
 }
 

@@ -221,18 +221,8 @@ fn read_back(medium: &Dir, written: &Written) -> Result<(), Error> {
     }
 }
 
-fn hash(mut file: File, name: &Name) -> Result<Digest, Error> {
-    let mut hasher = Hasher::default();
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finish()),
-            // At most the buffer's length.
-            Ok(filled) => hasher.update(&buffer[..filled]),
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(cause) => return Err(Error::Read { name: name.to_string(), cause }),
-        }
-    }
+fn hash(file: File, name: &Name) -> Result<Digest, Error> {
+    Digest::read(file).map_err(|cause| Error::Read { name: name.to_string(), cause })
 }
 
 /// Takes away what this call has made, and says so when it cannot.

@@ -252,15 +252,7 @@ pub(super) fn release_head(
 }
 
 pub(super) fn digest_of(path: &Path) -> Result<Digest, Error> {
-    let mut file = File::open(path).map_err(io(path))?;
-    let mut hasher = crate::digest::Hasher::default();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match std::io::Read::read(&mut file, &mut buffer).map_err(io(path))? {
-            0 => return Ok(hasher.finish()),
-            n => hasher.update(&buffer[..n]),
-        }
-    }
+    File::open(path).and_then(Digest::read).map_err(io(path))
 }
 
 fn sync_dir(path: &Path) -> Result<(), Error> {
