@@ -1,11 +1,10 @@
 //! What comes due on a station: CRLs that run out, certificates, persons' keys. One list, as a table, as iCalendar (RFC 5545) and
 //! as a picture (SVG). Times are seconds since the epoch; texts are escaped already.
 
-use minijinja::{AutoEscape, Environment as Templates, UndefinedBehavior};
 use serde::Serialize;
 
 use super::Error;
-use super::html::value;
+use super::page;
 use super::terminal::{Table, counted};
 use crate::digest::Digest;
 use crate::text::utc;
@@ -198,15 +197,11 @@ pub fn picture(calendar: &Calendar) -> Result<String, Error> {
         .collect();
     let ticks: Vec<Tick> =
         months(begin, end - span / 40).map(|(time, label)| Tick { x: format!("{:.1}", place(time)), label }).collect();
-    let mut templates = Templates::new();
-    templates.set_auto_escape_callback(|_| AutoEscape::Html);
-    templates.set_undefined_behavior(UndefinedBehavior::Strict);
-    templates.add_template("calendar.svg", TEMPLATE)?;
     let data = serde_json::json!({
         "name": calendar.name, "rehearsal": calendar.rehearsal, "today": day(calendar.now), "now": format!("{:.1}", place(calendar.now)),
         "height": 64 + bars.len() * 26 + 36, "bars": serde_json::to_value(&bars)?, "ticks": serde_json::to_value(&ticks)?,
     });
-    Ok(templates.get_template("calendar.svg")?.render(value(data))?)
+    page::fill("calendar.svg", TEMPLATE, data)
 }
 
 /// The beginnings of quarters, or of years where there would be many, with their labels.

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use minijinja::{AutoEscape, Environment as Templates, UndefinedBehavior, Value};
 use serde::Serialize;
 
 use crate::config::Environment;
 
-use super::terminal::human_count;
-use super::{Error, picture};
+use super::{Error, page, picture};
 
 /// At most this many certificates and this many refusals are listed; the rest is counted. The full lists are in the release.
 pub const MAX_ROWS: usize = 500;
@@ -160,14 +158,6 @@ pub fn tally<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<Count> 
 
 /// The page. Same input, same octets.
 pub fn render(report: &ReleaseReport) -> Result<String, Error> {
-    let mut templates = Templates::new();
-    // The name's ending would turn escaping on as well; said outright, since a page of untrusted names depends on it.
-    templates.set_auto_escape_callback(|_| AutoEscape::Html);
-    templates.set_undefined_behavior(UndefinedBehavior::Strict);
-    templates.add_filter("n", |count: u64| human_count(count));
-    templates.add_filter("share", |count: u64, most: u64| count.saturating_mul(100) / most.max(1));
-    templates.add_template("release.html", TEMPLATE)?;
-
     let mut shown = report.clone();
     shown.certificates.truncate(MAX_ROWS);
     shown.refusals.truncate(MAX_ROWS);
@@ -189,26 +179,7 @@ pub fn render(report: &ReleaseReport) -> Result<String, Error> {
         map.insert("revoked_left_out".into(), left_out(report.revocations, shown.revoked.len()).into());
         map.insert("refusals_left_out".into(), left_out(refused, shown.refusals.len()).into());
     }
-    Ok(templates.get_template("release.html")?.render(value(data))?)
-}
-
-/// The template engine is built without serde; JSON values map one to one.
-pub(super) fn value(json: serde_json::Value) -> Value {
-    use serde_json::Value as Json;
-    match json {
-        Json::Null => Value::from(()),
-        Json::Bool(b) => Value::from(b),
-        Json::Number(n) => n.as_u64().map(Value::from).unwrap_or_else(|| Value::from(n.to_string())),
-        Json::String(s) => Value::from(shown(&s)),
-        Json::Array(items) => Value::from(items.into_iter().map(value).collect::<Vec<_>>()),
-        Json::Object(map) => Value::from(map.into_iter().map(|(k, v)| (k, value(v))).collect::<BTreeMap<_, _>>()),
-    }
-}
-
-/// The last guard before the page, as [`crate::text::lines`] before a terminal: what was escaped passes unchanged, and so does the
-/// dash that begins a signature line of the checkpoint (C2SP signed-note).
-fn shown(text: &str) -> String {
-    text.split('\u{2014}').map(crate::text::lines).collect::<Vec<_>>().join("\u{2014}")
+    page::fill("release.html", TEMPLATE, data)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 pub mod calendar;
 mod html;
 pub mod outliers;
+mod page;
 mod picture;
 pub mod terminal;
 pub mod year;

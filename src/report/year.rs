@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use minijinja::{AutoEscape, Environment as Templates, UndefinedBehavior};
 use serde::Serialize;
 
 use super::Error;
-use super::html::value;
+use super::page;
 use super::terminal::human_count;
 
 /// At most this many rows of a list; the rest is counted. `coldroot show` has all of them.
@@ -103,11 +102,6 @@ const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Au
 
 /// The page. Same input, same octets.
 pub fn render(year: &Year) -> Result<String, Error> {
-    let mut templates = Templates::new();
-    templates.set_auto_escape_callback(|_| AutoEscape::Html);
-    templates.set_undefined_behavior(UndefinedBehavior::Strict);
-    templates.add_filter("n", |count: u64| human_count(count));
-    templates.add_template("year.html", TEMPLATE)?;
     let mut data = serde_json::to_value(year)?;
     if let Some(map) = data.as_object_mut() {
         let sum = |of: fn(&Month) -> u64| year.months.iter().map(of).sum::<u64>();
@@ -134,7 +128,7 @@ pub fn render(year: &Year) -> Result<String, Error> {
         map.insert("checks".into(), ranked(&year.checks));
         map.insert("reasons".into(), ranked(&year.reasons));
     }
-    Ok(templates.get_template("year.html")?.render(value(data))?)
+    page::fill("year.html", TEMPLATE, data)
 }
 
 /// Counts, the largest first, each with its share of the largest in a hundred.
