@@ -2,9 +2,10 @@
 
 use crate::digest::Digest;
 
-use super::hierarchy::{Ca, DnType, EXTERNAL, Environment, IssuerCertificate, Rdn};
+use super::hierarchy::{Ca, EXTERNAL, Environment, IssuerCertificate};
 use super::limits::limits;
 use super::line::{id, plain_line, show};
+use super::name::{DnType, Rdn};
 use super::{Error, field, raw, rules};
 
 pub(super) fn ca(c: raw::Ca, at: &str, environment: Environment) -> Result<Ca, Error> {

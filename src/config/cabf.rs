@@ -9,7 +9,7 @@ use crate::algorithm::KeyAlgorithm;
 use crate::x509::fields::{Constraints, GeneralName, OtherExtension, Policy, Subtree};
 use crate::x509::{CLIENT_AUTH, OCSP_SIGNING, SERVER_AUTH};
 
-use super::hierarchy::{DnType, Rdn};
+use super::name::{DnType, Rdn};
 use super::profile::Validity;
 
 /// What a certificate under the Requirements is (7.1.2).

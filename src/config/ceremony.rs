@@ -5,8 +5,9 @@ use std::path::Path;
 use crate::x509::fields::{REASONS, reason_code};
 
 use super::foreign::foreign;
-use super::hierarchy::{Ca, Hierarchy, Rdn};
+use super::hierarchy::{Ca, Hierarchy};
 use super::line::{ascii_line, plain, plain_line};
+use super::name::Rdn;
 use super::parse::read_text;
 use super::{Error, field, from_toml, raw};
 

@@ -8,7 +8,7 @@ use crate::algorithm::KeyAlgorithm;
 use crate::digest::Digest;
 use crate::plan::Kind;
 
-use super::{Limits, Linter, PinEntry, PinForm, Profile, RuleSet, TokenUri};
+use super::{Limits, Linter, PinEntry, PinForm, Profile, Rdn, RuleSet, TokenUri};
 
 /// The first line of every hierarchy file: `format = "coldroot-hierarchy-v0"`.
 pub const FORMAT: &str = "coldroot-hierarchy-v0";
@@ -317,9 +317,6 @@ const ELSEWHERE: &str = "elsewhere";
 /// In the place of an issuer's id.
 pub const EXTERNAL: &str = "external";
 
-/// One RelativeDistinguishedName: attribute types and values. A name keeps the order of its RDNs, repeated types included.
-pub type Rdn = Vec<(DnType, String)>;
-
 impl Ca {
     pub fn is_root(&self) -> bool {
         self.issuer == self.id
@@ -333,70 +330,6 @@ impl Ca {
     /// Whether no token of this station has its key: it is certified for its own request, and signs nothing here.
     pub fn key_is_elsewhere(&self) -> bool {
         self.key == ELSEWHERE
-    }
-}
-
-/// The attribute types a declared subject may use (RFC 5280 Appendix A, RFC 4519).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DnType {
-    Country,
-    State,
-    Locality,
-    Organization,
-    OrganizationalUnit,
-    CommonName,
-    SerialNumber,
-    DomainComponent,
-}
-
-impl DnType {
-    pub(super) const ALL: [DnType; 8] = [
-        DnType::Country,
-        DnType::State,
-        DnType::Locality,
-        DnType::Organization,
-        DnType::OrganizationalUnit,
-        DnType::CommonName,
-        DnType::SerialNumber,
-        DnType::DomainComponent,
-    ];
-
-    /// The short name of RFC 4514 §3 (and `serialNumber`).
-    pub fn short(self) -> &'static str {
-        match self {
-            DnType::Country => "C",
-            DnType::State => "ST",
-            DnType::Locality => "L",
-            DnType::Organization => "O",
-            DnType::OrganizationalUnit => "OU",
-            DnType::CommonName => "CN",
-            DnType::SerialNumber => "serialNumber",
-            DnType::DomainComponent => "DC",
-        }
-    }
-
-    /// The object identifier's arcs.
-    pub fn oid(self) -> &'static [u64] {
-        match self {
-            DnType::Country => &[2, 5, 4, 6],
-            DnType::State => &[2, 5, 4, 8],
-            DnType::Locality => &[2, 5, 4, 7],
-            DnType::Organization => &[2, 5, 4, 10],
-            DnType::OrganizationalUnit => &[2, 5, 4, 11],
-            DnType::CommonName => &[2, 5, 4, 3],
-            DnType::SerialNumber => &[2, 5, 4, 5],
-            DnType::DomainComponent => &[0, 9, 2342, 19200300, 100, 1, 25],
-        }
-    }
-
-    /// The upper bound of RFC 5280 Appendix A in characters.
-    pub(super) fn bound(self) -> usize {
-        match self {
-            DnType::Country => 2,
-            DnType::State | DnType::Locality => 128,
-            DnType::DomainComponent => 63,
-            _ => 64,
-        }
     }
 }
 

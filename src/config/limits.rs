@@ -3,8 +3,8 @@
 use crate::x509::fields::Subtree;
 
 use super::authority::rdns;
-use super::hierarchy::Rdn;
 use super::line::{ascii_line, show};
+use super::name::Rdn;
 use super::profile::object_identifier;
 use super::{Error, field, raw};
 

@@ -6,7 +6,7 @@ use crate::digest::Digest;
 
 use super::hierarchy::Hierarchy;
 use super::line::{ascii_line, id, plain_line, show};
-use super::parse::last_day;
+use super::roster::last_day;
 use super::{Error, field, raw};
 
 /// More programs than anybody waits for.

@@ -9,13 +9,16 @@ mod hierarchy;
 mod limits;
 mod line;
 mod linter;
+mod name;
 mod parse;
 mod pin;
 mod profile;
 mod raw;
 mod references;
+mod roster;
 mod rules;
 mod signer;
+mod token;
 mod uri;
 
 pub use ceremony::{Act, Ceremony, Cross, FORMAT as CEREMONY_FORMAT, Outside, Signer, SignerKey, revoked_serial};
@@ -24,6 +27,7 @@ pub use limits::{Limits, NameBase};
 #[cfg(feature = "station")]
 pub(crate) use line::plain_line;
 pub use linter::{AcceptedFinding, Judges, Linter, LinterForm, is_finding};
+pub use name::{DnType, Rdn};
 pub use pin::{PinEntry, PinForm};
 pub use profile::*;
 pub use rules::RuleSet;
