@@ -119,7 +119,7 @@ impl Demo {
         }
         module()?;
         let (station, desk) = (dir.join("station"), dir.join("desk"));
-        for path in [&dir, &station, &desk, &station.join("token"), &station.join("officers")] {
+        for path in [&dir, &station, &desk, &desk.join("requests"), &station.join("token"), &station.join("officers")] {
             fs::create_dir_all(path).map_err(|e| Failure::io(path, e))?;
         }
         let conf = station.join("softhsm2.conf");
@@ -137,6 +137,7 @@ impl Demo {
             ssh_key(&station.join("officers").join(person), person)?;
         }
         ssh_key(&desk.join("desk-1"), "desk-1")?;
+        write(&desk.join("requests/requests.csv"), OWN_REQUEST)?;
         let globals = Globals {
             station: station.clone(),
             json: false,
@@ -259,6 +260,27 @@ impl Demo {
         Ok(())
     }
 
+    /// What to look at, and the first commands of a batch of one's own; each of them prints those that follow it.
+    fn next(&self, release: &Path) -> String {
+        let dir = crate::text::shell(&self.dir);
+        let name = release.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        format!(
+            "\nLook at it:\n\n  open {dir}/report.html in a browser; then, in the station:\n  \
+             coldroot show audit\n  coldroot show out/{name}\n  \
+             coldroot check out/{name} --verifier-key verifier-key --hierarchy hierarchy.toml\n\n\
+             Your turn, with a request of your own (each command prints what follows it):\n\n  \
+             go there:  cd {dir}/station{path}\n  \
+             request:   openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 \\\n                 \
+             -subj /CN={OWN_NAME} \\\n                 \
+             -addext subjectAltName=DNS:{OWN_NAME} -nodes \\\n                 \
+             -keyout ../desk/own.key -out ../desk/requests/own.csr\n  \
+             pack it:   coldroot pack --requests ../desk/requests --desk desk-1 --sequence 2 \\\n                 \
+             --key ../desk/desk-1 --answers out/{name} --release 3 \\\n                 \
+             --out ../desk/bundle-0002.bundle\n",
+            path = search_path()
+        )
+    }
+
     fn summary(&self, release: &Path, verifier_key: &str, begun: Instant) -> Result<Answer, Failure> {
         let opened = release::Release::open(release)?;
         let (mut signed, mut refused) = (0u64, Vec::new());
@@ -291,14 +313,7 @@ impl Demo {
         if !refused.is_empty() {
             text.push_str(&format!("\n{}", refusal_list(&refused, 6)));
         }
-        let dir = crate::text::shell(&self.dir);
-        text.push_str(&format!(
-            "\nTry next:\n  open {dir}/report.html in a browser\n  {me} show {dir}/station/audit\n  \
-             {me} show {release}\n  {me} check {release} --verifier-key {dir}/station/verifier-key \\\n      \
-             --hierarchy {dir}/station/hierarchy.toml --root {dir}/root.pem\n",
-            release = crate::text::shell(release),
-            me = program()
-        ));
+        text.push_str(&self.next(release));
         let json = json!({
             "dir": self.dir.to_string_lossy(), "signed": signed, "refused": refused.len(), "crls": crls, "log-size": report.size,
             "log-root": report.root.hex(), "verifier-key": verifier_key, "release": release.to_string_lossy(),
@@ -307,9 +322,13 @@ impl Demo {
     }
 }
 
-/// This program as it was called, so that the printed commands can be typed as they stand.
-fn program() -> String {
-    std::env::args().next().unwrap_or_else(|| "coldroot".into())
+/// This program's directory, as it was called: what is printed from here on says `coldroot` alone.
+fn search_path() -> String {
+    let called = PathBuf::from(std::env::args_os().next().unwrap_or_default());
+    match called.parent().filter(|dir| !dir.as_os_str().is_empty()).map(std::path::absolute) {
+        Some(Ok(dir)) => format!(" && PATH={}:$PATH", crate::text::shell(dir)),
+        _ => String::new(),
+    }
 }
 
 fn step(name: &str, what: &str) {
@@ -346,6 +365,9 @@ fn ssh_key(path: &Path, comment: &str) -> Result<(), Failure> {
     }
 }
 
+/// The name that a newcomer's own request asks for, and its row of the desk's table.
+const OWN_NAME: &str = "im.newcomer.example";
+const OWN_REQUEST: &str = "request,profile,requester,names\nown,xmpp-server,me@newcomer.example,im.newcomer.example\n";
 const CEREMONY: &str = include_str!("demo/ceremony.toml");
 /// `@NAME@` stands for what only the machine knows.
 const HIERARCHY: &str = include_str!("demo/hierarchy.toml");

@@ -36,6 +36,8 @@ mod hierarchy;
 mod inbox;
 #[cfg(feature = "station")]
 mod init;
+#[cfg(feature = "station")]
+mod next;
 mod offline;
 pub mod pack;
 #[cfg(feature = "station")]

@@ -412,7 +412,7 @@ pub fn pack(args: PackArgs) -> Result<Answer, Failure> {
         Failure { code: Code::Refused, what: e.to_string(), hint }
     })?;
     let text = format!(
-        "Packed.\n\n{}  next: take it to the station: coldroot plan --bundle {}\n",
+        "Packed. Take it to the station.\n\n{}\n  next: coldroot plan --bundle {}\n",
         pairs(&[
             ("bundle", crate::text::path(&report.out)),
             ("desk", format!("{}, number {}", report.desk, report.sequence)),

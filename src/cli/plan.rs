@@ -289,13 +289,11 @@ fn answer(
     medium: Option<&Path>,
     digest: Digest,
 ) -> Answer {
-    let officer = station.hierarchy.persons.iter().find(|p| !p.keys.is_empty()).map_or("ID", |p| p.id.as_str());
     let text = format!(
-        "{} to do, {} refused. Officers read and sign this statement:\n\n{statement}\n  \
-        read it:  coldroot show {path}\n  next:     coldroot approve {path} --person {officer} --key SSHKEY   (each person of the quorum)\n",
+        "{} to do, {} refused. Officers read and sign this statement:\n\n{statement}\n{}",
         human_count(head.items),
         human_count(head.refused),
-        path = crate::text::shell(path)
+        super::next::after_plan(station, head, path, medium)
     );
     let carried =
         medium.map_or(String::new(), |dir| format!("  written and read back in {} too\n", crate::text::path(dir)));

@@ -120,7 +120,7 @@ pub fn sign(globals: &Globals, args: SignArgs) -> Result<Answer, Failure> {
         Some(medium) => Some(super::release::to_medium(&station, &mut log, &ledger, release, medium)?),
         None => None,
     };
-    let mut answer = summary(&station, &plan, &log, release, &target, on_medium.as_deref(), started);
+    let mut answer = summary(&station, &mut plan, &log, release, &target, on_medium.as_deref(), started);
     answer.json["resumed"] = resumed;
     Ok(answer)
 }
@@ -461,13 +461,14 @@ impl Signer for GateSigner<'_> {
 
 fn summary(
     station: &Station,
-    plan: &Plan,
+    plan: &mut Plan,
     log: &Log,
     release: u64,
     target: &Path,
     on_medium: Option<&Path>,
     started: Instant,
 ) -> Answer {
+    let next = super::next::after_sign(station, plan, target);
     let head = plan.head();
     let root = log.root().map_or(Digest::default(), |root| root);
     let making = head.counts.iter().all(|count| count.act == "generate-key");
@@ -481,16 +482,13 @@ fn summary(
     let written = crate::text::path(target);
     let speed = rate(head.items, started.elapsed());
     let text = format!(
-        "Release {release} is written and read back.\n\n{}\n  next: coldroot check {} --verifier-key \"$(cat {})\" --hierarchy {}\n",
+        "Release {release} is written and read back.\n\n{}\n{next}",
         pairs(&[
             (what, format!("{} ({speed})", human_count(head.items))),
             ("refused", human_count(head.refused)),
             ("release", on_medium.map_or(String::new(), |path| format!("{} and ", crate::text::path(path))) + &written),
             ("log", format!("{} entries, root {}", human_count(log.size()), crate::text::hex_groups(&root.0))),
         ]),
-        crate::text::shell(target),
-        crate::text::shell(station.dir.join("verifier-key")),
-        crate::text::shell(station.dir.join("hierarchy.toml")),
     );
     let json = json!({
         "release": release, "done": head.items, "refused": head.refused,
