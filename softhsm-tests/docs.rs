@@ -1,6 +1,8 @@
 //! The documents say what the program does: their commands exist and are typed, the examples of the formats are read back, and
 //! what is made from the code is the code's.
 
+#[path = "docs/fences.rs"]
+mod fences;
 #[path = "docs/first_hour.rs"]
 mod first_hour;
 #[path = "docs/formats.rs"]
@@ -10,6 +12,8 @@ mod generated;
 mod harness;
 #[path = "docs/named.rs"]
 mod named;
+#[path = "docs/officer.rs"]
+mod officer;
 #[path = "docs/typed.rs"]
 mod typed;
 

@@ -74,6 +74,11 @@ fn the_auditors_manual_can_be_typed_as_it_stands() {
 }
 
 #[test]
+fn the_page_of_the_sample_log_can_be_typed() {
+    run(&commands(&block(&read("audit-logs/sample/README.md"), "sh sample")), &checkout(), &[]);
+}
+
+#[test]
 fn the_sample_log_is_good_and_its_verifier_tests_itself() {
     let sample = checkout().join("audit-logs/sample");
     let key = read("audit-logs/sample/verifier-key");
