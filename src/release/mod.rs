@@ -12,7 +12,10 @@
 
 mod approved;
 mod crls;
+mod frames;
+mod judge;
 mod log_at;
+mod page;
 mod proofs;
 mod public;
 mod read;
