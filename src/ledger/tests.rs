@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::audit::durable::fault;
+use crate::audit::entry::{Body, Entry};
 use crate::audit::station::{Signer, scratch};
 use crate::audit::{Log, View};
 use model::{Model, World};

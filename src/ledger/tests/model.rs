@@ -5,10 +5,11 @@ use std::path::Path;
 
 use super::super::*;
 use crate::algorithm::SignatureAlgorithm;
+use crate::audit::entry::{Body, CertificateIssued, Entry, Revoked};
 use crate::audit::station::{self, Signer};
 use crate::audit::{Log, View};
 use crate::x509::fields::{CertFields, Constraints, GeneralName, names_digest};
-use crate::x509::forge;
+use crate::x509::{self, forge};
 
 const CAS: [&str; 3] = ["root", "web", "device"];
 const BEGIN: i64 = 1_800_000_000;
