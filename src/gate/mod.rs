@@ -11,6 +11,7 @@
 mod client;
 mod judge;
 mod keys;
+mod mark;
 mod message;
 mod server;
 mod split;
