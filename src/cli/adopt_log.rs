@@ -30,7 +30,7 @@ use super::approvals::read_signatures;
 use super::change::{Decided, judge_reason, statement};
 use super::people;
 use super::recognise::read_text;
-use super::sign::{proven, recorded_signatures};
+use super::run::{proven, recorded_signatures};
 use super::station::{Station, seal};
 use super::{Answer, Failure, Globals};
 

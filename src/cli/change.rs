@@ -25,7 +25,7 @@ use crate::ledger::Ledger;
 
 use super::approvals::read_signatures;
 use super::people::{self, People};
-use super::sign::{proven, recorded_signatures};
+use super::run::{proven, recorded_signatures};
 use super::station::{Station, seal};
 use super::{Answer, Failure};
 

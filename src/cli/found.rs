@@ -8,7 +8,7 @@ use crate::plan::{Kind, Plan};
 use crate::report::terminal::{human_count, pairs};
 use crate::text::{escape, utc};
 
-use super::{Failure, sign};
+use super::{Failure, run};
 
 /// What is on record of a plan that was begun before.
 pub(super) struct Found<'a> {
@@ -45,7 +45,7 @@ impl<'a> Found<'a> {
         if self.state.start.is_none() && self.state.void.is_none() {
             return Ok(None);
         }
-        let (index, start) = sign::begun(self.state)?;
+        let (index, start) = run::begun(self.state)?;
         let (of, state) = (self.plan.head(), self.state);
         let (begun, time) = (if state.start.is_some() { "started" } else { "voided" }, self.log.entry(index)?.time);
         let mut rows = vec![

@@ -37,7 +37,7 @@ use crate::text::{escape, shell};
 use super::approvals::read_signatures;
 use super::change::{Decided, judge_reason, statement};
 use super::people;
-use super::sign::{encode, proven, recorded_signatures};
+use super::run::{encode, proven, recorded_signatures};
 use super::station::{Station, copy_over};
 use super::{Answer, Failure, Globals};
 

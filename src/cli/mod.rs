@@ -54,6 +54,8 @@ mod reference;
 mod release;
 #[cfg(feature = "station")]
 mod restore;
+#[cfg(feature = "station")]
+mod run;
 mod sample;
 mod show;
 #[cfg(feature = "station")]

@@ -23,7 +23,7 @@ use crate::release::{self, Basis, directory_name};
 use crate::text::escape;
 
 use super::recognise::read_text;
-use super::sign::begun;
+use super::run::begun;
 use super::station::{Station, copy_over};
 use super::{Answer, Failure, Globals, failure::Code, flushed};
 

@@ -1,19 +1,20 @@
 //! The station: its hierarchy, its log, and a gate that agrees with both.
 
+mod login;
+mod opening;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::audit::entry::{Body, Entry, ShareOf};
-use crate::audit::mark::{Mark, Standing};
-use crate::audit::{Log, Sealer, artefact};
-use crate::config::{self, Environment, Guard, Hierarchy, MarkPlace};
+use crate::audit::entry::{Body, Entry};
+use crate::audit::{Log, Sealer};
+use crate::config::{self, Environment, Guard, Hierarchy};
 use crate::digest::Tagger;
 use crate::gate::Gate;
 use crate::ledger::{Ledger, PinSet};
 use crate::pin::PinSource;
-use crate::pin::shares::{KnownSet, KnownShare};
 use crate::sandbox;
 
 use super::reading::reading;
@@ -142,108 +143,6 @@ impl Station {
         ["tail", "checkpoint"].iter().any(|file| self.audit_dir().join(file).exists())
     }
 
-    /// Opens the log for writing and folds it.
-    pub fn open_log(&self) -> Result<(Log, Ledger), Failure> {
-        let (log, ledger) = self.open_log_whatever_the_clock_says()?;
-        self.judge_clock(&ledger)?;
-        Ok((log, ledger))
-    }
-
-    /// The same for what corrects the clock.
-    pub fn open_log_whatever_the_clock_says(&self) -> Result<(Log, Ledger), Failure> {
-        let (log, ledger) = self.open_log_whatever_is_in_force()?;
-        match ledger.changed.hierarchy == self.hierarchy.digest {
-            true => Ok((log, ledger)),
-            false => Err(self.not_in_force(&ledger)),
-        }
-    }
-
-    /// The same for what adopts another hierarchy.
-    pub fn open_log_whatever_is_in_force(&self) -> Result<(Log, Ledger), Failure> {
-        if !self.begun() {
-            let what = format!("{} holds no audit log yet", crate::text::path(&self.dir));
-            return Err(Failure::refused(what, format!("coldroot --station {} init", crate::text::shell(&self.dir))));
-        }
-        let log = Log::open(&self.audit_dir())?;
-        super::inbox::tidy(&self.dir.join("in"))?;
-        let ledger = fold(&log, self.plain)?;
-        match &ledger.genesis {
-            Some(_) => {
-                *self.pin_sets.borrow_mut() = ledger.pin_sets.clone();
-                *self.changes.borrow_mut() = ledger.changed.made.clone();
-                *self.token.borrow_mut() = ledger.changed.token.clone();
-                self.latest.set(last_time(&log)?);
-                Ok((log, ledger))
-            }
-            None => Err(Failure::refused(
-                "the log has no genesis entry",
-                format!("coldroot --station {} init", crate::text::shell(&self.dir)),
-            )),
-        }
-    }
-
-    /// Why nothing goes on: the file is not the hierarchy that the log says is in force.
-    pub fn not_in_force(&self, ledger: &Ledger) -> Failure {
-        let in_force = ledger.changed.hierarchy;
-        let file = crate::text::shell(self.audit_dir().join(artefact::path(&in_force)));
-        let first = ledger.genesis.as_ref().is_some_and(|genesis| genesis.hierarchy == in_force);
-        match first {
-            true => Failure::refused(
-                "hierarchy.toml is not the one that this log was begun with",
-                format!(
-                    "put back the file whose SHA-256 the genesis entry names, an artefact of the audit directory. Was this file adopted \
-                     later, that directory is older: {}",
-                    self.restore_hint()
-                ),
-            ),
-            false => Failure::refused(
-                format!("hierarchy.toml is not the one in force, whose SHA-256 is {in_force}"),
-                format!(
-                    "an adoption was stopped: run `coldroot adopt-hierarchy` again; or put the file back, which is {file}. Is this file the \
-                     one that was adopted last, the audit directory is older: {}",
-                    self.restore_hint()
-                ),
-            ),
-        }
-    }
-
-    /// The clock may not stand before the log's last entry: what is dated by it would be signed in the past.
-    pub fn judge_clock(&self, ledger: &Ledger) -> Result<(), Failure> {
-        self.judge_floor(ledger)?;
-        let (last, now) = (self.latest.get(), self.clock());
-        match now < last {
-            false => Ok(()),
-            true => Err(Failure::refused(
-                format!(
-                    "the clock says {}, but the log's last entry is of {}",
-                    crate::text::utc(now),
-                    crate::text::utc(last)
-                ),
-                format!(
-                    "set the clock, after a look at another one; if it is right, and had run ahead before: coldroot --station {} \
-                     correct-clock --help",
-                    crate::text::shell(&self.dir)
-                ),
-            )),
-        }
-    }
-
-    /// Nor before what a witness has read from another clock: that time has passed, and no quorum takes it back.
-    pub fn judge_floor(&self, ledger: &Ledger) -> Result<(), Failure> {
-        let (floor, now) = (ledger.changed.floor, self.clock());
-        match now < floor {
-            false => Ok(()),
-            true => Err(Failure::refused(
-                format!(
-                    "the clock says {}, but a witness has read {} from another one",
-                    crate::text::utc(now),
-                    crate::text::utc(floor)
-                ),
-                "set the clock, after a look at another one",
-            )),
-        }
-    }
-
     /// What makes the tags of requesters; its key is an artefact that never leaves the station.
     pub fn tagger(&self, log: &Log) -> Result<Tagger, Failure> {
         let key = log.artefact(&log.genesis()?.requesters)?;
@@ -315,116 +214,6 @@ impl Station {
         }
     }
 
-    /// Logs in to these tokens, each try on record before it is made, compares the log with the mark, and seals what was
-    /// written while nobody was logged in.
-    pub fn log_in(&self, log: &mut Log, gate: &mut Gate, mut tokens: Vec<String>, cut: u64) -> Result<Mark, Failure> {
-        self.keep_copy(log)?;
-        tokens.retain(|t| *t != self.hierarchy.audit_token);
-        tokens.insert(0, self.hierarchy.audit_token.clone());
-        let first = self.try_login(log, gate, &tokens[0])?;
-        self.opened(log, gate, first, &tokens, cut)
-    }
-
-    /// The same behind the login to the first of these tokens, which has the mark.
-    pub(super) fn opened(
-        &self,
-        log: &mut Log,
-        gate: &mut Gate,
-        first: Body,
-        tokens: &[String],
-        cut: u64,
-    ) -> Result<Mark, Failure> {
-        let mut mark = self.read_mark(gate)?;
-        self.judge_standing(log, &mark)?;
-        if super::hand_over::is_standby(&mark, &first) {
-            super::hand_over::take_over(self, log, gate, &mark, &first)?;
-            mark = self.read_mark(gate)?;
-        }
-        gate.grow_from(mark.size, mark.root);
-        log.append(&Entry::new(self.now(), Body::Open { mark_size: mark.size, cut }))?;
-        log.append(&Entry::new(self.now(), first))?;
-        for token in &tokens[1..] {
-            match self.try_login(log, gate, token) {
-                Ok(login) => drop(log.append(&Entry::new(self.now(), login))?),
-                // What it cannot do, the tokens with the same keys do; the failure is on record.
-                Err(f) if f.code == Code::Halted && self.is_copy(token) => {
-                    eprintln!("coldroot: token `{token}` is left out, the others go on: {}", f.what);
-                }
-                Err(f) => return Err(f),
-            }
-        }
-        for token in tokens {
-            self.settle_split(log, gate, token)?;
-        }
-        self.record_troubles(log, gate);
-        seal(log, gate)?;
-        match super::change::finish(log, gate, &mark, self.changes().last().copied())? {
-            true => self.read_mark(gate),
-            false => Ok(mark),
-        }
-    }
-
-    /// Ends a run that was logged in. Where the mark is on paper, its new page is copied now, and the log's copy gets the mark before
-    /// and behind that: whichever page is the newest, the copy goes with it.
-    pub fn close(&self, log: &mut Log, mut gate: Gate) -> Result<(), Failure> {
-        if self.hierarchy.audit_mark == MarkPlace::Token {
-            return Ok(gate.close()?);
-        }
-        log.sync()?;
-        gate.page()?;
-        copy_over(log);
-        if let Err(e) = gate.close() {
-            self.record_failure(log, &format!("minutes: {e}"));
-            return Err(e.into());
-        }
-        copy_over(log);
-        Ok(())
-    }
-
-    /// The log continues what the mark knows.
-    pub(super) fn judge_standing(&self, log: &Log, mark: &Mark) -> Result<(), Failure> {
-        let held = held(log)?;
-        match mark.compare(log)? {
-            Standing::Equal | Standing::Ahead { .. } => Ok(()),
-            Standing::Behind { .. } | Standing::Fork if held < mark.size => {
-                let what = format!(
-                    "the audit directory is older than the token's mark: {} of {} entries are missing",
-                    mark.size - held,
-                    mark.size
-                );
-                Err(Failure { code: Code::Halted, what, hint: Some(self.restore_hint()) })
-            }
-            Standing::Behind { .. } | Standing::Fork => {
-                let what = format!(
-                    "the audit directory is not the log that the token's mark knows: another root at {} entries",
-                    mark.size
-                );
-                Err(Failure {
-                    code: Code::Halted,
-                    what,
-                    hint: Some("stop; keep this directory as evidence and restore the true copy".into()),
-                })
-            }
-        }
-    }
-
-    pub(super) fn read_mark(&self, gate: &mut Gate) -> Result<Mark, Failure> {
-        let Some(mark) = gate.mark()? else {
-            return Err(Failure::refused(
-                "the token carries no mark of this log",
-                format!(
-                    "insert this station's token, or finish `coldroot --station {} init`",
-                    crate::text::shell(&self.dir)
-                ),
-            ));
-        };
-        Mark::decode(&mark).map_err(|e| Failure {
-            code: Code::Halted,
-            what: format!("the mark is damaged: {e}"),
-            hint: None,
-        })
-    }
-
     /// The copy's directory, when a real hierarchy declares one that is not there.
     pub fn missing_copy(&self) -> Option<&Path> {
         let wanted = self.copy.as_deref().filter(|_| self.hierarchy.environment == Environment::Real);
@@ -462,17 +251,6 @@ impl Station {
         }
     }
 
-    /// The PIN that has just opened a token says what became of a split that was stopped.
-    fn settle_split(&self, log: &mut Log, gate: &Gate, token: &str) -> Result<(), Failure> {
-        let sets = self.pin_sets.borrow();
-        let pending = sets.get(token).and_then(|sets| sets.iter().find(|known| !known.confirmed));
-        let Some(PinSet { split, .. }) = pending else { return Ok(()) };
-        let new_pin = gate.opened_by(token) == Some(&split.set);
-        let done = Body::PinSplitDone { token: token.into(), set: split.set.clone(), new_pin };
-        log.append(&Entry::new(self.now(), done))?;
-        Ok(())
-    }
-
     /// Rehearsals: where the shares of a new PIN are written.
     pub fn write_shares_to(&mut self, token: &str, option: &str) -> Result<(), Failure> {
         let fd = option.parse().map_err(|_| Failure::usage("--shares-to takes a number", "--shares-to 4 4> FILE"))?;
@@ -485,73 +263,6 @@ impl Station {
         }
         Ok(())
     }
-
-    fn is_copy(&self, token: &str) -> bool {
-        self.hierarchy.token(token).is_some_and(|token| token.same_keys_as.is_some())
-    }
-
-    pub(super) fn try_login(&self, log: &mut Log, gate: &mut Gate, token: &str) -> Result<Body, Failure> {
-        log.append(&Entry::new(self.now(), Body::PinTry { token: token.into() }))?;
-        log.sync()?;
-        if let Some(sets) = self.pin_sets.borrow().get(token) {
-            gate.know_shares(token, sets.iter().map(known).collect())?;
-        }
-        let facts = match gate.login(token) {
-            Ok(facts) => facts,
-            Err(e) => {
-                self.record_failure(log, &format!("login to token {token}: {e}"));
-                return Err(e.into());
-            }
-        };
-        Ok(Body::Login { token: token.into(), serial: facts.serial, module: facts.module })
-    }
-}
-
-/// What the gate is told of a PIN in shares.
-fn known(set: &PinSet) -> KnownSet {
-    let PinSet { split, confirmed } = set;
-    let share = |share: &ShareOf| KnownShare { custodian: share.custodian.clone(), digest: share.digest };
-    KnownSet {
-        set: split.set.clone(),
-        threshold: split.threshold,
-        shares: split.shares.iter().map(share).collect(),
-        confirmed: *confirmed,
-    }
-}
-
-/// When the log was last written. That a file was read in or put on record does not count: a clock that has run ahead is noticed
-/// by just that, when a bundle has expired, and must not bind the station for it. Nor does an adopted log: its entry is dated by the clock
-/// whatever stands before it, and a clock that had run ahead is corrected by a decision of its own.
-fn last_time(log: &Log) -> Result<i64, Failure> {
-    for index in (0..log.size()).rev() {
-        let entry = log.entry(index)?;
-        if !put_on_record(&entry.body) && !matches!(entry.body, Body::LogAdopted(_)) {
-            return Ok(entry.time);
-        }
-    }
-    Ok(i64::MIN)
-}
-
-fn put_on_record(body: &Body) -> bool {
-    matches!(
-        body,
-        Body::MediumRead { .. } | Body::Evidence(_) | Body::Deviation { .. } | Body::Step { .. } | Body::Sampled(_)
-    )
-}
-
-/// What is written while nobody is logged in. Behind an old copy's checkpoint such entries, of this run and of earlier ones, are
-/// no part of the log that the token knows.
-fn without_login(body: &Body) -> bool {
-    matches!(body, Body::PinTry { .. } | Body::Failure { .. }) || put_on_record(body)
-}
-
-/// How many entries the directory holds without those.
-fn held(log: &Log) -> Result<u64, Failure> {
-    let mut held = log.sealed_size();
-    for entry in log.entries(held..log.size()) {
-        held += u64::from(!without_login(&entry?.1.body));
-    }
-    Ok(held)
 }
 
 /// Signs and marks the log as it stands, then brings its copy up to it. A copy that cannot be written stops no run on its way:

@@ -23,7 +23,8 @@ use crate::text::{escape, hex};
 use super::approvals::read_signatures;
 use super::found::Found;
 use super::people::{self, People};
-use super::sign::{Run, judge_recorded, log_entry, recorded_signatures};
+use super::run::{Run, log_entry, recorded_signatures};
+use super::sign::judge_recorded;
 use super::station::Station;
 use super::{Answer, Failure, Globals, flushed};
 

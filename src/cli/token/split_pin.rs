@@ -25,7 +25,7 @@ use crate::pin::shares::MOST;
 use crate::report::terminal::{Table, pairs};
 use crate::text::{escape, hex, shell};
 
-use super::super::sign::proven;
+use super::super::run::proven;
 use super::super::station::{Station, seal};
 use super::super::{Answer, Failure};
 
