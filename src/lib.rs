@@ -3,7 +3,13 @@
 //! The rooms below are the road of a batch: media, bundle, x509, policy, tbs, plan, approval, gate, issue, audit,
 //! release, media again. Dependencies point one way (see `docs/architecture.md`). The interface of this library is not
 //! stable: it exists so that the binary, the tests and the benchmarks share one set of rooms.
-#![deny(unsafe_code)]
+
+// Nothing in the program panics on purpose; a test may.
+#![cfg_attr(
+    not(test),
+    deny(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used, clippy::cast_sign_loss)
+)]
+#![deny(clippy::undocumented_unsafe_blocks)]
 
 pub mod algorithm;
 pub mod approval;

@@ -2,6 +2,7 @@
 //!
 //! It stands between worker and token, so what is tested is the program as it is: no mock answers in the token's place,
 //! and whatever the script does not name is the real module's own answer.
+#![allow(unsafe_code, reason = "a PKCS#11 module is a table of foreign functions; each call says why it may be made")]
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -109,9 +110,9 @@ pub unsafe extern "C" fn C_GetFunctionList(list: CK_FUNCTION_LIST_PTR_PTR) -> CK
 /// function.
 macro_rules! wrap {
     ($($name:ident $([$session:ident])? ($($arg:ident: $kind:ty),*) $({ $($field:ident: $seen:expr),* })? $(=> $answer:expr)?;)*) => {
-        $(#[allow(non_snake_case)]
+        $(#[allow(non_snake_case, reason = "the names are those of PKCS #11")]
         unsafe extern "C" fn $name($($session: CK_SESSION_HANDLE,)? $($arg: $kind),*) -> CK_RV {
-            #[allow(unused_mut, unused_assignments)]
+            #[allow(unused_mut, unused_assignments, reason = "many calls have no session and no field")]
             let mut call = Call::of(stringify!($name));
             $(call.session = Some($session);)?
             $($(call.$field = $seen;)*)?
@@ -125,7 +126,7 @@ macro_rules! wrap {
             let Some(real) = faulty().real.$name else { return CKR_FUNCTION_NOT_SUPPORTED };
             // SAFETY: the arguments are handed on as they came.
             let real = || unsafe { real($($session,)? $($arg),*) };
-            #[allow(unused_variables)]
+            #[allow(unused_variables, reason = "many answers are never changed")]
             let change = match fault {
                 Some(Fault::Change(change)) => Some(change),
                 _ => None,

@@ -1,7 +1,6 @@
 //! A SoftHSM of one's own (a throw-away token directory and the environment that names it), and whole stations on one.
 
-// Each test program uses a part of the harness.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test program uses a part of the harness")]
 
 pub mod batch;
 pub mod bundles;
