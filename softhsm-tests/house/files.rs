@@ -11,14 +11,14 @@ const LINES: usize = 400;
 
 /// The Rust sources of the project, by their path in the checkout.
 fn sources() -> Vec<(String, String)> {
-    let root = harness::repository();
+    let root = &harness::repository();
     let below = ["src", "softhsm-tests", "benches", "fuzz"].map(|dir| harness::files(&root.join(dir)));
     let rust = below.into_iter().flatten().filter(|path| path.extension().is_some_and(|kind| kind == "rs"));
     // What a build leaves there is not ours.
     let own = rust.filter(|path| !path.components().any(|part| part.as_os_str() == "target"));
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).unwrap();
-        (path.strip_prefix(&root).unwrap().display().to_string(), text)
+        (path.strip_prefix(root).unwrap().display().to_string(), text)
     };
     own.map(read).collect()
 }
