@@ -130,6 +130,7 @@ fn children() -> Duration {
     };
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
     // SAFETY: the place is as large as the structure, and read only when the call has filled it in.
+    #[allow(unsafe_code, reason = "rustix has no getrusage")]
     let usage = unsafe {
         assert_eq!(libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr()), 0);
         usage.assume_init()

@@ -71,3 +71,23 @@ fn every_relaxed_lint_has_its_reason_beside_it() {
         assert!(level.contains('#'), "Cargo.toml: `{level}` says why behind it");
     }
 }
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let root = harness::repository();
+    let [manifest, reasons] =
+        ["Cargo.toml", "docs/dependencies.md"].map(|path| fs::read_to_string(root.join(path)).unwrap());
+    let tables = ["\n[dependencies]\n", "\n[dev-dependencies]\n"].map(|head| {
+        manifest.split(head).nth(1).and_then(|rest| rest.split("\n[").next()).unwrap_or_else(|| panic!("no {head}"))
+    });
+    let mut seen = 0;
+    for line in tables.iter().flat_map(|table| table.lines()).filter(|line| !line.starts_with('#')) {
+        let Some((name, value)) = line.split_once(" = ") else { continue };
+        // A crate that goes by another name here is explained by its own.
+        let own = value.split("package = \"").nth(1).and_then(|rest| rest.split('"').next());
+        let name = own.unwrap_or(name);
+        assert!(reasons.contains(&format!("`{name}`")), "docs/dependencies.md does not say why `{name}` is here");
+        seen += 1;
+    }
+    assert!(seen > 30, "only {seen} dependencies found");
+}
