@@ -233,6 +233,34 @@ fn a_linter_that_does_not_answer_refuses_the_plan_and_stops_no_crl() {
     station.check_log();
 }
 
+/// Where a plan has certificates no linter may be absent, whatever stands first in it.
+#[test]
+fn an_absent_linter_of_crls_refuses_a_plan_with_certificates_in_any_order() {
+    let linter = Linter::new(GOOD);
+    let lists = linter.path().with_file_name("lists.sh");
+    let more = format!(
+        "\n[[linter]]\nid = \"lists\"\nform = \"zlint\"\njudges = \"crls\"\nprogram = \"{}\"\nseconds = 300\n",
+        lists.display()
+    );
+    script(&lists, "#!/bin/sh\nprintf '{\"e_a\": {\"result\": \"pass\"}}'\n");
+    let second = "[[key]]\nid = \"second-key\"\ntoken = \"main\"\nlabel = \"second\"\nalgorithm = \"ecdsa-p256\"\nbackup = \"none\"\n\n\
+                  [[ca]]\nid = \"second\"\nkey = \"second-key\"\nissuer = \"root\"\nprofile = \"intermediate\"\n\
+                  subject = [{ O = \"REHEARSAL\" }, { CN = \"Second\" }]\ndays = 365\ncrl-days = 10\n\n[[profile]]\n";
+    let station = Station::ready_of(linter.declared(&more).replacen("[[profile]]\n", second, 1));
+    fs::remove_file(&lists).unwrap();
+    let acts = ["[[act]]\nkind = \"crl\"\nca = \"root\"\n", "[[act]]\nkind = \"intermediate\"\nca = \"second\"\n"];
+    for [first, last] in [acts, [acts[1], acts[0]]] {
+        let text = format!(
+            "format = \"coldroot-ceremony-v0\"\ntitle = \"Second\"\n\n[[act]]\nkind = \"generate-key\"\nkey = \"second-key\"\n\n{first}\n{last}"
+        );
+        fs::write(station.path("second.toml"), text).unwrap();
+        let before = station.state();
+        let saying = "the linter `lists` gives no answer: the program";
+        station.run(&["plan", "--ceremony", "second.toml"]).fails(1, saying);
+        assert!(station.state() == before, "something was left behind");
+    }
+}
+
 #[test]
 fn another_program_than_declared_is_not_started() {
     let linter = Linter::new(GOOD);

@@ -63,6 +63,8 @@ pub struct Lint<'a> {
     words: BTreeMap<usize, Linted>,
     /// The plan has one: no linter may be absent.
     certificates: bool,
+    /// The first linter that gave no answer about a CRL, and why. It stops nothing, unless a certificate stands further on.
+    absent: Option<(String, String)>,
 }
 
 /// What is judged.
@@ -80,7 +82,15 @@ struct Item<'i> {
 
 impl<'a> Lint<'a> {
     pub fn new(hierarchy: &'a Hierarchy, linters: &'a mut dyn Linters, now: i64) -> Lint<'a> {
-        Lint { linters, hierarchy, now, keys: BTreeMap::new(), words: BTreeMap::new(), certificates: false }
+        Lint {
+            linters,
+            hierarchy,
+            now,
+            keys: BTreeMap::new(),
+            words: BTreeMap::new(),
+            certificates: false,
+            absent: None,
+        }
     }
 
     /// The same linters for another plan, whose words are its own.
@@ -98,9 +108,12 @@ impl<'a> Lint<'a> {
         self.words = words.into_iter().enumerate().collect();
     }
 
-    /// Has a certificate judged.
+    /// Has a certificate judged. Wherever it stands in the plan, each linter must have answered about everything else.
     pub(super) fn certificate(&mut self, c: &Certificate) -> Result<Result<(), Refused>, Error> {
         self.certificates = true;
+        if let Some((linter, why)) = self.absent.take() {
+            return Err(Error::NotLinted { linter, why });
+        }
         self.judge(&Item {
             judges: Judges::Certificates,
             ca: &c.ca,
@@ -137,7 +150,8 @@ impl<'a> Lint<'a> {
             }
             let program = self.linters.program(n);
             let word = self.words.entry(n).or_insert_with(|| Linted::new(&linter.id, program));
-            if word.not_linted.is_some() {
+            // A program that has gone is asked once, and not for each CRL.
+            if item.judges == Judges::Crls && word.not_linted.is_some() {
                 continue;
             }
             if item.judges == Judges::Crls && item.tbs.len() > MAX_CRL {
@@ -151,6 +165,7 @@ impl<'a> Lint<'a> {
                 Ok(findings) => findings,
                 Err(why) if self.certificates => return Err(Error::NotLinted { linter: linter.id.clone(), why }),
                 Err(why) => {
+                    self.absent.get_or_insert_with(|| (linter.id.clone(), why.clone()));
                     word.not_linted = Some(why);
                     continue;
                 }
@@ -193,7 +208,8 @@ fn signed(keys: &mut BTreeMap<KeyAlgorithm, ThrowAway>, item: &Item) -> Result<V
         let spki = pair.spki().ok_or(Error::DryRunKey)?;
         let ski = x509::PublicKey::from_spki(&spki).map_err(|_| Error::DryRunKey)?.identifier();
         let fields = CertFields { spki: Bytes::from(spki), ski: Some(ski), ..fields.clone() };
-        tbs::certificate(&fields).map_err(|cause| Error::Encode { what: item.shape.clone(), cause })
+        tbs::certificate(&fields)
+            .map_err(|cause| Error::Encode { what: format!("copy for linters of {}", item.shape), cause })
     });
     let own = own.transpose()?;
     let tbs = own.as_deref().unwrap_or(item.tbs);
