@@ -6,7 +6,7 @@ mod harness;
 
 use std::fs;
 
-use harness::station::{HIERARCHY, Run, Station};
+use harness::station::{HIERARCHY, Run, Station, fresh};
 use serde_json::Value;
 
 /// The refusals of a plan: request, check and reason.
@@ -39,6 +39,27 @@ fn a_defect_of_a_profile_refuses_its_items_and_no_others() {
     station.carried_out(&plan);
     let issued: Vec<String> = station.leaves().into_iter().map(|(request, ..)| request).collect();
     assert!(issued.len() == 2 && !issued.contains(&id), "{issued:?}");
+    station.check_log();
+}
+
+/// What its CA and its profile put into each certificate leaves no room for as many names as a request may have: an entry of the log
+/// is to hold the whole.
+#[test]
+fn p06_a_certificate_that_is_too_long_refuses_its_item_and_no_other() {
+    let urls: Vec<String> = (0..18).map(|n| format!("\"http://ca.example.org/{}/{n}.crl\"", "x".repeat(440))).collect();
+    let hierarchy = HIERARCHY.replace("\"http://ca.example.org/xmpp-1.crl\"", &urls.join(", "));
+    let station = Station::ready_of(hierarchy);
+    let names: Vec<String> = (0..24).map(|n| format!("{}.n{n}.example.org", "a".repeat(60))).collect();
+    // openssl puts the first into a commonName, which is shorter.
+    let names: Vec<&str> = ["long.example.org"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let rows = [fresh("long", &names), fresh("short", &["short.example.org"])];
+    let plan = station.planned(&station.pack(&station.requests("requests", &rows), 1));
+    let [[request, check, reason]] = refused(&station, &plan).try_into().unwrap();
+    assert_eq!((request.as_str(), check.as_str()), ("long", "lint"), "{reason}");
+    assert!(reason.contains("octets before its signature, more than 12288"), "{reason}");
+    station.carried_out(&plan);
+    let issued: Vec<String> = station.leaves().into_iter().map(|(request, ..)| request).collect();
+    assert_eq!(issued, ["short"]);
     station.check_log();
 }
 

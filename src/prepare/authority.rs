@@ -136,7 +136,7 @@ fn ca_certificate(
         sign_from: context.now,
     };
     let fields = policy::ca_fields(&judged, serial, seen).map_err(|r| refused(&ca.id, r))?;
-    let tbs = certificate_bytes(&ca.id, &fields, &signer)?.map_err(|r| refused(&ca.id, r))?;
+    let tbs = certificate_bytes(&fields, &signer).map_err(|r| refused(&ca.id, r))?;
     let facts =
         IssuerFacts::planned(&fields, issuer.as_ref(), ca, &subject, ca_key(&key)).map_err(|r| refused(&ca.id, r))?;
     issuers.facts.insert(ca.id.clone(), facts);

@@ -156,7 +156,7 @@ fn leaf<'a>(
         Ok(fields) => fields,
         Err(refused) => return Ok(Err(refused)),
     };
-    let tbs = match certificate_bytes(&request.request, &fields, &signer)? {
+    let tbs = match certificate_bytes(&fields, &signer) {
         Ok(tbs) => tbs,
         Err(refused) => return Ok(Err(refused)),
     };

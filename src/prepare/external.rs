@@ -70,7 +70,8 @@ pub(super) fn twin(real: &Ledger, ca: &Ca, pair: &ThrowAway, dry: &mut Ledger) -
     let mut made = Vec::new();
     for (n, fields) in chain.iter_mut().enumerate() {
         fields.aki = identifiers.get((n + 1).min(last)).cloned().flatten();
-        let tbs = tbs::certificate(fields).map_err(|cause| Error::Encode { what: ca.id.clone(), cause })?;
+        let tbs = tbs::certificate(fields)
+            .map_err(|cause| Error::Encode { what: format!("certificate of CA `{}`", ca.id), cause })?;
         // Each by the key above it, the last by its own.
         let signer = pairs.get(n.min(last.saturating_sub(1))).ok_or(Error::DryRunKey)?;
         let signature = signer.sign(by.signs_with(), &tbs).ok_or(Error::DryRunKey)?;

@@ -40,7 +40,7 @@ pub(super) fn cross(
     let declared =
         context.hierarchy.ca(&cross.ca).ok_or(Error::Ca { ca: cross.ca.clone(), what: "is not declared" })?;
     let signer = issuers.key(declared)?;
-    let tbs = certificate_bytes(&cross.id, &fields, &signer)?.map_err(|r| refused(&cross.id, r))?;
+    let tbs = certificate_bytes(&fields, &signer).map_err(|r| refused(&cross.id, r))?;
     Ok(Certificate {
         act: "cross-certificate".into(),
         ca: cross.ca.clone(),
@@ -98,7 +98,7 @@ pub(super) fn certificate(
     };
     let fields = policy::ca_fields(&judged, serial, seen).map_err(|r| refused(&ca.id, r))?;
     let signer = issuers.signer(context, ca)?;
-    let tbs = certificate_bytes(&ca.id, &fields, &signer)?.map_err(|r| refused(&ca.id, r))?;
+    let tbs = certificate_bytes(&fields, &signer).map_err(|r| refused(&ca.id, r))?;
     Ok(Certificate {
         act: "intermediate".into(),
         ca: ca.issuer.clone(),

@@ -13,7 +13,7 @@ use crate::digest::{Digest, Tagger};
 use crate::ledger::{self, Entries, Ledger};
 use crate::plan::{self, BundleRef, GenerateKey, GenerateWrappingKey, Head, Item, KeyRef, Kind, PlanWriter};
 use crate::weak_keys::{self, BlockLists};
-use crate::{bundle, policy, tbs, text, x509};
+use crate::{bundle, policy, tbs, x509};
 
 mod answers;
 mod authority;
@@ -59,13 +59,13 @@ pub enum Error {
     External { ca: String, asked: bool },
     #[error("CA `{ca}` {what}")]
     Ca { ca: String, what: &'static str },
-    #[error("the certificate for `{what}` cannot be encoded: {cause}")]
+    #[error("the {what} cannot be encoded: {cause}")]
     Encode { what: String, cause: tbs::Error },
     #[error("the bytes made for `{what}` do not say what was decided: {difference}")]
     NotAsDecided { what: String, difference: String },
     #[error("the CRL of CA `{ca}` has {length} octets, more than the {limit} that its key can sign")]
     TooLong { ca: String, length: usize, limit: usize },
-    #[error("the certificate of `{what}` would have {length} octets before its signature, more than {limit}")]
+    #[error("the {what} would have {length} octets before its signature, more than {limit}")]
     TooLarge { what: String, length: usize, limit: usize },
     #[error("the linter `{linter}` gives no answer: {why}")]
     NotLinted { linter: String, why: String },
@@ -108,7 +108,7 @@ impl Error {
                 "a key of this kind signs the whole list, not its digest: let another CA with an ECDSA or RSA key issue from now on, and revoke less at once".into(),
             ),
             Error::TooLarge { .. } => {
-                Some("the log's entries have no room for it: give its CA and its profile fewer or shorter URLs and policies".into())
+                Some("the log's entries have no room for it: give it fewer or shorter URLs, policies and limits".into())
             }
             Error::NotLinted { .. } => Some(
                 "see to that program and its `[[linter]]` in the hierarchy, then plan again; revocations and CRLs alone are planned without it".into(),
@@ -199,18 +199,20 @@ fn refused(ca: &str, r: policy::Refused) -> Error {
     Error::Refused { ca: ca.into(), check: r.check, reason: wrong.into() }
 }
 
-/// Makes the bytes of a certificate, which are read back and linted before they enter a plan.
-fn certificate_bytes(
-    what: &str,
-    fields: &x509::fields::CertFields,
-    signer: &KeyRef,
-) -> Result<Result<Vec<u8>, policy::Refused>, Error> {
-    let what = text::escape(what);
-    let tbs = tbs::certificate(fields).map_err(|cause| Error::Encode { what: what.clone(), cause })?;
+/// Makes the bytes of a certificate, which are read back and linted before they enter a plan. One that cannot be made spoils only
+/// itself: of a batch its item is refused.
+fn certificate_bytes(fields: &x509::fields::CertFields, signer: &KeyRef) -> Result<Vec<u8>, policy::Refused> {
+    let refused = |what: String| policy::Refused::new(policy::Check::Lint, what);
+    let tbs = tbs::certificate(fields).map_err(|cause| refused(format!("it cannot be encoded: {cause}")))?;
     if tbs.len() > x509::MAX_TBS {
-        return Err(Error::TooLarge { what, length: tbs.len(), limit: x509::MAX_TBS });
+        let (length, limit) = (tbs.len(), x509::MAX_TBS);
+        let what = format!(
+            "with its names, URLs and policies it would have {length} octets before its signature, more than {limit}"
+        );
+        return Err(refused(what));
     }
-    Ok(policy::lint_tbs_certificate(&tbs, fields, issuers::ca_key(signer)).map(|()| tbs))
+    policy::lint_tbs_certificate(&tbs, fields, issuers::ca_key(signer))?;
+    Ok(tbs)
 }
 
 /// The shortest window of the profiles concerned, in hours.

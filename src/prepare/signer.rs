@@ -37,7 +37,7 @@ pub(super) fn certificate(
     let refuse = |r| refused(&signer.ca, r);
     let fields = policy::signer_fields(&judged, serial, seen).map_err(refuse)?;
     let key = issuers.key(declared)?;
-    let tbs = certificate_bytes(&signer.id, &fields, &key)?.map_err(refuse)?;
+    let tbs = certificate_bytes(&fields, &key).map_err(refuse)?;
     Ok(Certificate {
         act: "signer".into(),
         ca: signer.ca.clone(),

@@ -73,7 +73,7 @@ impl Issuer {
 }
 
 fn signed(pair: &ThrowAway, key: &KeyRef, id: &str, fields: &CertFields) -> Result<Vec<u8>, Error> {
-    let tbs = certificate_bytes(id, fields, key)?.map_err(|r| refused(id, r))?;
+    let tbs = certificate_bytes(fields, key).map_err(|r| refused(id, r))?;
     let signature = pair.sign(fields.signature, &tbs).ok_or(Error::DryRunKey)?;
     Ok(tbs::assemble(&tbs, fields.signature, &signature))
 }
@@ -125,7 +125,8 @@ fn leaf(
     let algorithm = profile.keys.first().copied().unwrap_or(KeyAlgorithm::EcdsaP256);
     let pair = ThrowAway::generate(algorithm).ok_or(Error::DryRunKey)?;
     let spki = pair.spki().ok_or(Error::DryRunKey)?;
-    let encode = |cause| Error::Encode { what: text::escape(&profile.id), cause };
+    let encode =
+        |cause| Error::Encode { what: format!("specimen of the profile `{}`", text::escape(&profile.id)), cause };
     let issued = issuer.facts.fields();
     let like = CertFields {
         subject: Bytes::from(asked.subject.as_slice()),
