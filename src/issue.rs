@@ -12,7 +12,6 @@
 pub mod recorded;
 mod verify;
 
-use std::collections::BTreeMap;
 use std::sync::mpsc;
 
 use crate::audit::Log;
@@ -21,6 +20,7 @@ use crate::cbor::Bytes;
 use crate::plan::{Item, Kind, Plan, Revoke};
 use crate::{audit, plan};
 
+use recorded::Judged;
 use verify::{Judge, Verified, verify};
 
 /// Items per request to the gate. Small enough that a progress bar moves with RSA-4096 keys, large enough that the
@@ -110,19 +110,19 @@ impl<E: std::error::Error + 'static> Error<E> {
     }
 }
 
-/// Carries the items from number `from` to the end of the plan out. `issuers` holds the certificates of CAs already on
-/// record, by CA id; those made here are added. `progress` hears the number of items on record.
+/// Carries the items from number `from` to the end of the plan out, by the CAs that were judged; those made here join them. `progress`
+/// hears the number of items on record.
 pub fn carry_out<S: Signer>(
     plan: &mut Plan,
     from: u64,
-    issuers: &mut BTreeMap<String, Bytes>,
+    judged: &mut Judged,
     log: &mut Log,
     clock: &(impl Fn() -> i64 + ?Sized),
     signer: &mut S,
     mut progress: impl FnMut(u64),
 ) -> Result<(), Error<S::Error>> {
     let items = plan.head().items;
-    let mut judge = Judge { issuers, revoked: revoked(plan)? };
+    let mut judge = Judge { issuers: &mut judged.issuers, revoked: revoked(plan)? };
     if plan.head().kind == Kind::Keys {
         // Each key is on record before the next is made.
         for n in from..items {

@@ -120,3 +120,39 @@ fn p02_a_crl_that_was_slipped_into_a_stopped_run_is_not_believed() {
     station.sign(&path, &approvals).ok();
     station.check_log();
 }
+
+/// What a token has drawn stands in no plan: that a public key on record is its own, only the token says.
+#[test]
+fn p02_a_public_key_that_was_slipped_into_a_stopped_run_is_neither_sealed_nor_certified() {
+    let good = Station::bare();
+    good.init().ok();
+    let path = good.planned_ceremony();
+    let approvals = good.approve(&path);
+    let station = started(&good, &path, &approvals);
+    // As another token would have made it: the same names and attributes.
+    let other = station.copy();
+    other.sign(&path, &approvals).ok();
+    let forged = other.bodies().into_iter().find(|body| matches!(body, Body::KeyGenerated(_))).unwrap();
+    let kept = station.save_audit("kept");
+    let mut log = Log::open(&station.path("audit")).unwrap();
+    log.append(&Entry::new(now(), forged)).unwrap();
+    log.sync().unwrap();
+    drop(log);
+    let sealed = || (fs::read(station.path("audit/checkpoint")).unwrap(), crate::harness::files(&station.path("out")));
+    let before = sealed();
+    let saying = "token `main` does not hold the key `root` that is on record";
+    station.sign(&path, &approvals).fails(3, saying);
+    assert!(sealed() == before, "something was sealed or released");
+    let void =
+        ["void", "--plan", path.to_str().unwrap(), "--reason", "odd", "--operator", "carol", "--witness", "dave"];
+    let statement = station.run(&void).ok()["statement-file"].as_str().unwrap().to_owned();
+    let signed = station.approve(Path::new(&statement));
+    let given: Vec<&str> = signed.iter().flat_map(|file| ["--approval", file.to_str().unwrap()]).collect();
+    let before = sealed();
+    station.run(&[&void[..], &given].concat()).fails(3, saying);
+    assert!(sealed() == before, "something was sealed or released");
+    // Without it the plan goes on.
+    station.restore_audit(&kept);
+    station.sign(&path, &approvals).ok();
+    station.check_log();
+}

@@ -184,7 +184,7 @@ fn planned(
         log.append(&Entry::new(station.now(), login))?;
     } else {
         let (cut, tokens) = (log.cut(), [station.hierarchy.audit_token.clone()]);
-        let mark = station.opened(log, gate, login, &tokens, cut)?;
+        let mark = station.opened(log, gate, login, &tokens, &[], cut)?;
         entry.time = station.now();
         change::judge(&mark, &station.hierarchy, None, &entry, signatures, station.clock())?;
     }
@@ -223,7 +223,7 @@ fn lost(
     log.sync()?;
     station.decided(index);
     let (cut, tokens) = (log.cut(), [station.hierarchy.audit_token.clone()]);
-    station.opened(log, gate, login, &tokens, cut)?;
+    station.opened(log, gate, login, &tokens, &[], cut)?;
     Ok(())
 }
 

@@ -1,15 +1,17 @@
 //! An approved plan on its way to its end, which `sign` and `void` share: what they do, in which order, stands at `sign`.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::approval::Quorate;
 use crate::audit::Log;
 use crate::audit::entry::{Approved, Body, End, Entry, Start, Void};
+use crate::audit::mark::Mark;
 use crate::cbor::Bytes;
 use crate::change::recorded;
 use crate::digest::Digest;
 use crate::gate::{self, Gate, Proven};
+use crate::issue::recorded::Judged;
 use crate::issue::{self, KeyMade, Outcome, Signer};
 use crate::ledger::{Ledger, PlanState};
 use crate::plan::{Kind, Plan, Refusal};
@@ -24,13 +26,30 @@ use super::{Failure, failure::Code};
 /// A plan being ended, one way or the other.
 pub(super) struct Run<'s> {
     pub gate: Gate,
-    pub station: &'s Station,
+    station: &'s Station,
+    judged: Judged,
     /// The approvals, armored, and what they come to.
     pub signatures: Vec<String>,
     pub approved: Quorate,
 }
 
-impl Run<'_> {
+impl<'s> Run<'s> {
+    /// Logs in to these tokens and to those of the keys on record, which must be there. Gives the mark besides.
+    pub(super) fn open(
+        station: &'s Station,
+        log: &mut Log,
+        mut gate: Gate,
+        (judged, signatures, approved): (Judged, Vec<String>, Quorate),
+        mut tokens: Vec<String>,
+    ) -> Result<(Run<'s>, Mark), Failure> {
+        tokens.extend(judged.keys().iter().map(|key| key.token.clone()));
+        let mut seen = BTreeSet::new();
+        tokens.retain(|token| seen.insert(token.clone()));
+        let cut = log.cut();
+        let mark = station.log_in_with(log, &mut gate, tokens, judged.keys(), cut)?;
+        Ok((Run { gate, station, judged, signatures, approved }, mark))
+    }
+
     /// The start entry, unless it is on record, its checkpoint and mark, then the gate's own judgement of the plan.
     pub(super) fn start(
         &mut self,
@@ -68,14 +87,7 @@ impl Run<'_> {
         Ok(self.gate.open_plan(&args.plan, &self.signatures, bytes, index, inclusion)?)
     }
 
-    pub(super) fn items(
-        &mut self,
-        log: &mut Log,
-        ledger: &Ledger,
-        plan: &mut Plan,
-        recorded: u64,
-        plain: bool,
-    ) -> Result<(), Failure> {
+    pub(super) fn items(&mut self, log: &mut Log, plan: &mut Plan, recorded: u64, plain: bool) -> Result<(), Failure> {
         let total = plan.head().items;
         if recorded >= total {
             return Ok(());
@@ -83,12 +95,10 @@ impl Run<'_> {
         let what = if plan.head().kind == Kind::Keys { "keys" } else { "signing" };
         let bar = progress(what, total, plain);
         bar.set_position(recorded);
-        let mut issuers: BTreeMap<String, Bytes> =
-            ledger.cas.iter().map(|(ca, (_, der))| (ca.clone(), der.clone())).collect();
         let clock = || self.station.now();
         let mut signer = GateSigner(&mut self.gate);
-        let result =
-            issue::carry_out(plan, recorded, &mut issuers, log, &clock, &mut signer, |done| bar.set_position(done));
+        let judged = &mut self.judged;
+        let result = issue::carry_out(plan, recorded, judged, log, &clock, &mut signer, |done| bar.set_position(done));
         bar.finish_and_clear();
         // Met or not, trouble with a token is on record.
         self.station.record_troubles(log, &mut self.gate);

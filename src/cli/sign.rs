@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::approval::quorate;
 use crate::audit::Log;
 use crate::digest::Digest;
-use crate::issue::recorded as on_record;
+use crate::issue::recorded::{self as on_record, Cas, Judged};
 use crate::ledger::{Ledger, PlanState};
 use crate::plan::{self, Item, Kind, Plan};
 use crate::release;
@@ -82,7 +82,7 @@ pub fn sign(globals: &Globals, args: SignArgs) -> Result<Answer, Failure> {
     let gate = station.start_gate()?;
     let inputs: Vec<&Path> = args.approval.iter().chain([&args.plan]).map(PathBuf::as_path).collect();
     station.enter_sandbox(&inputs, args.media.as_deref())?;
-    judge_recorded(&mut plan, &log, &ledger, &state, globals.plain)?;
+    let judged = judge_recorded(&mut plan, &log, &ledger, &state, globals.plain)?;
     let signatures = match &state.start {
         // A resumed run carries the approvals that the start entry names; nobody signs twice.
         Some((_, start)) => recorded_signatures(&log, &start.approvals)?,
@@ -91,16 +91,14 @@ pub fn sign(globals: &Globals, args: SignArgs) -> Result<Answer, Failure> {
     let statement = plan::statement(plan.head(), &plan.digest());
     let quorum = station.hierarchy.quorum(plan.head().kind);
     let approved = quorate(&statement, &signatures, &station.hierarchy, quorum, plan.head().sign_from)?;
-    let mut run = Run { gate, station: &station, signatures, approved };
     let tokens = tokens_of(&mut plan)?;
     let sharing = |token: &String| station.hierarchy.sharing(token).map(|t| t.id.clone()).collect::<Vec<_>>();
     let tokens = tokens.iter().flat_map(sharing).collect();
-    let cut = log.cut();
-    let mark = station.log_in(&mut log, &mut run.gate, tokens, cut)?;
+    let (mut run, mark) = Run::open(&station, &mut log, gate, (judged, signatures, approved), tokens)?;
     let started = Instant::now();
     if state.end.is_none() {
         run.start(&mut log, &mut ledger, &plan, &args, &state)?;
-        run.items(&mut log, &ledger, &mut plan, state.done, globals.plain)?;
+        run.items(&mut log, &mut plan, state.done, globals.plain)?;
         run.refusals(&mut log, &mut plan, state.answered)?;
     }
     let release = run.end(&mut log, &mut ledger, &mut plan, &args.plan, mark.release)?;
@@ -127,16 +125,14 @@ pub(super) fn judge_recorded(
     ledger: &Ledger,
     state: &PlanState,
     plain: bool,
-) -> Result<(), Failure> {
-    on_record::chain(&ledger.cas, &ledger.issuers, &ledger.above)?;
+) -> Result<Judged, Failure> {
+    let cas = Cas { newest: &ledger.cas, issuers: &ledger.issuers, above: &ledger.above };
     let since = state.start.as_ref().map(|(index, _)| *index).or(state.void.as_ref().map(|(index, _)| *index));
-    if let Some(since) = since.filter(|_| state.done + state.answered > 0) {
-        let bar = progress("checking what is on record", state.done, plain);
-        let issuers = ledger.cas.iter().map(|(ca, (_, der))| (ca.clone(), der.clone())).collect();
-        on_record::judge(plan, log, since, issuers, |done| bar.set_position(done))?;
-        bar.finish_and_clear();
-    }
-    Ok(())
+    let since = since.filter(|_| state.done + state.answered > 0);
+    let bar = since.map(|_| progress("checking what is on record", state.done, plain));
+    let judged = on_record::judge(plan, log, &cas, since, |done| bar.iter().for_each(|bar| bar.set_position(done)))?;
+    bar.iter().for_each(|bar| bar.finish_and_clear());
+    Ok(judged)
 }
 
 /// Those that were named, and those on the medium.

@@ -76,7 +76,7 @@ pub fn void(globals: &Globals, args: VoidArgs) -> Result<Answer, Failure> {
     let gate = station.start_gate()?;
     let inputs: Vec<&Path> = args.approval.iter().chain([&args.plan]).map(PathBuf::as_path).collect();
     station.enter_sandbox(&inputs, None)?;
-    judge_recorded(&mut plan, &log, &ledger, &state, globals.plain)?;
+    let judged = judge_recorded(&mut plan, &log, &ledger, &state, globals.plain)?;
     let signatures = match &state.void {
         Some((_, void)) => recorded_signatures(&log, &void.approvals)?,
         None => read_signatures(&args.approval, &station.dir.join("in"))?,
@@ -89,9 +89,7 @@ pub fn void(globals: &Globals, args: VoidArgs) -> Result<Answer, Failure> {
     let quorum = station.hierarchy.quorum(plan.head().kind);
     let approved = quorate(&statement, &signatures, &station.hierarchy, quorum, time)?;
 
-    let mut run = Run { gate, station: &station, signatures, approved };
-    let cut = log.cut();
-    let mark = station.log_in(&mut log, &mut run.gate, Vec::new(), cut)?;
+    let (mut run, mark) = Run::open(&station, &mut log, gate, (judged, signatures, approved), Vec::new())?;
     if state.end.is_none() {
         if state.void.is_none() {
             for signature in &run.signatures {

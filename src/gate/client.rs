@@ -247,6 +247,13 @@ impl Gate {
         reply!(self.ask(&Request::TakeOver(shown))?, Reply::Ended => ())
     }
 
+    /// Refuses a pair that a token, which is logged in, does not hold.
+    pub fn holds(&mut self, token: &str, label: &str, cka_id: &Bytes, spki: &Bytes) -> Result<(), Error> {
+        let (cka_id, spki) = (cka_id.clone(), spki.clone());
+        let request = Request::Holds { token: token.into(), label: label.into(), cka_id, spki };
+        reply!(self.ask(&request)?, Reply::Known => ())
+    }
+
     /// The objects of a token that is logged in, from this number on.
     pub fn objects(&mut self, token: &str, from: u64) -> Result<Page, Error> {
         reply!(self.ask(&Request::Inventory { token: token.into(), from })?, Reply::Objects(page) => page)

@@ -3,10 +3,27 @@
 use crate::plan::{self, Item};
 use crate::refusal::Refusal;
 
-use super::message::Outcome;
+use super::message::{Outcome, Reply};
 use super::server::Gate;
 
 impl Gate {
+    /// A pair on record is this token's own.
+    pub(super) fn holds(&mut self, token: &str, label: &str, cka_id: &[u8], spki: &[u8]) -> Result<Reply, Refusal> {
+        self.need_login(token)?;
+        let mut held = self.workers.keys_by_label(&self.token(token)?, label)?.into_iter();
+        // Without its private half a pair has no handle.
+        match held.any(|key| key.handle != 0 && key.cka_id.as_slice() == cka_id && key.spki.as_slice() == spki) {
+            true => Ok(Reply::Known),
+            false => {
+                let what =
+                    format!("token `{token}` does not hold the key `{}` that is on record", crate::text::escape(label));
+                let hint = "was it not removed by hand, another program has written to the audit directory: stop, and compare it \
+                            with its copies, `coldroot check DIR --against COPY`";
+                Err(Refusal { halted: true, ..Refusal::no(what, hint) })
+            }
+        }
+    }
+
     /// Before the first item is carried out. That the key itself is the hierarchy's was judged with it.
     pub(super) fn judge_key_act(&self, item: &Item) -> Result<(), Refusal> {
         if let Item::GenerateWrappingKey(key) = item {

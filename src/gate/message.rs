@@ -70,6 +70,8 @@ pub enum Request {
     TakeOver(TakeOver),
     /// Has the mark follow a change of state that signs nothing: its entry, and the approvals that it names.
     Change { entry: Proven, approvals: Vec<String> },
+    /// Whether a token that is logged in holds this pair, both halves, as an earlier run has recorded it.
+    Holds { token: String, label: String, cka_id: Bytes, spki: Bytes },
     /// The objects of a token that is logged in, from this number on: what they say of themselves, nothing that is secret.
     Inventory { token: String, from: u64 },
     /// Takes one step of a probe on a token that is logged in. The step is handed to the worker as it is: it reaches only

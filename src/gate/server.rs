@@ -151,6 +151,7 @@ impl Gate {
             Request::HandOver { entry, approvals } => self.hand_over(&entry, &approvals),
             Request::TakeOver(shown) => self.take_over(&shown),
             Request::Change { entry, approvals } => self.change(&entry, &approvals),
+            Request::Holds { token, label, cka_id, spki } => self.holds(&token, &label, &cka_id, &spki),
             Request::Inventory { token, from } => {
                 self.need_login(&token)?;
                 Ok(Reply::Objects(self.workers.objects(&self.token(&token)?, from)?))

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{Judge, KeyBack, KeyGone, KeyMade, KeyWrapped, Outcome, Verified, WrappingKeyMade, revoked, verify};
-use crate::audit::entry::Body;
+use crate::audit::entry::{Body, KeyGenerated};
 use crate::audit::{self, View};
 use crate::cbor::Bytes;
 use crate::digest::Digest;
@@ -33,18 +33,58 @@ impl Error {
     }
 }
 
-/// Judges every entry of a plan from `since`, the index of its start, to the end of the log: items, and unless it was voided the
-/// refusals. `issuers` holds the certificates of CAs on record, by CA id. `progress` hears the number of items judged.
+/// The CAs on record: the newest certificate of each, who has issued it, and what stands above those whose issuer is not of this
+/// hierarchy.
+pub struct Cas<'a> {
+    pub newest: &'a BTreeMap<String, (u64, Bytes)>,
+    pub issuers: &'a BTreeMap<String, String>,
+    pub above: &'a BTreeMap<String, Vec<Bytes>>,
+}
+
+/// What is on record when a run begins has been judged. Nothing is carried out, and no plan is ended, without one; only
+/// [`judge`] makes it.
+pub struct Judged {
+    /// The certificates of CAs, by CA id.
+    pub(super) issuers: BTreeMap<String, Bytes>,
+    keys: Vec<KeyGenerated>,
+}
+
+impl Judged {
+    /// The keys that are on record of the plan. Their public halves were drawn by the token, so no plan says what they are: only the
+    /// token can tell whether they are its own.
+    pub fn keys(&self) -> &[KeyGenerated] {
+        &self.keys
+    }
+}
+
+/// Judges the CAs, and of a plan that has begun every entry from `since`, the index of its start, to the end of the log: items, and
+/// unless it was voided the refusals. `progress` hears the number of items judged.
 pub fn judge(
     plan: &mut Plan,
     log: &View,
+    cas: &Cas,
+    since: Option<u64>,
+    progress: impl FnMut(u64),
+) -> Result<Judged, Error> {
+    chain(cas)?;
+    let issuers = cas.newest.iter().map(|(ca, (_, der))| (ca.clone(), der.clone())).collect();
+    let mut judged = Judged { issuers, keys: Vec::new() };
+    if let Some(since) = since {
+        entries(plan, log, since, &mut judged, progress)?;
+    }
+    Ok(judged)
+}
+
+fn entries(
+    plan: &mut Plan,
+    log: &View,
     since: u64,
-    mut issuers: BTreeMap<String, Bytes>,
+    judged: &mut Judged,
     mut progress: impl FnMut(u64),
 ) -> Result<(), Error> {
     let (digest, refusals) = (plan.digest(), plan.refusals()?);
     let mut refusals = refusals.iter();
-    let mut judge = Judge { issuers: &mut issuers, revoked: revoked(plan)? };
+    let mut judge = Judge { issuers: &mut judged.issuers, revoked: revoked(plan)? };
     let (mut items, mut void) = (0, false);
     for entry in log.entries(since..log.size()) {
         let (index, entry, _) = entry?;
@@ -64,6 +104,9 @@ pub fn judge(
                 if wanted != *body {
                     return Err(differs(format!("it says something else of item {n}")));
                 }
+                if let Body::KeyGenerated(key) = wanted {
+                    judged.keys.push(key);
+                }
                 items += 1;
                 progress(items);
             }
@@ -72,15 +115,10 @@ pub fn judge(
     Ok(())
 }
 
-/// Verifies every CA on record under its issuer: once a run, before anything is signed. `issuers` names the issuer of each, `above` what
-/// stands above those whose issuer is not of this hierarchy.
-pub fn chain(
-    cas: &BTreeMap<String, (u64, Bytes)>,
-    issuers: &BTreeMap<String, String>,
-    above: &BTreeMap<String, Vec<Bytes>>,
-) -> Result<(), Error> {
-    for (ca, (_, der)) in cas {
-        let judged = match (cas.get(issuers.get(ca).unwrap_or(ca)), above.get(ca)) {
+/// Verifies every CA on record under its issuer: once a run, before anything is signed.
+fn chain(cas: &Cas) -> Result<(), Error> {
+    for (ca, (_, der)) in cas.newest {
+        let judged = match (cas.newest.get(cas.issuers.get(ca).unwrap_or(ca)), cas.above.get(ca)) {
             (Some((_, issuer)), _) => x509::verify_ca(der, issuer).map(drop).map_err(|e| e.to_string()),
             (None, Some(above)) => x509::verify_external(der, above).map(drop).map_err(|e| e.to_string()),
             (None, None) => Err("its issuer's is not on record".into()),
@@ -173,8 +211,9 @@ mod tests {
         ]);
         let issuers =
             BTreeMap::from([("root", "root"), ("middle", "root")].map(|(a, b)| (a.to_string(), b.to_string())));
+        let chain = |newest: &_, above: &_| chain(&Cas { newest, issuers: &issuers, above });
         let above = BTreeMap::new();
-        chain(&good, &issuers, &above).unwrap();
+        chain(&good, &above).unwrap();
 
         let with = |id: &str, der| BTreeMap::from_iter(good.clone().into_iter().chain([(id.to_string(), der)]));
         let wrong = [
@@ -183,15 +222,15 @@ mod tests {
             ("middle", with("root", ca(("root", &stranger), ("root", None), &stranger))),
         ];
         for (id, cas) in wrong {
-            let said = chain(&cas, &issuers, &above).unwrap_err();
+            let said = chain(&cas, &above).unwrap_err();
             assert!(matches!(&said, Error::Chain { ca, .. } if ca == id), "{id}: {said}");
         }
         let orphan = BTreeMap::from([("middle".to_string(), good["middle"].clone())]);
-        assert!(chain(&orphan, &issuers, &above).unwrap_err().to_string().ends_with("its issuer's is not on record"));
+        assert!(chain(&orphan, &above).unwrap_err().to_string().ends_with("its issuer's is not on record"));
         let above = BTreeMap::from([("middle".to_string(), vec![good["root"].1.clone()])]);
-        chain(&orphan, &issuers, &above).unwrap();
+        chain(&orphan, &above).unwrap();
         let above =
             BTreeMap::from([("middle".to_string(), vec![ca(("root", &stranger), ("root", None), &stranger).1])]);
-        assert!(chain(&orphan, &issuers, &above).is_err());
+        assert!(chain(&orphan, &above).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! Logging in, and what is judged of the log behind it; and the end of such a run.
 
 use crate::audit::Log;
-use crate::audit::entry::{Body, Entry, ShareOf};
+use crate::audit::entry::{Body, Entry, KeyGenerated, ShareOf};
 use crate::audit::mark::{Mark, Standing};
 use crate::config::MarkPlace;
 use crate::gate::Gate;
@@ -15,12 +15,24 @@ use super::{Station, copy_over, seal};
 impl Station {
     /// Logs in to these tokens, each try on record before it is made, compares the log with the mark, and seals what was
     /// written while nobody was logged in.
-    pub fn log_in(&self, log: &mut Log, gate: &mut Gate, mut tokens: Vec<String>, cut: u64) -> Result<Mark, Failure> {
+    pub fn log_in(&self, log: &mut Log, gate: &mut Gate, tokens: Vec<String>, cut: u64) -> Result<Mark, Failure> {
+        self.log_in_with(log, gate, tokens, &[], cut)
+    }
+
+    /// The same, where the tokens must hold these keys, which are on record.
+    pub fn log_in_with(
+        &self,
+        log: &mut Log,
+        gate: &mut Gate,
+        mut tokens: Vec<String>,
+        keys: &[KeyGenerated],
+        cut: u64,
+    ) -> Result<Mark, Failure> {
         self.keep_copy(log)?;
         tokens.retain(|t| *t != self.hierarchy.audit_token);
         tokens.insert(0, self.hierarchy.audit_token.clone());
         let first = self.try_login(log, gate, &tokens[0])?;
-        self.opened(log, gate, first, &tokens, cut)
+        self.opened(log, gate, first, &tokens, keys, cut)
     }
 
     /// The same behind the login to the first of these tokens, which has the mark.
@@ -30,6 +42,7 @@ impl Station {
         gate: &mut Gate,
         first: Body,
         tokens: &[String],
+        keys: &[KeyGenerated],
         cut: u64,
     ) -> Result<Mark, Failure> {
         let mut mark = self.read_mark(gate)?;
@@ -50,6 +63,11 @@ impl Station {
                 }
                 Err(f) => return Err(f),
             }
+        }
+        // Before they are sealed: what another program has put on record is no key of ours, whatever it is called.
+        for key in keys {
+            let held = gate.holds(&key.token, &key.label, &key.cka_id, &key.spki);
+            held.inspect_err(|e| self.record_failure(log, &format!("key {}: {e}", key.key)))?;
         }
         for token in tokens {
             self.settle_split(log, gate, token)?;
