@@ -125,3 +125,22 @@ fn every_path_that_the_documents_name_is_there() {
     }
     assert!(seen > 40, "only {seen} paths found");
 }
+
+#[test]
+fn every_test_and_bench_that_a_command_of_cargo_names_is_declared() {
+    let manifest = read("Cargo.toml");
+    let mut seen = 0;
+    for page in pages() {
+        let text = read(&page);
+        let mut words = text.split(|c: char| c.is_whitespace() || c == '`').peekable();
+        while let Some(word) = words.next() {
+            if let ("--test" | "--bench", Some(name)) = (word, words.peek()) {
+                let kind = word.trim_start_matches("--");
+                let declared = format!("[[{kind}]]\nname = \"{name}\"");
+                assert!(manifest.contains(&declared), "{page}: `{word} {name}` is not in Cargo.toml");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 3, "only {seen} found");
+}

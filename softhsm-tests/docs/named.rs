@@ -80,15 +80,38 @@ fn every_named_test_exists() {
     assert!(named > 30, "only {named} tests named");
 }
 
+/// The anchor that pages give a heading: lower case, blanks as hyphens, no other signs.
+fn slug(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn the_picture_of_the_readme_needs_nothing_from_elsewhere() {
+    let picture = read("docs/road.svg").replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
+    let foreign = ["http", "href", "<script", "<image", "@import", "<foreignObject", "data:"];
+    assert!(foreign.iter().all(|word| !picture.contains(word)), "docs/road.svg stands alone");
+    assert!(picture.contains("prefers-color-scheme: dark") && picture.contains("<title"));
+}
+
 #[test]
 fn every_link_of_the_documents_leads_somewhere() {
     for page in pages() {
         for target in read(&page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let file = target.split('#').next().unwrap_or_default();
-            if !target.starts_with("http") && !file.is_empty() {
-                let to = checkout().join(Path::new(&page).parent().unwrap()).join(file);
-                assert!(to.exists(), "{page}: {target}");
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            if target.starts_with("http") {
+                continue;
             }
+            let to = match file {
+                "" => page.clone(),
+                file => Path::new(&page).parent().unwrap().join(file).display().to_string(),
+            };
+            assert!(checkout().join(&to).exists(), "{page}: {target}");
+            let headings: Vec<String> = match anchor {
+                "" => continue,
+                _ => read(&to).lines().filter_map(|line| line.strip_prefix('#')).map(slug).collect(),
+            };
+            assert!(headings.iter().any(|heading| heading == anchor), "{page}: {to} has no heading `{anchor}`");
         }
     }
 }

@@ -265,11 +265,13 @@ impl Demo {
         let dir = crate::text::shell(&self.dir);
         let name = release.file_name().unwrap_or_default().to_string_lossy().into_owned();
         format!(
-            "\nLook at it:\n\n  open {dir}/report.html in a browser; then, in the station:\n  \
+            "\nLook at {dir}/report.html in a browser; then go to the station:\n\n  \
+             go there:  cd {dir}/station{path}\n\n\
+             What lies there is shown and checked, and nothing is changed:\n\n  \
              coldroot show audit\n  coldroot show out/{name}\n  \
-             coldroot check out/{name} --verifier-key verifier-key --hierarchy hierarchy.toml\n\n\
+             coldroot check out/{name} --verifier-key verifier-key \\\n      \
+             --hierarchy hierarchy.toml\n\n\
              Your turn, with a request of your own (each command prints what follows it):\n\n  \
-             go there:  cd {dir}/station{path}\n  \
              request:   openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 \\\n                 \
              -subj /CN={OWN_NAME} \\\n                 \
              -addext subjectAltName=DNS:{OWN_NAME} -nodes \\\n                 \

@@ -18,12 +18,13 @@ pub fn after_plan(station: &Station, head: &Head, at: &Path, medium: Option<&Pat
     for (n, person) in people.iter().enumerate() {
         let label = if n == 0 { "next:" } else { "" };
         let key = key_of(station, person);
-        text.push_str(&format!("  {label:<9} coldroot approve {read} --person {person} --key {key}\n"));
+        let command = format!("coldroot approve {read} --person {person}");
+        text.push_str(&format!("  {label:<9} {command} \\\n                --key {key}\n"));
     }
     let operator = of_role(station, Role::Operator, head.sign_from, None);
     let witness = of_role(station, Role::Witness, head.sign_from, Some(operator));
     text.push_str(&format!(
-        "  then:     coldroot{} sign --plan {} --operator {operator} --witness {witness}",
+        "  then:     coldroot{} sign --plan {} \\\n                --operator {operator} --witness {witness}",
         station_option(station),
         shell(at)
     ));
