@@ -11,6 +11,8 @@ mod linted;
 mod p256;
 #[path = "outsiders/prosody.rs"]
 mod prosody;
+#[path = "outsiders/qr.rs"]
+mod qr;
 #[path = "outsiders/schema.rs"]
 mod schema;
 #[path = "outsiders/sumdb.rs"]

@@ -281,7 +281,7 @@ fn p07_untrusted_names_of_files_are_shown_exactly() {
 
 /// The next command, read by a shell, names the very file.
 fn command_names_the_file(told: &str, sample: &Sample) {
-    let line = told.lines().find_map(|line| line.strip_prefix("  one item:  coldroot show ")).unwrap();
+    let line = told.lines().find_map(|line| line.strip_prefix("  one item: coldroot show ")).unwrap();
     let word = line.strip_suffix(" --item 0").unwrap();
     let run = Command::new("bash").args(["-c", &format!("printf %s {word}")]).output().unwrap();
     let name = [if sample.bytes.starts_with(b"-") { &b"./"[..] } else { b"" }, &sample.bytes].concat();

@@ -81,25 +81,26 @@ fn p07_untrusted_text_in_a_log_that_does_not_fold_is_refused_by_calendar_and_tab
 
 type Forge = fn(&Path, &Sample) -> Option<Vec<&'static str>>;
 
+const FORGES: [Forge; 14] = [
+    files::certificate,
+    files::crl,
+    files::request,
+    files::plan,
+    files::key_plan,
+    files::release,
+    files::log,
+    files::bundle,
+    files::signature,
+    files::statement,
+    files::ceremony,
+    files::hierarchy_name,
+    files::hierarchy_field,
+    files::hierarchy_value,
+];
+
 /// `check` says less than `show`, and of the same files, so every third sample will do: for people and for machines what it says keeps its form.
 #[test]
 fn p07_untrusted_text_in_what_is_checked_is_told_in_ascii_lines() {
-    const FORGES: [Forge; 14] = [
-        files::certificate,
-        files::crl,
-        files::request,
-        files::plan,
-        files::key_plan,
-        files::release,
-        files::log,
-        files::bundle,
-        files::signature,
-        files::statement,
-        files::ceremony,
-        files::hierarchy_name,
-        files::hierarchy_field,
-        files::hierarchy_value,
-    ];
     let dir = tempfile::tempdir().unwrap();
     for (sample, forge) in corpus().iter().step_by(3).flat_map(|sample| FORGES.map(|forge| (sample, forge))) {
         let Some(args) = forge(dir.path(), sample) else { continue };
@@ -108,6 +109,43 @@ fn p07_untrusted_text_in_what_is_checked_is_told_in_ascii_lines() {
         told(dir.path(), &args);
         json(dir.path(), &args);
     }
+}
+
+/// Hostile text adds no element and no attribute to the page of anything that is shown.
+#[test]
+fn p07_untrusted_text_adds_no_element_to_a_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let page = |args: &[&OsStr], sample: &Sample| -> Option<String> {
+        let page = dir.path().join("page.html");
+        let _ = fs::remove_file(&page);
+        let said = told(dir.path(), &[args, &[OsStr::new("--html"), OsStr::new("page.html")]].concat());
+        let written = fs::read_to_string(page).ok();
+        // A check that fails has a page as well.
+        let has_one = said.ends_with("[exit 0]\n") || said.ends_with("[exit 4]\n");
+        assert_eq!(written.is_some(), has_one, "{}: {said}", sample.name);
+        written
+    };
+    // Of a tag only its name and its attributes' names count.
+    let kind = |tag: &str| tag.split('"').step_by(2).collect::<String>();
+    let plain = Sample { name: "plain".into(), bytes: b"x".to_vec(), text: Some("x".into()) };
+    let mut seen = 0;
+    for forge in FORGES {
+        let Some(args) = forge(dir.path(), &plain) else { continue };
+        let args: Vec<&OsStr> = args.iter().map(|arg| OsStr::new(*arg)).collect();
+        let mut known: Vec<String> =
+            page(&args, &plain).map_or(Vec::new(), |page| page::tags(&page).into_iter().map(kind).collect());
+        known.extend(["<br>", "<span>", "<span class=>"].map(str::to_owned));
+        for sample in corpus() {
+            let Some(_) = forge(dir.path(), &sample) else { continue };
+            let Some(html) = page(&args, &sample) else { continue };
+            let stray = html.chars().find(|c| !matches!(c, '\n' | '\u{2014}' | ' '..='~'));
+            assert_eq!(stray, None, "{args:?} {}", sample.name);
+            let unknown: Vec<&str> = page::tags(&html).into_iter().filter(|tag| !known.contains(&kind(tag))).collect();
+            assert!(unknown.is_empty(), "{args:?} {}: {unknown:?}", sample.name);
+            seen += 1;
+        }
+    }
+    assert!(seen > 200, "{seen} pages");
 }
 
 /// What people type about what they did goes on record as it is or not at all, and comes out of log, page and table again.

@@ -9,8 +9,9 @@ use crate::audit::note::{self, VerifierKey};
 use crate::audit::{self, View, against, paper};
 use crate::change;
 use crate::digest::Digest;
-use crate::report::terminal::{counted, human_count, pairs};
-use crate::text::{escape, hex_groups, path as shown, words};
+use crate::report::sheet::Sheet;
+use crate::report::terminal::{counted, human_count};
+use crate::text::{escape, path as shown, words};
 
 use super::recognise::read_text;
 use super::{Answer, Failure, failure::Code, offline};
@@ -116,8 +117,7 @@ pub fn compare(log: &View, kept: &Kept) -> Result<(String, Value, bool), Failure
 pub fn also(answer: Answer, log: &View, key: &VerifierKey, given: Option<&str>) -> Result<Answer, Failure> {
     let Some(given) = given else { return Ok(answer) };
     let (text, json, good) = compare(log, &kept(given, key)?)?;
-    let mut answer = answer;
-    answer.text.push_str(&pairs(&[("against", text.clone())]));
+    let mut answer = answer.and(Sheet::new("").facts(&[("against", text.clone())]));
     if let Some(map) = answer.json.as_object_mut() {
         map.insert("against".into(), json);
     }
@@ -140,17 +140,18 @@ pub fn check_log(path: &Path, key: &VerifierKey, given: Option<&str>) -> Result<
         hint: e.cause.hint(),
         what: format!("a change of state was not decided by its quorum: {e}"),
     })?;
-    let text = format!(
-        "The log is good: checkpoint, tiles, entries and their order agree.\n\n{}",
-        pairs(&[
+    let said = "The log is good: checkpoint, tiles, entries and their order agree.";
+    let sheet = Sheet::new(format!("Log {}", escape(log.origin())))
+        .verdict(true, said)
+        .facts(&[
             ("sealed", format!("{} entries", human_count(report.size))),
             ("unsealed", human_count(report.unsealed)),
-            ("root", hex_groups(&report.root.0)),
             ("changes", changes_words(changes)),
             ("mark", mark(path, key, &log)?),
         ])
-    ) + &gaps(&report);
-    also(Answer::new(text, report), &log, key, given)
+        .digest("root", &report.root)
+        .text(gaps(&report));
+    also(Answer::of(sheet, report), &log, key, given)
 }
 
 /// A mark in the token is read by a login alone. One that lies in the directory is read here; whether it is the newest one the paper
@@ -209,13 +210,26 @@ pub fn check_checkpoint(text: &str, key: &VerifierKey) -> Result<Answer, Failure
         code: Code::CheckFailed,
         ..Failure::refused(format!("the checkpoint does not verify with the given key: {e}"), TAKE_IT_SERIOUSLY)
     })?;
-    let page = pairs(&[
-        ("log", escape(&checkpoint.origin)),
-        ("entries", human_count(checkpoint.size)),
-        ("root", hex_groups(&checkpoint.root.0)),
-    ]);
     let json = json!({ "origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root });
-    Ok(Answer::new(format!("The checkpoint is signed by the given key.\n\n{page}"), json))
+    let said = "The checkpoint is signed by the given key.";
+    Ok(Answer::of(checkpoint_sheet(Sheet::new("Checkpoint").verdict(true, said), &checkpoint), json))
+}
+
+/// `show` of a checkpoint, as it may be kept: size and root in every form in which they are printed.
+pub fn show_checkpoint(text: &str) -> Result<Answer, Failure> {
+    let checkpoint = note::parse(text).map_err(|e| Failure::refused(e.to_string(), ""))?;
+    let spoken: Vec<&str> =
+        checkpoint.root.0.iter().enumerate().map(|(place, octet)| words::word(place, *octet)).collect();
+    let json = json!({
+        "origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root, "words": spoken,
+    });
+    Ok(Answer::of(checkpoint_sheet(Sheet::new("Checkpoint, its signature not verified"), &checkpoint), json))
+}
+
+fn checkpoint_sheet(sheet: Sheet, checkpoint: &note::Checkpoint) -> Sheet {
+    sheet
+        .facts(&[("log", escape(&checkpoint.origin)), ("entries", human_count(checkpoint.size))])
+        .digest("root", &checkpoint.root)
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::algorithm::SignatureAlgorithm;
-use crate::config::{Hierarchy, Profile};
+use crate::config::{Environment, Hierarchy, Profile};
 use crate::policy::{self, Check, Refused};
-use crate::report::terminal::pairs;
+use crate::report::sheet::Sheet;
 use crate::text::{escape, utc};
 use crate::x509::{PublicKey, general_name_text};
 
@@ -43,43 +43,50 @@ pub fn check_request(csr: &[u8], profile: Option<&Profile>) -> Result<Answer, Fa
         "not judged here",
         "whose the names are, block lists, and other requests and certificates: a plan judges them".into(),
     ));
-    let text = format!("The request is in order, as far as it can be judged by itself.\n\n{}", pairs(&rows));
+    let said = "The request is in order, as far as it can be judged by itself.";
+    let sheet = Sheet::new("Certificate request").verdict(true, said).facts(&rows);
     let json = json!({
         "key": key.kind().to_string(), "spki-sha256": key.digest().hex(), "signature": by, "common-names": common,
         "subject-alt-names": san, "other-extensions": extensions, "profile": profile.map(|p| &p.id),
     });
-    Ok(Answer::new(text, json))
+    Ok(Answer::of(sheet, json))
 }
 
 pub fn check_key(spki: &[u8], profile: Option<&Profile>) -> Result<Answer, Failure> {
     let key = policy::judge_key_alone(spki, profile).map_err(failed)?;
     let mut rows = key_rows(&key, profile);
     rows.push(("not judged here", "block lists, primes that it shares with other keys: a plan judges them".into()));
-    let text = format!("The key has no weakness that can be seen.\n\n{}", pairs(&rows));
+    let sheet = Sheet::new("Public key").verdict(true, "The key has no weakness that can be seen.").facts(&rows);
     let json = json!({
         "key": key.kind().to_string(), "spki-sha256": key.digest().hex(), "profile": profile.map(|p| &p.id),
     });
-    Ok(Answer::new(text, json))
+    Ok(Answer::of(sheet, json))
 }
 
 /// A hierarchy that was read is lawful; what its rule sets make of the date is said besides.
 pub fn check_hierarchy(h: &Hierarchy, now: i64) -> Result<Answer, Failure> {
     let ends = h.check_dates(now)?;
-    let mut text = format!(
-        "The hierarchy is lawful: {} CAs, {} keys, {} profiles, {} persons.\n",
+    let said = format!(
+        "The hierarchy is lawful: {} CAs, {} keys, {} profiles, {} persons.",
         h.cas.len(),
         h.keys.len(),
         h.profiles.len(),
         h.persons.len()
     );
-    for (profile, end) in &ends {
-        text.push_str(&format!("Profile `{profile}`: its validity is lawful until {} (cabf-tls).\n", utc(*end)));
-    }
+    let mut told: Vec<String> = ends
+        .iter()
+        .map(|(profile, end)| format!("Profile `{profile}`: its validity is lawful until {} (cabf-tls).", utc(*end)))
+        .collect();
     let ends: BTreeMap<&str, String> = ends.into_iter().map(|(profile, end)| (profile, utc(end))).collect();
     let linters = linters(h, now);
-    text.extend(linters.iter().map(|told| format!("{told}\n")));
+    told.extend(linters.iter().cloned());
+    let sheet = Sheet::new(format!("Hierarchy {} ({})", h.name, h.environment))
+        .rehearsal(h.environment != Environment::Real)
+        .verdict(true, said)
+        .text(told.join("\n"))
+        .digest("SHA-256", &h.digest);
     let json = json!({ "hierarchy": h.name, "digest": h.digest.hex(), "lawful-until": ends, "linters": linters });
-    Ok(Answer::new(text, json))
+    Ok(Answer::of(sheet, json))
 }
 
 /// What a person should know of the linters: programs that are not here, acceptances that have ended or soon will.
@@ -104,9 +111,9 @@ pub fn linters(h: &Hierarchy, now: i64) -> Vec<String> {
 
 pub fn show_key(spki: &[u8]) -> Result<Answer, Failure> {
     let key = PublicKey::from_spki(spki).map_err(|e| Failure::refused(e.to_string(), "coldroot check FILE"))?;
-    let rows = [("key", key.kind().to_string()), ("SHA-256 of the key", key.digest().hex())];
     let json = json!({ "key": key.kind().to_string(), "spki-sha256": key.digest().hex() });
-    Ok(Answer::new(format!("Public key\n\n{}", pairs(&rows)), json))
+    let sheet = Sheet::new("Public key").facts(&[("key", key.kind().to_string())]);
+    Ok(Answer::of(sheet.digest("SHA-256 of the key", &key.digest()), json))
 }
 
 fn key_rows(key: &PublicKey, profile: Option<&Profile>) -> Vec<(&'static str, String)> {

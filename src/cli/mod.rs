@@ -17,6 +17,7 @@ mod calendar;
 mod carry;
 #[cfg(feature = "station")]
 mod change;
+mod check;
 #[cfg(feature = "station")]
 mod clock;
 #[cfg(feature = "station")]
@@ -44,6 +45,7 @@ pub mod pack;
 mod people;
 #[cfg(feature = "station")]
 mod plan;
+mod proofs;
 mod prove;
 mod reading;
 mod recognise;
@@ -57,6 +59,7 @@ mod restore;
 #[cfg(feature = "station")]
 mod run;
 mod sample;
+mod sheet;
 mod show;
 #[cfg(feature = "station")]
 mod sign;
@@ -73,6 +76,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, FromArgMatches, Parser, Subcommand};
+
+use crate::report::sheet::Sheet;
 
 pub use failure::{Code, Failure};
 pub use reference::{command, page};
@@ -179,7 +184,7 @@ enum Verb {
     /// Draw items of a plan by dice, to compare with the evidence
     Sample(sample::SampleArgs),
     /// Check a file against what you know from elsewhere
-    Check(offline::CheckArgs),
+    Check(check::CheckArgs),
     /// Prove that an entry is on record, or that the log only grew
     Prove(prove::ProveArgs),
     /// Write a log out: JSON lines, CSV, public copy, year page
@@ -206,12 +211,31 @@ pub struct Answer {
     pub code: Option<Code>,
     /// The verb has written it out itself, as it found it.
     pub printed: bool,
+    /// The blocks that the text was laid out from, where it was.
+    sheet: Option<Box<Sheet>>,
+    /// QR codes behind the text: our own drawing, and what no terminal guard would let through.
+    codes: String,
 }
 
 impl Answer {
     pub fn new(text: impl Into<String>, json: impl serde::Serialize) -> Answer {
         // A report type of our own always has a JSON form; `null` would only hide the text's twin, not the result.
-        Answer { text: text.into(), json: serde_json::to_value(json).unwrap_or_default(), code: None, printed: false }
+        let json = serde_json::to_value(json).unwrap_or_default();
+        Answer { text: text.into(), json, code: None, printed: false, sheet: None, codes: String::new() }
+    }
+
+    /// A result in blocks, which a page can be made of as well.
+    pub fn of(sheet: Sheet, json: impl serde::Serialize) -> Answer {
+        Answer { text: sheet.terminal(), sheet: Some(Box::new(sheet)), ..Answer::new("", json) }
+    }
+
+    /// Further blocks behind those of this answer.
+    pub fn and(self, more: Sheet) -> Answer {
+        let sheet = match self.sheet {
+            Some(sheet) => sheet.and(more),
+            None => return self,
+        };
+        Answer { text: sheet.terminal(), sheet: Some(Box::new(sheet)), ..self }
     }
 
     /// A result too long to be held, which the verb has written out.
@@ -266,7 +290,7 @@ pub fn run() -> ExitCode {
         Verb::Restore(args) => restore::restore(&cli.globals, args),
         Verb::Show(args) => show::show(&cli.globals, args),
         Verb::Sample(args) => sample::sample(&args),
-        Verb::Check(args) => offline::check(&cli.globals, args),
+        Verb::Check(args) => check::check(&cli.globals, args),
         Verb::Prove(args) => prove::prove(&cli.globals, args),
         Verb::Export(args) => export::export(&cli.globals, args),
         Verb::Calendar(args) => calendar::calendar(&cli.globals, &args),
@@ -285,7 +309,7 @@ pub fn run() -> ExitCode {
             };
             let done = answer.code.map_or(ExitCode::SUCCESS, |code| ExitCode::from(code as u8));
             let mut out = std::io::stdout();
-            match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            match out.write_all((text + &answer.codes).as_bytes()).and_then(|()| out.flush()) {
                 Ok(()) => done,
                 // A reader that has gone (a closed pager) is no failure of the verb.
                 Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => done,

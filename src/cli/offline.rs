@@ -1,7 +1,7 @@
-//! The verbs that need no token: `approve`, `check`, `pack`, `unpack`.
+//! The verbs that need no token: `approve`, `pack`, `unpack`.
 
 use std::fs;
-use std::io::{BufReader, IsTerminal};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,17 +9,16 @@ use clap::Args;
 use serde_json::json;
 
 use crate::audit::{Log, note::VerifierKey};
-use crate::bundle;
-use crate::config::{Ceremony, Hierarchy};
+use crate::config::Hierarchy;
 use crate::media::{self, Name, Source};
 use crate::plan::{Item, NAMESPACE, Plan, init_statement, statement};
 use crate::report::terminal::{human_count, pairs};
-use crate::{approval, audit, prepare, release};
+use crate::{audit, release};
 
-use super::inbox::{Incoming, MAX_BUNDLE, MAX_PLAN};
+use super::inbox::{Incoming, MAX_PLAN};
 use super::pack::{self, PackArgs};
 use super::recognise::{Kind, read_text, recognise};
-use super::{Answer, Failure, Globals, against, alone, clock, failure::Code, prove};
+use super::{Answer, Failure, Globals, clock, failure::Code};
 
 /// The largest file that holds a verifier key.
 const MAX_KEY: u64 = 4096;
@@ -41,41 +40,6 @@ pub struct ApproveArgs {
     /// Do not ask for the digest (scripts; without a terminal nobody is asked anyway)
     #[arg(long)]
     pub yes: bool,
-}
-
-/// Checks something.
-#[derive(Args)]
-#[command(
-    after_help = "Verifier key, hierarchy and root must come from a place that is not the release.\n\nExamples:\n  \
-    coldroot check release-0003 --verifier-key verifier-key --hierarchy hierarchy.toml --root root.pem\n  \
-    coldroot check audit --verifier-key \"example.org/log+1a2b3c4d+AQ…\"\n  coldroot check hierarchy.toml\n  \
-    coldroot check audit --verifier-key verifier-key --against /media/copy\n  \
-    coldroot check log --verifier-key verifier-key --against checkpoint-of-last-year\n  \
-    coldroot check log --verifier-key verifier-key --against '59 4b92 5466 b9b2 ...'\n  \
-    coldroot check chat.tlog-proof --verifier-key verifier-key --certificate chat.pem\n  \
-    coldroot check chat.csr --hierarchy hierarchy.toml --profile xmpp"
-)]
-pub struct CheckArgs {
-    /// What to check: release, log, proof, checkpoint, bundle, plan, hierarchy, ceremony, certificate request, public key
-    pub path: PathBuf,
-    /// The log's verifier key, or the file that holds it
-    #[arg(long, value_name = "KEY")]
-    pub verifier_key: Option<String>,
-    /// The hierarchy file
-    #[arg(long, value_name = "FILE")]
-    pub hierarchy: Option<PathBuf>,
-    /// The root certificate
-    #[arg(long, value_name = "FILE")]
-    pub root: Option<PathBuf>,
-    /// What was kept of the log: a copy's directory, a checkpoint, or a printed size with its root ('59 4b92 5466 …')
-    #[arg(long, value_name = "KEPT")]
-    pub against: Option<String>,
-    /// The certificate that a proof is of
-    #[arg(long, value_name = "FILE")]
-    pub certificate: Option<PathBuf>,
-    /// The profile of the hierarchy by which a request or a key is checked
-    #[arg(long, value_name = "ID", requires = "hierarchy")]
-    pub profile: Option<String>,
 }
 
 /// Unpacks a release.
@@ -156,7 +120,7 @@ fn stands_alone(line: &str) -> bool {
 }
 
 /// A copy that nobody else changes, for what is read more than once. The directory goes with the first value.
-fn private_copy(path: &Path, limit: u64) -> Result<(tempfile::TempDir, Incoming), Failure> {
+pub(super) fn private_copy(path: &Path, limit: u64) -> Result<(tempfile::TempDir, Incoming), Failure> {
     let private = tempfile::tempdir().map_err(|e| Failure::io(Path::new("temporary directory"), e))?;
     let copy = Incoming::take(path, limit, private.path())?;
     Ok((private, copy))
@@ -185,7 +149,7 @@ fn seal(args: &ApproveArgs, text: &str) -> Result<PathBuf, Failure> {
 }
 
 /// The bytes of every item must say what its fields say.
-fn judge_items(plan: &mut Plan) -> Result<(), Failure> {
+pub(super) fn judge_items(plan: &mut Plan) -> Result<(), Failure> {
     let failed = |what: String| Failure {
         code: Code::CheckFailed,
         what,
@@ -239,87 +203,12 @@ pub fn ssh_sign(key: &Path, text: &str) -> Result<String, Failure> {
     fs::read_to_string(&signature).map_err(|e| Failure::io(&signature, e))
 }
 
-pub fn check(globals: &Globals, args: CheckArgs) -> Result<Answer, Failure> {
-    let hierarchy = args.hierarchy.as_deref().map(Hierarchy::load).transpose()?;
-    let need_key = || {
-        args.verifier_key.as_deref().map(verifier_key).unwrap_or_else(|| {
-            Err(Failure::usage(
-                "a log or release is checked against its verifier key",
-                "--verifier-key KEY, from the minutes or any place that is not the release",
-            ))
-        })
-    };
-    let kind = recognise(&args.path)?;
-    if args.against.is_some() && !matches!(kind, Kind::Release | Kind::Log | Kind::Continuation(_)) {
-        return Err(Failure::usage("--against compares logs and releases with what was kept of them", "leave it out"));
-    }
-    if args.profile.is_some() && !matches!(kind, Kind::Request(_) | Kind::Key(_)) {
-        return Err(Failure::usage("--profile says by which rules a request or a key is checked", "leave it out"));
-    }
-    if args.certificate.is_some() && !matches!(kind, Kind::Inclusion(_)) {
-        return Err(Failure::usage("--certificate belongs to the proof of a certificate", "leave it out"));
-    }
-    match kind {
-        Kind::Release => {
-            let key = need_key()?;
-            let checked =
-                check_release(&args.path, &key, hierarchy.as_ref(), args.root.as_deref(), clock(globals.now))?;
-            let answer = release_is_good(&checked.findings);
-            against::also(answer, &read_log(checked.log())?, &key, args.against.as_deref())
-        }
-        Kind::Log => against::check_log(&args.path, &need_key()?, args.against.as_deref()),
-        Kind::Inclusion(text) => prove::check_inclusion(&text, &need_key()?, args.certificate.as_deref()),
-        Kind::Continuation(text) => prove::check_continuation(&text, &need_key()?, args.against.as_deref()),
-        Kind::Checkpoint(text) => against::check_checkpoint(&text, &need_key()?),
-        Kind::Bundle => check_bundle(&args.path, hierarchy.as_ref(), clock(globals.now)),
-        Kind::Plan => check_plan(&args.path),
-        Kind::Hierarchy(text) => alone::check_hierarchy(&Hierarchy::parse(&text)?, clock(globals.now)),
-        Kind::Ceremony(text) => {
-            let h = hierarchy.ok_or_else(|| {
-                Failure::usage("a ceremony is checked against its hierarchy", "--hierarchy hierarchy.toml")
-            })?;
-            let c = Ceremony::parse(&text, &h)?;
-            Ok(Answer::new(
-                format!("The ceremony is lawful: {} steps.\n", c.acts.len()),
-                json!({ "title": c.title, "steps": c.acts.len() }),
-            ))
-        }
-        Kind::Request(csr) => alone::check_request(&csr, alone::profile(hierarchy.as_ref(), args.profile.as_deref())?),
-        Kind::Key(spki) => alone::check_key(&spki, alone::profile(hierarchy.as_ref(), args.profile.as_deref())?),
-        _ => Err(Failure::refused("there is no check for this kind of file alone", "coldroot show FILE")),
-    }
-}
-
-fn release_is_good(checked: &release::Findings) -> Answer {
-    let mut compared = checked.compared.join(", ");
-    if !checked.not_compared.is_empty() {
-        compared.push_str(&format!("\nnot compared: {}", checked.not_compared.join("; ")));
-    }
-    let text = format!(
-        "Release {} is good: every certificate, CRL and refusal verifies and is on record.\n\n{}{}",
-        checked.release,
-        requests(checked.csrs),
-        pairs(&[
-            ("certificates", human_count(checked.certificates)),
-            ("CA certificates", human_count(checked.cas)),
-            ("CRLs", human_count(checked.crls)),
-            ("refused", human_count(checked.refused)),
-            ("revoked", human_count(checked.revoked)),
-            ("keys made", human_count(checked.keys)),
-            ("acts on keys", human_count(checked.key_acts)),
-            ("log", format!("{} entries", human_count(checked.log.size))),
-            ("compared with", compared),
-        ])
-    );
-    Answer::new(text, checked)
-}
-
 /// A line for the requests of CAs, which most releases have none of.
 fn requests(count: u64) -> String {
     if count == 0 { String::new() } else { pairs(&[("requests of CAs", human_count(count))]) }
 }
 
-fn check_release(
+pub(super) fn check_release(
     path: &Path,
     key: &VerifierKey,
     hierarchy: Option<&Hierarchy>,
@@ -340,56 +229,6 @@ fn check_release(
     };
     let trust = release::Trust { verifier_key: key, hierarchy, root: root.as_deref(), now };
     release::check(path, &trust).map_err(|e| Failure::from(e).check_failed())
-}
-
-fn check_bundle(path: &Path, hierarchy: Option<&Hierarchy>, now: i64) -> Result<Answer, Failure> {
-    let h = hierarchy
-        .ok_or_else(|| Failure::usage("a bundle is checked against the hierarchy", "--hierarchy hierarchy.toml"))?;
-    let (_private, copy) = private_copy(path, MAX_BUNDLE)?;
-    let file = fs::File::open(copy.path()).map_err(|e| Failure::io(path, e))?;
-    let verify = |head: &bundle::Head, bytes: &[u8], signature: &str| -> Result<String, Failure> {
-        let desk = head.judge(h, now)?;
-        Ok(approval::verify(bundle::NAMESPACE, bytes, signature, &desk.keys)?)
-    };
-    let failed = |f: Failure| f.check_failed();
-    let (mut bundle, signer) =
-        bundle::open(BufReader::new(file)).map_err(|e| failed(e.into()))?.verify(verify).map_err(failed)?;
-    let mut validators = Vec::new();
-    for (number, item) in (0..).zip(bundle.items().map_err(|e| failed(e.into()))?) {
-        let bundle::Item::Validations(list) = item.map_err(|e| failed(e.into()))? else { continue };
-        let listed = prepare::verify_list(h, &list, now);
-        let (_, validator, list) = listed.map_err(|cause| failed(prepare::Error::List { number, cause }.into()))?;
-        validators.push(json!({ "validator": validator.id, "validations": list.validations.len() }));
-    }
-    let head = bundle.head();
-    let text = format!(
-        "Bundle {} of desk `{}` is good: {} requests, {} revocations, {} lists of validations, signed by {signer}.\n",
-        head.sequence,
-        head.desk,
-        human_count(head.items().saturating_sub(head.revocations)),
-        human_count(head.revocations),
-        human_count(head.lists),
-    );
-    Ok(Answer::new(
-        text,
-        json!({
-            "desk": head.desk, "sequence": head.sequence, "count": head.count, "revocations": head.revocations,
-            "lists": validators, "signer": signer,
-        }),
-    ))
-}
-
-fn check_plan(path: &Path) -> Result<Answer, Failure> {
-    let (_private, copy) = private_copy(path, MAX_PLAN)?;
-    let mut plan = Plan::open(copy.path()).map_err(|e| Failure::from(e).check_failed())?;
-    judge_items(&mut plan)?;
-    let head = plan.head();
-    let text = format!(
-        "The plan is whole: the bytes of its {} items say what its fields say.\n  SHA-256 {}\n",
-        human_count(head.items),
-        crate::text::hex_groups(&plan.digest().0)
-    );
-    Ok(Answer::new(text, json!({ "digest": plan.digest().hex(), "items": head.items, "refused": head.refused })))
 }
 
 /// A verifier key as given, or from the file of that name.

@@ -1,4 +1,4 @@
-//! `prove`: proofs that leave the log, and what `check` says of them.
+//! `prove`: proofs that leave the log.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -8,19 +8,18 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use crate::audit::about::{self, About};
+use crate::audit::about::About;
 use crate::audit::entry::{Body, Entry};
-use crate::audit::note::{self, VerifierKey};
+use crate::audit::note;
 use crate::audit::proof::{Continuation, Inclusion};
 use crate::audit::{self, View};
-use crate::digest::Digest;
 use crate::ledger;
 use crate::release;
-use crate::report::terminal::{human_count, pairs};
-use crate::text::{escape, hex_groups, path as shown, shell, utc};
+use crate::report::terminal::human_count;
+use crate::text::{escape, path as shown, shell};
 use crate::x509;
 
-use super::against::{self, Kept};
+use super::against;
 use super::entries::{Serial, serial};
 use super::reading::reading;
 use super::recognise::{Kind, read_text, recognise};
@@ -223,95 +222,4 @@ pub fn certificate(path: &Path) -> Result<Vec<u8>, Failure> {
         Kind::Certificate(der) => Ok(der),
         _ => Err(Failure::usage(format!("{} is no certificate", shown(path)), "give a certificate, PEM or DER")),
     }
-}
-
-/// `check` of a proof of inclusion.
-pub fn check_inclusion(text: &str, key: &VerifierKey, given: Option<&Path>) -> Result<Answer, Failure> {
-    let failed = |what: String| Failure {
-        code: Code::CheckFailed,
-        ..Failure::refused(
-            format!("the proof is not good: {what}"),
-            "ask the desk for the proof of this certificate again",
-        )
-    };
-    let proof = Inclusion::parse(text).map_err(|e| failed(e.to_string()))?;
-    let (checkpoint, entry) = proof.verify(key).map_err(|e| failed(e.to_string()))?;
-    let on_record = match &entry.body {
-        Body::Certificate(on_record) => Some(Digest::of(&on_record.der)),
-        _ => None,
-    };
-    if let Some(path) = given
-        && on_record != Some(Digest::of(&certificate(path)?))
-    {
-        return Err(failed("it is of another entry than the certificate's that was given".into()));
-    }
-    let (what, of) = body_words(&entry.body);
-    let mut rows = vec![
-        ("log", escape(&checkpoint.origin)),
-        ("entry", format!("{}, the {what} of {of}", human_count(proof.index))),
-        ("recorded", utc(entry.time)),
-        ("checkpoint", format!("{} entries, root {}", human_count(checkpoint.size), hex_groups(&checkpoint.root.0))),
-    ];
-    if let Some(digest) = on_record {
-        let compared = if given.is_some() { "the one given" } else { "not compared: give --certificate" };
-        rows.push(("certificate", format!("SHA-256 {}\n{compared}", hex_groups(&digest.0))));
-    }
-    let head = match (on_record, given) {
-        (Some(_), Some(_)) => "The certificate is on record",
-        _ => "The entry is on record",
-    };
-    let json = json!({
-        "origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root, "certificate": on_record,
-        "compared": given.is_some(),
-        "entry": about::to_json(proof.index, &entry).map_err(|e| failed(e.to_string()))?,
-    });
-    Ok(Answer::new(format!("{head}: the proof leads from it to a checkpoint of this key.\n\n{}", pairs(&rows)), json))
-}
-
-/// `check` of a proof that a log goes on.
-pub fn check_continuation(text: &str, key: &VerifierKey, older: Option<&str>) -> Result<Answer, Failure> {
-    let failed =
-        |what: String| Failure { code: Code::CheckFailed, ..Failure::refused(what, against::TAKE_IT_SERIOUSLY) };
-    let proof = Continuation::parse(text).map_err(|e| failed(e.to_string()))?;
-    let Some(older) = older else {
-        return Err(Failure::usage(
-            "such a proof leads from an earlier checkpoint",
-            "--against CHECKPOINT, the one that you kept",
-        ));
-    };
-    let (size, root) = match against::kept(older, key)? {
-        Kept::Point { size, root, .. } => (size, root),
-        Kept::Copy(_) => return Err(Failure::usage("--against is a directory", "give the checkpoint in it")),
-    };
-    let newer = proof.verify(key, (size, root)).map_err(|e| failed(e.to_string()))?;
-    let text = format!(
-        "The log goes on: its checkpoint of {} entries continues the one of {}.\n\n{}",
-        human_count(newer.size),
-        human_count(size),
-        pairs(&[("log", escape(&newer.origin)), ("root", hex_groups(&newer.root.0))])
-    );
-    Ok(Answer::new(text, json!({ "origin": newer.origin, "old": size, "size": newer.size, "root": newer.root })))
-}
-
-/// `show` of a proof: what it says of itself, without a key.
-pub fn show_inclusion(text: &str) -> Result<Answer, Failure> {
-    let bad = |what: String| Failure::refused(what, "");
-    let proof = Inclusion::parse(text).map_err(|e| bad(e.to_string()))?;
-    let entry = Entry::decode(&proof.entry).map_err(|e| bad(e.to_string()))?;
-    let checkpoint = note::parse(&proof.note).map_err(|e| bad(e.to_string()))?;
-    let (what, of) = body_words(&entry.body);
-    let page = pairs(&[
-        ("log", escape(&checkpoint.origin)),
-        ("entry", format!("{}, the {what} of {of}", human_count(proof.index))),
-        ("recorded", utc(entry.time)),
-        ("checkpoint", format!("{} entries, root {}", human_count(checkpoint.size), hex_groups(&checkpoint.root.0))),
-    ]);
-    let json = json!({
-        "origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root,
-        "entry": about::to_json(proof.index, &entry).map_err(|e| bad(e.to_string()))?,
-    });
-    Ok(Answer::new(
-        format!("Proof that an entry is on record, not yet verified: `coldroot check` does\n\n{page}"),
-        json,
-    ))
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags, open};
 
 use crate::audit::{note, proof, withheld};
+use crate::x509::pem;
 use crate::{bundle, cbor, plan, x509};
 
 use super::Failure;
@@ -44,19 +45,26 @@ pub enum Kind {
 
 /// Looks at the beginning of a file, or at the files of a directory.
 pub fn recognise(path: &Path) -> Result<Kind, Failure> {
-    let unknown = || {
-        Failure::refused(
-            format!("{} is nothing that coldroot knows", crate::text::path(path)),
-            "known are: plan, bundle, release, log, checkpoint, proof, statement, hierarchy, ceremony, certificate, CRL, certificate request, public key, withheld artefact",
-        )
-    };
+    kind_of(path)?.ok_or_else(|| unknown(path))
+}
+
+/// What to say of a file that is nothing of ours.
+pub fn unknown(path: &Path) -> Failure {
+    Failure::refused(
+        format!("{} is nothing that coldroot knows", crate::text::path(path)),
+        "known are: plan, bundle, release, log, checkpoint, proof, statement, hierarchy, ceremony, certificate, CRL, certificate request, public key, withheld artefact",
+    )
+}
+
+/// What a file is by itself; `None` where it is none of these.
+pub fn kind_of(path: &Path) -> Result<Option<Kind>, Failure> {
     let meta = fs::metadata(path).map_err(|e| Failure::io(path, e))?;
     if meta.is_dir() {
         return match path {
-            _ if path.join("manifest.cbor").exists() => Ok(Kind::Release),
+            _ if path.join("manifest.cbor").exists() => Ok(Some(Kind::Release)),
             // With tiles alone it is a log whose checkpoint is missing, and `check` says so.
-            _ if ["checkpoint", "tail", "tile"].iter().any(|name| path.join(name).exists()) => Ok(Kind::Log),
-            _ => Err(unknown()),
+            _ if ["checkpoint", "tail", "tile"].iter().any(|name| path.join(name).exists()) => Ok(Some(Kind::Log)),
+            _ => Ok(None),
         };
     }
     let file = open_regular(path)?;
@@ -65,47 +73,50 @@ pub fn recognise(path: &Path) -> Result<Kind, Failure> {
     let known = [(plan::MAGIC, Kind::Plan), (bundle::MAGIC, Kind::Bundle), (withheld::MAGIC, Kind::Withheld)];
     for (magic, kind) in known {
         if start.starts_with(&cbor::magic(magic)) {
-            return Ok(kind);
+            return Ok(Some(kind));
         }
     }
     let mut bytes = start;
     (&file).take(MAX_WHOLE).read_to_end(&mut bytes).map_err(|e| Failure::io(path, e))?;
     if bytes.len() as u64 > MAX_WHOLE {
-        return Err(unknown());
+        return Ok(None);
     }
     if bytes.first() == Some(&0x30) {
-        return der(bytes).ok_or_else(unknown);
+        return Ok(der(bytes));
     }
-    let text = String::from_utf8(bytes).map_err(|_| unknown())?;
+    let Ok(text) = String::from_utf8(bytes) else { return Ok(None) };
     if text.starts_with("coldroot-statement-v0\n") {
-        return Ok(Kind::Statement(text));
+        return Ok(Some(Kind::Statement(text)));
     }
     if text.starts_with(proof::MAGIC) {
-        return Ok(Kind::Inclusion(text));
+        return Ok(Some(Kind::Inclusion(text)));
     }
     if text.strip_prefix("old ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
-        return Ok(Kind::Continuation(text));
+        return Ok(Some(Kind::Continuation(text)));
     }
     if note::parse(&text).is_ok() {
-        return Ok(Kind::Checkpoint(text));
+        return Ok(Some(Kind::Checkpoint(text)));
     }
-    match pem(&text) {
-        Some((label, _)) if label.ends_with("CERTIFICATE REQUEST") => return Ok(Kind::Request(text.into_bytes())),
-        Some(("PUBLIC KEY", bytes)) => return Ok(Kind::Key(bytes.unwrap_or_default())),
-        Some((_, Some(bytes))) => return der(bytes).ok_or_else(unknown),
+    let block = pem::blocks(&text).next();
+    match block {
+        Some(block) if block.label.ends_with("CERTIFICATE REQUEST") => {
+            return Ok(Some(Kind::Request(text.into_bytes())));
+        }
+        Some(block) if block.label == "PUBLIC KEY" => return Ok(Some(Kind::Key(block.content.unwrap_or_default()))),
+        Some(pem::Block { content: Ok(bytes), .. }) => return Ok(der(bytes)),
         _ => {}
     }
     match text.lines().find_map(|line| line.trim().strip_prefix("format").and_then(|l| l.split('"').nth(1))) {
         // Of any version: what reads it says which one it reads.
-        Some(format) if format.starts_with("coldroot-hierarchy-") => Ok(Kind::Hierarchy(text)),
-        Some(format) if format.starts_with("coldroot-ceremony-") => Ok(Kind::Ceremony(text)),
-        _ => Err(unknown()),
+        Some(format) if format.starts_with("coldroot-hierarchy-") => Ok(Some(Kind::Hierarchy(text))),
+        Some(format) if format.starts_with("coldroot-ceremony-") => Ok(Some(Kind::Ceremony(text))),
+        _ => Ok(None),
     }
 }
 
 /// Opens a regular file; a device or a pipe would never end. It is looked at before it is opened, since opening a device does
 /// something, and again afterwards; opening never waits for a pipe's other end.
-fn open_regular(path: &Path) -> Result<File, Failure> {
+pub fn open_regular(path: &Path) -> Result<File, Failure> {
     must_be_regular(path)?;
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = File::from(open(path, flags, Mode::empty()).map_err(|e| Failure::io(path, e.into()))?);
@@ -131,7 +142,6 @@ fn regular(path: &Path, meta: &fs::Metadata) -> Result<(), Failure> {
 }
 
 /// Reads a small file whole.
-#[cfg(feature = "station")]
 pub fn read_octets(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     let mut octets = Vec::new();
     open_regular(path)?.take(limit + 1).read_to_end(&mut octets).map_err(|e| Failure::io(path, e))?;
@@ -182,12 +192,4 @@ fn first_inside(bytes: &[u8]) -> Option<&[u8]> {
         long => 1 + usize::from(long & 0x7f),
     };
     bytes.get(1 + length_octets..)
-}
-
-/// Label and DER of the first PEM block; without the DER when it has no end, or is no base64.
-fn pem(text: &str) -> Option<(&str, Option<Vec<u8>>)> {
-    let (_, block) = text.split_once("-----BEGIN ")?;
-    let (label, body) = block.split_once("-----")?;
-    let base64 = body.split_once("-----END ").map(|(base64, _)| base64.split_whitespace().collect::<String>());
-    Some((label, base64.and_then(|base64| data_encoding::BASE64.decode(base64.as_bytes()).ok())))
 }

@@ -9,6 +9,8 @@ mod html;
 pub mod outliers;
 mod page;
 mod picture;
+pub mod qr;
+pub mod sheet;
 pub mod terminal;
 pub mod year;
 
@@ -24,6 +26,8 @@ pub enum Error {
     Data(#[from] serde_json::Error),
     #[error("the template of the report failed: {0}")]
     Template(#[from] minijinja::Error),
+    #[error("a digest could not be drawn as a QR code: {0}")]
+    Qr(#[from] qrcode::types::QrError),
 }
 
 impl Error {

@@ -140,17 +140,24 @@ pub struct Table {
     rows: Vec<Vec<String>>,
     more: u64,
     limit: usize,
+    wrapped: bool,
 }
 
 impl Table {
     pub fn new<H: AsRef<str>>(header: &[H]) -> Table {
         let header = header.iter().map(|h| h.as_ref().to_string()).collect();
-        Table { header, rows: Vec::new(), more: 0, limit: usize::MAX }
+        Table { header, rows: Vec::new(), more: 0, limit: usize::MAX, wrapped: false }
     }
 
     /// Shows at most so many rows and counts the rest.
     pub fn limit(mut self, rows: usize) -> Table {
         self.limit = rows;
+        self
+    }
+
+    /// A cell that is too long for its column goes on below, broken at spaces, in place of being cut.
+    pub fn wrapped(mut self) -> Table {
+        self.wrapped = true;
         self
     }
 
@@ -171,17 +178,21 @@ impl Table {
         let numeric: Vec<bool> = (0..self.header.len()).map(|column| self.is_numeric(column)).collect();
         let mut out = String::new();
         for cells in std::iter::once(&self.header).chain(&self.rows) {
-            let mut line = String::new();
-            for ((cell, width), right) in cells.iter().zip(&widths).zip(&numeric) {
-                let cell = cut(cell, *width);
-                let gap = if line.is_empty() { "" } else { "  " };
-                match right {
-                    true => line.push_str(&format!("{gap}{cell:>width$}")),
-                    false => line.push_str(&format!("{gap}{cell:width$}")),
+            let cells: Vec<Vec<String>> =
+                cells.iter().zip(&widths).map(|(cell, width)| self.fit(cell, *width)).collect();
+            for at in 0..cells.iter().map(Vec::len).max().unwrap_or(0) {
+                let mut line = String::new();
+                for (column, ((cell, width), right)) in cells.iter().zip(&widths).zip(&numeric).enumerate() {
+                    let cell = cell.get(at).map_or("", String::as_str);
+                    let gap = if column == 0 { "" } else { "  " };
+                    match right {
+                        true => line.push_str(&format!("{gap}{cell:>width$}")),
+                        false => line.push_str(&format!("{gap}{cell:width$}")),
+                    }
                 }
+                out.push_str(line.trim_end());
+                out.push('\n');
             }
-            out.push_str(line.trim_end());
-            out.push('\n');
         }
         if self.more > 0 {
             out.push_str(&format!("... and {} more\n", human_count(self.more)));
@@ -189,7 +200,28 @@ impl Table {
         out
     }
 
-    fn is_numeric(&self, column: usize) -> bool {
+    /// The lines of a cell within its column.
+    fn fit(&self, cell: &str, width: usize) -> Vec<String> {
+        match self.wrapped {
+            true => wrap(cell, width).iter().map(|line| cut(line, width)).collect(),
+            false => vec![cut(cell, width)],
+        }
+    }
+
+    /// The names of the columns.
+    pub fn header(&self) -> &[String] {
+        &self.header
+    }
+
+    /// The first rows, whole, and how many there are beyond them.
+    pub fn rows(&self, limit: usize) -> (&[Vec<String>], u64) {
+        let shown = self.rows.get(..limit).unwrap_or(&self.rows);
+        // `usize` is at most 64 bits wide on every target of Rust.
+        (shown, self.more.saturating_add((self.rows.len() - shown.len()) as u64))
+    }
+
+    /// Is every cell of the column a number?
+    pub fn is_numeric(&self, column: usize) -> bool {
         let number = |cell: &String| !cell.is_empty() && cell.chars().all(|c| c.is_ascii_digit() || c == ',');
         !self.rows.is_empty() && self.rows.iter().all(|row| row.get(column).is_some_and(number))
     }
@@ -325,6 +357,19 @@ mod tests {
         assert!(lines[1].contains("..+") && lines[1].ends_with("      7"), "{text}");
         assert!(lines[2].ends_with("  1,000"));
         assert_eq!(lines[0].len(), WIDTH);
+    }
+
+    #[test]
+    fn a_wrapped_table_loses_nothing() {
+        let mut table = Table::new(&["trait", "commonest", "others"]).wrapped();
+        let others: Vec<String> = (0..20).map(|n| format!("profile-{n}: {n}")).collect();
+        table.row(["profile".to_string(), "xmpp-server: 1,234".into(), others.join(", ")]);
+        table.row(["key", "ecdsa-p256: 1,254", ""]);
+        let text = table.render();
+        assert!(text.lines().all(|line| line.len() <= WIDTH) && !text.contains("..+"), "{text}");
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert!(words(&others.join(", ")).iter().all(|word| words(&text).contains(word)), "{text}");
+        assert!(text.ends_with("\nkey      ecdsa-p256: 1,254\n"), "{text}");
     }
 
     #[test]

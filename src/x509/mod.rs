@@ -14,6 +14,7 @@ mod key;
 mod leaf;
 mod lint;
 mod name;
+pub mod pem;
 mod request;
 mod request_info;
 mod slh_dsa;

@@ -209,28 +209,13 @@ pub(super) fn unarmour(pem: &[u8], labels: &[&'static str]) -> Result<Vec<u8>, E
     // Text before the block may be in any encoding; the block itself is ASCII.
     let text = String::from_utf8_lossy(pem);
     let mut lines = text.lines();
-    let label = lines
-        .by_ref()
-        .find_map(|line| line.trim_end().strip_prefix("-----BEGIN ")?.strip_suffix("-----"))
-        .ok_or(damaged("there is no BEGIN line, and it is no DER"))?;
-    if !labels.contains(&label) {
+    let block = super::pem::next(&mut lines).ok_or(damaged("there is no BEGIN line, and it is no DER"))?;
+    if !labels.contains(&block.label.as_str()) {
         return Err(Error::PemLabel(labels.first().copied().unwrap_or_default()));
     }
-    let mut base64 = String::new();
-    let mut ended = false;
-    for line in lines.by_ref() {
-        let line = line.trim();
-        if let Some(end) = line.strip_prefix("-----END ") {
-            ended = end.strip_suffix("-----") == Some(label);
-            break;
-        }
-        base64.push_str(line);
+    let content = block.content?;
+    match lines.any(|line| !line.trim().is_empty()) {
+        true => Err(damaged("there is something after the END line")),
+        false => Ok(content),
     }
-    if !ended {
-        return Err(damaged("there is no END line of the same label"));
-    }
-    if lines.any(|line| !line.trim().is_empty()) {
-        return Err(damaged("there is something after the END line"));
-    }
-    data_encoding::BASE64.decode(base64.as_bytes()).map_err(|_| damaged("the lines between are no base64"))
 }

@@ -8,7 +8,7 @@ use crate::audit::View;
 use crate::cli::{Failure, Globals};
 use crate::ledger::Ledger;
 use crate::plan::{Certificate, Head};
-use crate::report::terminal::pairs;
+use crate::report::sheet::Sheet;
 use crate::text::{escape, hex, path as shown, utc};
 use crate::x509;
 
@@ -73,10 +73,10 @@ impl Record {
 }
 
 /// The lines for the certificates that are shown.
-pub(super) fn section(lines: &[(u64, String)]) -> String {
+pub(super) fn section(sheet: Sheet, lines: &[(u64, String)]) -> Sheet {
     if lines.is_empty() {
-        return String::new();
+        return sheet;
     }
     let rows: Vec<(String, &String)> = lines.iter().map(|(n, line)| (format!("item {n}"), line)).collect();
-    format!("\nBeside the last certificate of the same names and profile on record:\n\n{}", pairs(&rows))
+    sheet.heading("Beside the last certificate of the same names and profile on record:").facts(&rows)
 }

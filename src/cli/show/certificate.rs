@@ -3,18 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::cli::{Answer, Failure};
-use crate::report::terminal::{Table, human_count, pairs};
+use crate::report::sheet::Sheet;
+use crate::report::terminal::{Table, human_count};
 use crate::text::{escape, hex, hex_groups, utc};
 use crate::x509;
 use crate::x509::fields::{CertFields, Constraints, CrlFields, GeneralName, NO_SCTS, Policy, RequestFields, Subtree};
 
-/// Every field of a certificate, in words.
-pub(super) fn certificate_text(f: &CertFields) -> String {
-    pairs(&certificate_rows(f))
-}
-
 /// What a request of ours asks for: the fields that it shares with a certificate.
-pub(super) fn request_text(f: &RequestFields) -> String {
+pub(super) fn request_rows(f: &RequestFields) -> Vec<(&'static str, String)> {
     const SHARED: [&str; 9] = [
         "subject",
         "public key",
@@ -27,10 +23,10 @@ pub(super) fn request_text(f: &RequestFields) -> String {
         "critical",
     ];
     let rows = certificate_rows(&f.as_certificate());
-    pairs(&rows.into_iter().filter(|(name, _)| SHARED.contains(name)).collect::<Vec<_>>())
+    rows.into_iter().filter(|(name, _)| SHARED.contains(name)).collect()
 }
 
-/// The same field by field.
+/// Every field of a certificate, in words.
 pub(super) fn certificate_rows(f: &CertFields) -> Vec<(&'static str, String)> {
     let key = x509::PublicKey::from_spki(&f.spki).map_or_else(|e| e.to_string(), |k| k.kind().to_string());
     let key = format!("{key}\nSHA-256 {}", hex_groups(&crate::digest::Digest::of(&f.spki).0));
@@ -66,6 +62,22 @@ pub(super) fn certificate_rows(f: &CertFields) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// `show` of a certificate.
+pub(super) fn certificate(der: &[u8]) -> Result<Answer, Failure> {
+    let fields = x509::read_certificate(der).map_err(|e| Failure::refused(e.to_string(), ""))?;
+    let sheet = Sheet::new("Certificate").facts(&certificate_rows(&fields));
+    Ok(Answer::of(sheet.digest("SHA-256", &crate::digest::Digest::of(der)), certificate_json(&fields)))
+}
+
+/// `show` of a CRL.
+pub(super) fn crl(der: &[u8], rows: usize) -> Result<Answer, Failure> {
+    let fields = x509::read_crl(der).map_err(|e| Failure::refused(e.to_string(), ""))?;
+    Ok(Answer::of(
+        crl_sheet(Sheet::new("CRL"), &fields, rows),
+        json!({ "number": fields.number, "entries": fields.revoked.len(), "this-update": utc(fields.this_update), "next-update": utc(fields.next_update), "signature": fields.signature.name() }),
+    ))
+}
+
 pub(super) fn certificate_json(f: &CertFields) -> Value {
     json!({
         "subject": x509::name_text(&f.subject), "issuer": x509::name_text(&f.issuer), "serial": hex(&f.serial),
@@ -86,16 +98,17 @@ fn others_json(f: &CertFields) -> Value {
     f.others.iter().map(|e| json!({ "oid": e.oid, "value": hex(&e.value) })).collect()
 }
 
-pub(super) fn crl_text(f: &CrlFields, rows: usize) -> String {
-    let mut text = pairs(&crl_rows(f));
-    if !f.revoked.is_empty() {
-        let mut table = Table::new(&["serial", "revoked", "reason"]).limit(rows);
-        for r in &f.revoked {
-            table.row([hex(&r.serial), utc(r.date), r.reason.map_or("-".into(), |r| r.to_string())]);
-        }
-        text.push_str(&format!("\n{}", table.render()));
+/// A CRL's fields and its entries.
+pub(super) fn crl_sheet(sheet: Sheet, f: &CrlFields, rows: usize) -> Sheet {
+    let sheet = sheet.facts(&crl_rows(f));
+    if f.revoked.is_empty() {
+        return sheet;
     }
-    text
+    let mut table = Table::new(&["serial", "revoked", "reason"]).limit(rows);
+    for r in &f.revoked {
+        table.row([hex(&r.serial), utc(r.date), r.reason.map_or("-".into(), |r| r.to_string())]);
+    }
+    sheet.table(table)
 }
 
 /// The fields of a CRL, its entries counted.
@@ -184,14 +197,14 @@ pub(super) fn request(der: &[u8]) -> Result<Answer, Failure> {
     let possession = request.verify_possession().map_or_else(|e| format!("no: {e}"), |()| "yes".into());
     let key = x509::PublicKey::from_spki(&request.spki).map_or_else(|e| e.to_string(), |k| k.kind().to_string());
     let wanted = names(request.san.as_deref().unwrap_or_default());
-    let text = pairs(&[
+    let sheet = Sheet::new("Certificate request").facts(&[
         ("subject", x509::name_text(&request.subject)),
         ("names", if wanted.is_empty() { "none".into() } else { wanted.join("\n") }),
         ("public key", key),
         ("signed by its key", possession.clone()),
     ]);
-    Ok(Answer::new(
-        format!("Certificate request\n\n{text}"),
+    Ok(Answer::of(
+        sheet,
         json!({
             "subject": x509::name_text(&request.subject), "names": wanted, "subject-alt-name": request.san,
             "possession": possession,

@@ -11,7 +11,8 @@ use crate::cli::{Answer, Code, Failure};
 use crate::config::Hierarchy;
 use crate::digest::Digest;
 use crate::plan::{Plan, difference as plans};
-use crate::report::terminal::{counted, pairs};
+use crate::report::sheet::Sheet;
+use crate::report::terminal::counted;
 use crate::text::{hex, hex_groups, line, path as shown, utc};
 use crate::x509::fields::{CertFields, CrlFields, Revoked, reason_name};
 use crate::x509::{read_certificate, read_crl};
@@ -40,19 +41,15 @@ fn hierarchies(old: &Path, new: &Path) -> Result<(Answer, bool), Failure> {
     let difference = change::difference(&before, &after);
     let digest = Digest::of(difference.as_bytes());
     let counted = change::newly_counted(&before, &after).join(", ");
-    let mut facts = vec![
-        ("from", hex_groups(&before.digest.0)),
-        ("to", hex_groups(&after.digest.0)),
-        ("what differs", hex_groups(&digest.0)),
-    ];
+    let mut facts = vec![("from", hex_groups(&before.digest.0)), ("to", hex_groups(&after.digest.0))];
     if !counted.is_empty() {
         facts.push(("count anew", counted.clone()));
     }
-    let text = format!("{difference}\n{}", pairs(&facts));
+    let sheet = Sheet::new("Two hierarchies").pre(&difference).facts(&facts).digest("what differs", &digest);
     let json = json!({
         "from": before.digest.hex(), "to": after.digest.hex(), "difference": difference, "digest": digest.hex(), "count-anew": counted,
     });
-    Ok((Answer::new(text, json), before.digest != after.digest))
+    Ok((Answer::of(sheet, json), before.digest != after.digest))
 }
 
 /// One field of two certificates or CRLs. Of a list: what was added and what left out.
@@ -119,7 +116,8 @@ impl Fields {
         let json = json!({
             "differences": self.differ.iter().map(Field::json).collect::<Vec<_>>(), "equal": self.equal, "same-octets": !bytes_differ,
         });
-        (Answer::new(format!("Two {what}\n\n{text}{more}{rest}\n{equal}\n"), json), bytes_differ)
+        let sheet = Sheet::new(format!("Two {what}")).pre(format!("{text}{more}{rest}")).text(equal);
+        (Answer::of(sheet, json), bytes_differ)
     }
 }
 
@@ -209,18 +207,20 @@ fn two_plans(old: &Path, new: &Path) -> Result<(Answer, bool), Failure> {
             .collect()
     };
     let (may, more, same) = (words(true), words(false), found.same_shape());
-    let verdict = match (found.differences.is_empty(), same) {
-        (true, _) => "The two plans say the same.\n".to_string(),
-        (_, true) => {
-            "Same shape: nothing differs but what must differ between a rehearsal and the real ceremony.\n".into()
-        }
-        (_, false) => {
-            format!("NOT the same shape. More than a rehearsal and the real ceremony may differ in:\n\n{more}")
-        }
+    let sheet = Sheet::new("Two plans");
+    let sheet = match (found.differences.is_empty(), same) {
+        (true, _) => sheet.verdict(true, "The two plans say the same."),
+        (_, true) => sheet.verdict(
+            true,
+            "Same shape: nothing differs but what must differ between a rehearsal and the real ceremony.",
+        ),
+        (_, false) => sheet
+            .verdict(false, "NOT the same shape. More than a rehearsal and the real ceremony may differ in:")
+            .pre(more),
     };
-    let may = match may.is_empty() {
-        true => String::new(),
-        false => format!("\nWhat may differ (dates are moved by {} s):\n\n{may}", found.moved),
+    let sheet = match may.is_empty() {
+        true => sheet,
+        false => sheet.heading(format!("What may differ (dates are moved by {} s):", found.moved)).pre(may),
     };
     let equal = counted(found.equal, "field is equal", "fields are equal");
     let list: Vec<Value> = found.differences.iter().map(|d| {
@@ -230,7 +230,7 @@ fn two_plans(old: &Path, new: &Path) -> Result<(Answer, bool), Failure> {
         "same-shape": same, "differences": list, "equal": found.equal, "moved-seconds": found.moved,
         "from": before.digest().hex(), "to": after.digest().hex(),
     });
-    Ok((Answer::new(format!("Two plans\n\n{verdict}{may}\n{equal}\n"), json), !same))
+    Ok((Answer::of(sheet.text(equal), json), !same))
 }
 
 /// A certificate to be signed beside the one before it: the names of the fields that differ, those first that differ between any two

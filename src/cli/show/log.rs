@@ -10,8 +10,10 @@ use crate::audit::{View, about};
 use crate::cli::entries::Filter;
 use crate::cli::stream::Stream;
 use crate::cli::{Answer, Failure, offline};
-use crate::report::terminal::{WIDTH, cut, human_count};
-use crate::text::{escape, hex, utc};
+use crate::config::Environment;
+use crate::report::sheet::Sheet;
+use crate::report::terminal::{Table, WIDTH, cut, human_count};
+use crate::text::{escape, hex, shell, utc};
 use crate::x509::fields::reason_name;
 
 /// The width of a column that holds any of [`body_words`]'s first words.
@@ -21,26 +23,71 @@ const WHAT: usize = 14;
 pub(super) fn log(path: &Path, filter: &Filter, rows: usize, json: bool) -> Result<Answer, Failure> {
     let log = offline::read_log(path)?;
     let mut page = Page::begin(&log, json)?;
-    let (mut found, mut kept) = (0, VecDeque::new());
+    if rows == usize::MAX {
+        let mut found = 0;
+        filter.each(&log, 0, |index, entry| -> Result<bool, Failure> {
+            found += 1;
+            page.entry(index, &entry)
+        })?;
+        page.end(found, 0, filter.given())?;
+        return Ok(Answer::printed());
+    }
+    let last = last(&log, filter, rows)?;
+    for (index, entry) in &last.entries {
+        page.entry(*index, entry)?;
+    }
+    page.end(last.found, last.earlier, filter.given())?;
+    Ok(Answer::printed())
+}
+
+/// The same in blocks.
+pub(super) fn sheet(path: &Path, filter: &Filter, rows: usize) -> Result<Answer, Failure> {
+    let log = offline::read_log(path)?;
+    let last = last(&log, filter, rows)?;
+    let mut table = Table::new(&["entry", "time", "what", "of"]).wrapped();
+    for (index, entry) in &last.entries {
+        let (what, of) = body_words(&entry.body);
+        table.row([index.to_string(), utc(entry.time), what.into(), of]);
+    }
+    let (size, sealed) = (log.size(), log.sealed_size());
+    let sheet = Sheet::new(format!("Log {}", escape(log.origin())))
+        .rehearsal(log.genesis()?.environment != Environment::Real)
+        .facts(&[("entries", human_count(size)), ("not sealed yet", human_count(size - sealed))])
+        .digest(format!("root of {} entries", human_count(sealed)), &log.root_at(sealed)?)
+        .text(if filter.given() { format!("{} entries match.", human_count(last.found)) } else { String::new() })
+        .table(table)
+        .text(if last.earlier > 0 {
+            format!("{} earlier ones are not shown.", human_count(last.earlier))
+        } else {
+            String::new()
+        })
+        .next("check", format!("coldroot check {} --verifier-key KEY", shell(path)));
+    Ok(Answer::of(
+        sheet,
+        json!({ "found": last.found, "left-out": last.earlier, "origin": log.origin(), "sealed": sealed, "size": size }),
+    ))
+}
+
+/// The last entries of those meant.
+struct Last {
+    entries: VecDeque<(u64, Entry)>,
+    found: u64,
+    earlier: u64,
+}
+
+fn last(log: &View, filter: &Filter, rows: usize) -> Result<Last, Failure> {
     // Without filters the last entries are known without reading the others.
     let first = if filter.given() { 0 } else { log.size().saturating_sub(rows as u64) };
-    filter.each(&log, first, |index, entry| -> Result<bool, Failure> {
+    let (mut found, mut entries) = (first, VecDeque::new());
+    filter.each(log, first, |index, entry| -> Result<bool, Failure> {
         found += 1;
-        if rows == usize::MAX {
-            return page.entry(index, &entry);
-        }
-        kept.push_back((index, entry));
-        if kept.len() > rows {
-            kept.pop_front();
+        entries.push_back((index, entry));
+        if entries.len() > rows {
+            entries.pop_front();
         }
         Ok(true)
     })?;
-    let earlier = first + found - if rows == usize::MAX { found } else { kept.len() as u64 };
-    for (index, entry) in kept {
-        page.entry(index, &entry)?;
-    }
-    page.end(first + found, earlier, filter.given())?;
-    Ok(Answer::printed())
+    Ok(Last { earlier: found - entries.len() as u64, entries, found })
 }
 
 /// The result on its way out, as a table or as JSON.

@@ -4,14 +4,14 @@
 use serde_json::{Value, json};
 
 use crate::cli::{Answer, Failure};
-use crate::config::{Base, Ca, Hierarchy, KeyReuse, NameForm, Profile, Rule};
+use crate::config::{Base, Ca, Environment, Hierarchy, KeyReuse, NameForm, Profile, Rule};
 use crate::prepare::{self, Draw, Specimen};
-use crate::report::terminal::pairs;
+use crate::report::sheet::Sheet;
 use crate::text::{escape, hex};
 use crate::x509::TLS_FEATURE;
 use crate::x509::fields::NO_SCTS;
 
-use super::certificate::{certificate_json, certificate_text, eku, extension, policy};
+use super::certificate::{certificate_json, certificate_rows, eku, extension, policy};
 
 /// The profile of this id; with `pem` its specimen alone, for other programs.
 pub(super) fn profile(text: &str, id: &str, pem: bool, now: i64) -> Result<Answer, Failure> {
@@ -25,7 +25,7 @@ pub(super) fn profile(text: &str, id: &str, pem: bool, now: i64) -> Result<Answe
         .map_err(|e| Failure::refused(format!("no random numbers: {e}"), "see to the operating system"))?;
     let made = prepare::specimen(&h, profile, now, &mut Draw::new(b"specimen", &seed));
     let rows = rows(&h, profile);
-    let table = pairs(&rows);
+    let sheet = Sheet::new(format!("Profile {id}")).rehearsal(h.environment != Environment::Real).facts(&rows);
     let json = json!({
         "profile": rows.iter().map(|(name, value)| ((*name).to_string(), value.clone().into())).collect::<serde_json::Map<_, Value>>(),
         "specimen": specimen_json(&made),
@@ -34,18 +34,17 @@ pub(super) fn profile(text: &str, id: &str, pem: bool, now: i64) -> Result<Answe
         Ok(Some(specimen)) if pem => Ok(Answer::new(armour(&specimen.der), json)),
         Ok(Some(specimen)) => {
             let by = if profile.base.is_ca() { "of" } else { "by" };
-            let text = certificate_text(&specimen.fields);
-            Ok(Answer::new(format!("Profile {id}\n\n{table}\n{} {by} CA {}\n\n{text}", HEAD, specimen.ca), json))
+            let sheet = sheet.heading(format!("{HEAD} {by} CA {}", specimen.ca));
+            Ok(Answer::of(sheet.facts(&certificate_rows(&specimen.fields)), json))
         }
         Ok(None) if pem => {
             Err(Failure::refused(format!("no CA has the profile `{id}`"), "name a profile that is used"))
         }
-        Ok(None) => Ok(Answer::new(format!("Profile {id}\n\n{table}\nNo CA has it, so there is no specimen.\n"), json)),
+        Ok(None) => Ok(Answer::of(sheet.text("No CA has it, so there is no specimen."), json)),
         Err(e) if pem => Err(e.into()),
         Err(e) => {
             let hint = e.hint().map_or(String::new(), |hint| format!("\n  {hint}"));
-            let text = format!("Profile {id}\n\n{table}\nThere is no specimen: {e}{hint}\n");
-            Ok(Answer::new(text, json))
+            Ok(Answer::of(sheet.text(format!("There is no specimen: {e}{hint}")), json))
         }
     }
 }

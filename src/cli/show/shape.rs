@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::plan::{Certificate, Item, Plan};
 use crate::report::outliers::{Outliers, Spread, Trait};
-use crate::report::terminal::{Table, human_count, pairs};
+use crate::report::sheet::Sheet;
+use crate::report::terminal::{Table, human_count};
 use crate::text::{escape, hex};
 use crate::x509;
 use crate::x509::fields::GeneralName;
@@ -43,11 +44,11 @@ impl Batch {
     }
 
     /// What is unlike the rest, at most `rows` items, and the shape of the whole; nothing of less than three certificates.
-    pub(super) fn section(&self, plan: &mut Plan, rows: usize) -> Result<(String, Value), Failure> {
+    pub(super) fn section(&self, sheet: Sheet, plan: &mut Plan, rows: usize) -> Result<(Sheet, Value), Failure> {
         let (found, all) = self.0.find(rows);
         let total = self.0.len();
         if total < 3 {
-            return Ok((String::new(), Value::Null));
+            return Ok((sheet, Value::Null));
         }
         let mut lines = Vec::new();
         let mut list = Vec::new();
@@ -62,7 +63,7 @@ impl Batch {
             list.push(json!({ "item": outlier.item, "points": outlier.points, "why": outlier.why }));
         }
         let shape = self.0.shape(VALUES);
-        let mut table = Table::new(&["of the certificates", "commonest", "others"]);
+        let mut table = Table::new(&["of the certificates", "commonest", "others"]).wrapped();
         for Spread { name, values, more } in &shape {
             let mut told = values.iter().map(|(value, count)| format!("{value}: {}", human_count(*count)));
             let first = told.next().unwrap_or_default();
@@ -72,17 +73,15 @@ impl Batch {
             }
             table.row([(*name).to_string(), first, others.join(", ")]);
         }
-        let head = match all {
-            0 => format!("None of the {} certificates is unlike the rest.\n", human_count(total)),
-            _ => format!(
-                "Unlike the rest, {} of {} certificates:\n\n{}",
-                human_count(all),
-                human_count(total),
-                pairs(&lines)
-            ),
-        };
         let more = all.saturating_sub(found.len() as u64);
-        let more = if more > 0 { format!("and {} more (--rows, --all)\n", human_count(more)) } else { String::new() };
+        let more = if more > 0 { format!("and {} more (--rows, --all)", human_count(more)) } else { String::new() };
+        let sheet = match all {
+            0 => sheet.text(format!("None of the {} certificates is unlike the rest.", human_count(total))),
+            _ => {
+                let head = format!("Unlike the rest, {} of {} certificates:", human_count(all), human_count(total));
+                sheet.heading(head).facts(&lines).text(more)
+            }
+        };
         let shape: serde_json::Map<String, Value> = shape
             .into_iter()
             .map(|Spread { name, values, more }| {
@@ -91,7 +90,7 @@ impl Batch {
             })
             .collect();
         let json = json!({ "certificates": total, "unlike": all, "items": list, "shape": shape });
-        Ok((format!("{head}{more}\n{}\n", table.render()), json))
+        Ok((sheet.table(table), json))
     }
 }
 
