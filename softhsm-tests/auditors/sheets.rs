@@ -74,7 +74,7 @@ fn everything_has_a_page_of_its_own_that_says_what_the_terminal_says() {
         let text = run(args, &[]).out;
         let first = text.lines().next().unwrap();
         let words: Vec<&str> = first.split_whitespace().take(4).collect();
-        let said = page.replace("&#x27;", "'").replace("&lt;", "<");
+        let said = page.replace("&#x27;", "'").replace("&quot;", "\"").replace("&lt;", "<");
         assert!(said.contains(&words.join(" ")) || args[1].contains("audit"), "{args:?}: {first}");
         assert_eq!(
             page.contains("class=\"verdict good\""),

@@ -55,7 +55,8 @@ fn a_reader_of_qr_codes_finds_the_digests_in_pages_and_on_terminals() {
         assert_eq!(run.code, 0, "{run:?}");
         assert_eq!(codes(&page), [format!("SHA256:{digest}")], "{args:?}");
         let run = coldroot(&[args, &["--qr"]].concat());
-        assert!(run.code == 0 && run.out.lines().all(|line| line.chars().count() <= 80), "{run:?}");
+        let drawn: Vec<&str> = run.out.lines().filter(|line| !line.is_ascii()).collect();
+        assert!(run.code == 0 && drawn.iter().all(|line| line.chars().count() <= 80), "{run:?}");
         std::fs::write(demo().join(&screen), run.out).unwrap();
         assert_eq!(codes(&screen), [format!("SHA256:{digest}")], "{args:?}");
     }

@@ -91,7 +91,7 @@ fn fault(e: crate::report::Error) -> Failure {
 /// Where there are colours, white on black, so that light modules are light on any screen.
 fn coloured(codes: String) -> String {
     let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let line = |line: &str| match line.chars().any(|c| !c.is_ascii()) {
+    let line = |line: &str| match !line.is_ascii() {
         true if colours => format!("\u{1b}[97;40m{line}\u{1b}[0m\n"),
         _ => format!("{line}\n"),
     };
