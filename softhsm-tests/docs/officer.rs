@@ -22,7 +22,14 @@ fn masked(text: &str) -> String {
     let named = |line: &str| {
         line.split_once("/plan-").or(line.split_once(" plan-")).map(|(before, _)| format!("{before} PLAN"))
     };
-    text.lines().map(|l| named(l).unwrap_or_else(|| line(l)) + "\n").collect()
+    // The plan's digest as hex groups and words, which take more lines or fewer.
+    let begins = |line: &str| line.strip_prefix("plan      ").is_some_and(|rest| !rest.starts_with(' '));
+    let mut digest = false;
+    let kept = text.lines().filter(|line| {
+        digest = !line.is_empty() && (digest || begins(line));
+        !digest
+    });
+    kept.map(|l| named(l).unwrap_or_else(|| line(l)) + "\n").collect()
 }
 
 /// What an officer has at home after a demo: the plan of the batch with its statement, the hierarchy, a key.
