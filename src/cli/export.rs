@@ -69,8 +69,12 @@ pub fn export(globals: &Globals, args: ExportArgs) -> Result<Answer, Failure> {
             Err(Failure::usage("a public copy has every entry, or it would not verify", "leave the filters out"))
         }
         Format::Public => public(&log, &args.to),
-        Format::Jsonl => rows(&log, &args, globals.plain, &mut Lines),
-        Format::Csv => rows(&log, &args, globals.plain, &mut Table::default()),
+        Format::Jsonl => Ok(rows(&log, &args, globals.plain, &mut Lines)?.answer(&args, 0)),
+        Format::Csv => {
+            let mut table = Table::default();
+            let written = rows(&log, &args, globals.plain, &mut table)?;
+            Ok(written.answer(&args, table.unreadable))
+        }
     }
 }
 
@@ -117,8 +121,35 @@ trait Rows {
     fn row(&mut self, index: u64, entry: &Entry) -> Result<Option<String>, String>;
 }
 
+/// How many rows were written, of how many entries.
+struct Written {
+    rows: u64,
+    size: u64,
+}
+
+impl Written {
+    /// `unreadable`: rows of certificates that cannot be read.
+    fn answer(&self, args: &ExportArgs, unreadable: u64) -> Answer {
+        let mut text = format!(
+            "{} of the log's {} written to {}.\n",
+            counted(self.rows, "row", "rows"),
+            counted(self.size, "entry", "entries"),
+            shown(&args.to)
+        );
+        if unreadable > 0 {
+            text.push_str(&format!(
+                "{} no certificate: the column `reason` of its row says why.\n  next: coldroot check {}\n",
+                counted(unreadable, "entry of a certificate holds", "entries of certificates hold"),
+                shell(&args.log)
+            ));
+        }
+        let to = args.to.display().to_string();
+        Answer::new(text, json!({ "to": to, "rows": self.rows, "unreadable": unreadable, "size": self.size }))
+    }
+}
+
 /// Writes a new file row by row: memory is one row. A file that could not be written whole is removed.
-fn rows(log: &View, args: &ExportArgs, plain: bool, form: &mut dyn Rows) -> Result<Answer, Failure> {
+fn rows(log: &View, args: &ExportArgs, plain: bool, form: &mut dyn Rows) -> Result<Written, Failure> {
     let file = File::create_new(&args.to).map_err(|e| match e.kind() {
         std::io::ErrorKind::AlreadyExists => {
             Failure::refused(format!("{} is there already", shown(&args.to)), "name a new file")
@@ -127,13 +158,7 @@ fn rows(log: &View, args: &ExportArgs, plain: bool, form: &mut dyn Rows) -> Resu
     })?;
     let written = write(log, args, plain, form, BufWriter::new(file));
     let written = written.inspect_err(|_| drop(std::fs::remove_file(&args.to)))?;
-    let text = format!(
-        "{} of the log's {} written to {}.\n",
-        counted(written, "row", "rows"),
-        counted(log.size(), "entry", "entries"),
-        shown(&args.to)
-    );
-    Ok(Answer::new(text, json!({ "to": args.to.display().to_string(), "rows": written, "size": log.size() })))
+    Ok(Written { rows: written, size: log.size() })
 }
 
 fn write(
@@ -182,6 +207,8 @@ impl Rows for Lines {
 #[derive(Default)]
 struct Table {
     buffer: Vec<u8>,
+    /// Rows of certificates that cannot be read.
+    unreadable: u64,
 }
 
 const COLUMNS: [&str; 14] = [
@@ -204,7 +231,11 @@ const COLUMNS: [&str; 14] = [
 impl Table {
     fn line(&mut self, cells: [String; 14]) -> Result<String, String> {
         self.buffer.clear();
-        let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(&mut self.buffer);
+        let mut writer = csv::WriterBuilder::new()
+            .terminator(csv::Terminator::CRLF)
+            // Where a semicolon parts cells, a name with one would begin another cell, perhaps a formula.
+            .quote_style(csv::QuoteStyle::Always)
+            .from_writer(&mut self.buffer);
         writer.write_record(&cells).map_err(|e| e.to_string())?;
         writer.flush().map_err(|e| e.to_string())?;
         drop(writer);
@@ -221,24 +252,26 @@ impl Rows for Table {
         let (entry_number, recorded) = (index.to_string(), utc(entry.time));
         let cells = match &entry.body {
             Body::Certificate(c) => {
-                let fields = x509::read_certificate(&c.der).map_err(|e| e.to_string())?;
                 let request = c.request.as_deref().or(c.subject_ca.as_deref()).unwrap_or_default();
-                [
-                    entry_number,
-                    recorded,
-                    "certificate".into(),
-                    cell(&c.ca),
-                    hex(&fields.serial),
-                    cell(request),
-                    cell(&c.profile),
-                    utc(fields.not_before),
-                    utc(fields.not_after),
-                    cell(&x509::name_text(&fields.subject)),
-                    names(&fields.san).iter().map(|name| cell(name)).collect::<Vec<_>>().join(" "),
-                    Digest::of(&c.der).hex(),
-                    String::new(),
-                    String::new(),
-                ]
+                let mut cells: [String; 14] = Default::default();
+                let [number, at, what, ca, serial, of, profile, from, until, subject, san, sha256, reason, _] =
+                    &mut cells;
+                (*number, *at, *what) = (entry_number, recorded, "certificate".into());
+                (*ca, *of, *profile) = (cell(&c.ca), cell(request), cell(&c.profile));
+                *sha256 = Digest::of(&c.der).hex();
+                match x509::read_certificate(&c.der) {
+                    Ok(fields) => {
+                        (*from, *until) = (utc(fields.not_before), utc(fields.not_after));
+                        (*serial, *subject) = (hex(&fields.serial), cell(&x509::name_text(&fields.subject)));
+                        *san = names(&fields.san).iter().map(|name| cell(name)).collect::<Vec<_>>().join(" ");
+                    }
+                    // `check` refuses such a log; what else stands in it is told all the same.
+                    Err(e) => {
+                        self.unreadable += 1;
+                        (*what, *reason) = ("certificate, unreadable".into(), cell(&e.to_string()));
+                    }
+                }
+                cells
             }
             Body::Revoked(r) => {
                 let mut cells: [String; 14] = Default::default();
