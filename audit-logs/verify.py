@@ -2,12 +2,14 @@
 """Independent verifier of coldroot's audit logs.
 
     verify.py LOGDIR --verifier-key KEY [--root ROOT.pem]... [--allow-unverified] [--json]
-    verify.py --proof PROOF --verifier-key KEY [--certificate CERTIFICATE] [--json]
+    verify.py --proof PROOF --verifier-key KEY [--certificate CERTIFICATE [--root ROOT.pem]...] [--json]
 
 LOGDIR is a station's `audit` directory or the `log` directory of a release. KEY (name+hash+base64) and the root
-certificates come from somewhere else than the log: from paper, from a web page, from the ceremony's minutes.
+certificates come from somewhere else than the log: from paper, from a web page, from the ceremony's minutes. KEY may be a file
+that holds it.
 
 PROOF shows without the log that one entry is on record (FORMAT.md, section 9); CERTIFICATE, PEM or DER, is the one that it must be of.
+With --root the certificates behind it in its file must lead to one of the roots: signatures and names, no dates.
 
 Written from FORMAT.md and the standards it names (C2SP tlog-tiles, tlog-checkpoint, signed-note; RFC 9162 section 2.1;
 RFC 8949 section 4.2.1; RFC 5280). It needs Python 3.9 or later and the package `cryptography`, and shares no code with the
@@ -716,13 +718,43 @@ def verify_proof(data, key, certificate=None):
     }
 
 
-def load_certificate(path):
-    """The DER of a certificate, the first of a PEM file."""
+PEM = re.compile(b"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.S)
+
+
+def load_certificates(path):
+    """The DER of a certificate, and of those that stand behind it in a PEM file."""
     with open(path, "rb") as file:
         data = file.read(1 << 20)
-    pem = data.lstrip().startswith(b"-----BEGIN")
-    loaded = x509.load_pem_x509_certificate(data) if pem else x509.load_der_x509_certificate(data)
-    return loaded.public_bytes(serialization.Encoding.DER)
+    blocks = PEM.findall(data)
+    loaded = [x509.load_pem_x509_certificate(block) for block in blocks] or [x509.load_der_x509_certificate(data)]
+    return [certificate.public_bytes(serialization.Encoding.DER) for certificate in loaded]
+
+
+def key_line(given):
+    """The line of a verifier key: itself, or what a file holds."""
+    if "+" in given:
+        return given
+    with open(given, encoding="ascii") as file:
+        return file.read(4096).strip()
+
+
+def verify_chain(chain, roots):
+    """That a certificate is signed by a root, over the CAs that stand behind it. What this Python cannot verify is not good."""
+    signers = Authorities()
+    read = [Authorities.read(der) for der in chain[1:] + sorted(roots)]
+    der, (_, issuer, _, signed, _, _) = chain[0], Authorities.read(chain[0])
+    for _ in range(len(read) + 1):
+        if der in roots:
+            break
+        above = [ca for ca in read if ca[2] == issuer and ca[5] and signers.is_by(ca[4].public, signed)]
+        if not above:
+            raise Refused("the certificate does not lead to a root that was given: put its CAs behind it in its file")
+        _, issuer, _, signed, own, _ = above[0]
+        der = own.der
+    else:
+        raise Refused("the certificates go round in a circle")
+    if signers.unverified:
+        raise Refused("this Python cannot verify %s" % ", ".join(sorted(signers.unverified)))
 
 
 # --- the tail -----------------------------------------------------------------------------------------------------------
@@ -1075,7 +1107,7 @@ def load_roots(paths):
     for path in paths:
         with open(path, "rb") as file:
             data = file.read(1 << 20)
-        blocks = re.findall(b"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", data, re.S)
+        blocks = PEM.findall(data)
         if not blocks:
             raise ValueError("%s holds no PEM certificate" % path)
         for block in blocks:
@@ -1496,14 +1528,19 @@ def report(found):
 
 def proof_main(options):
     try:
-        certificate = load_certificate(options.certificate) if options.certificate else None
+        chain = load_certificates(options.certificate) if options.certificate else [None]
+        roots = load_roots(options.root) if options.root else None
+        key = key_line(options.verifier_key)
         with open(options.proof, "rb") as file:
             data = file.read(MAX_PROOF + 1)
     except (OSError, ValueError) as error:
         print("verify.py: %s" % shown(error), file=sys.stderr)
         return 2
     try:
-        found = verify_proof(data, VerifierKey(options.verifier_key), certificate)
+        found = verify_proof(data, VerifierKey(key), chain[0])
+        found["root-compared"] = roots is not None
+        if roots is not None:
+            verify_chain(chain, roots)
     except Refused as error:
         print("refused: %s" % error.line(), file=sys.stderr)
         if options.json:
@@ -1516,6 +1553,8 @@ def proof_main(options):
     if found["certificate"]:
         compared = "the given one" if found["compared"] else "not compared, no --certificate given"
         print("  certificate: SHA-256 %s (%s)" % (found["certificate"], compared))
+    if found["root-compared"]:
+        print("  root: it leads to one that was given")
     return 0
 
 
@@ -1524,7 +1563,7 @@ def main(arguments=None):
     parser.add_argument("log", metavar="LOGDIR", nargs="?", help="a station's `audit` directory or a release's `log` directory")
     parser.add_argument("--proof", metavar="FILE", help="instead of a log: the proof that one entry is on record")
     parser.add_argument("--certificate", metavar="FILE", help="the certificate that the proof must be of")
-    parser.add_argument("--verifier-key", required=True, metavar="KEY", help="name+hash+base64, from outside the log")
+    parser.add_argument("--verifier-key", required=True, metavar="KEY", help="name+hash+base64 or a file that holds it, from outside the log")
     parser.add_argument("--root", action="append", metavar="PEM", help="the root certificate, from outside the log; may repeat")
     parser.add_argument("--allow-unverified", action="store_true", help="count signatures that this Python cannot verify, and go on")
     parser.add_argument("--json", action="store_true", help="the result as JSON on stdout")
@@ -1532,14 +1571,17 @@ def main(arguments=None):
     if (options.log is None) == (options.proof is None) or (options.certificate and not options.proof):
         parser.error("give a LOGDIR, or --proof and the --certificate that it is of")
     if options.proof:
+        if options.allow_unverified or (options.root and not options.certificate):
+            parser.error("--root beside --proof is of a --certificate, and nothing goes unverified there")
         return proof_main(options)
     try:
+        key = key_line(options.verifier_key)
         roots = load_roots(options.root) if options.root else None
     except (OSError, ValueError) as error:
         print("verify.py: %s" % shown(error), file=sys.stderr)
         return 2
     try:
-        found = verify(options.log, VerifierKey(options.verifier_key), roots)
+        found = verify(options.log, VerifierKey(key), roots)
         if found["unverified"] and not options.allow_unverified:
             raise Refused("%s; a newer `cryptography` may, and --allow-unverified checks the rest" % "; ".join(unverified(found)))
     except (Refused, OSError) as error:

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
+
 use super::harness::station::Run;
 use super::harness::{files, repository};
 use super::{coldroot, demo, key};
@@ -178,4 +180,52 @@ fn p04_a_log_is_proven_to_continue_an_earlier_checkpoint() {
     let newest = ["prove", "station/out/release-0002", "--consistency", "log/checkpoint", "--to", to, "--json"];
     coldroot(&newest).fails(4, "this log has");
     assert!(!Path::new(to).exists());
+}
+
+/// What `prove` says to type is typed by somebody who has the proof, his certificate and the key, and no other file of ours but `verify.py`.
+#[test]
+fn p04_a_hostmaster_checks_his_certificate_with_verify_py_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |from: PathBuf, name: &str| assert!(fs::copy(from, dir.path().join(name)).unwrap() > 0);
+    put(repository().join("audit-logs/verify.py"), "verify.py");
+    put(certificate(&proofs()[0]), "chat.pem");
+    put(demo().join("root.pem"), "root.pem");
+    fs::write(dir.path().join("verifier-key"), key() + "\n").unwrap();
+    let there = |name: &str| dir.path().join(name).to_str().unwrap().to_string();
+    let (pem, to) = (there("chat.pem"), there("chat.tlog-proof"));
+    let said = coldroot(&["prove", "log", "--certificate", &pem, "--to", &to]);
+    let line = said.out.lines().map(str::trim).find(|line| line.starts_with("python3 verify.py ")).unwrap().to_string();
+    let typed = |line: &str| {
+        let mut shell = Command::new("sh");
+        Run::of(
+            shell.args(["-c", line]).current_dir(dir.path()).env_clear().env("PATH", std::env::var("PATH").unwrap()),
+        )
+    };
+    let run = typed(&line);
+    assert!(run.code == 0 && run.out.contains("(the given one)"), "{line}: {run:?}");
+    let run = typed(&(line.clone() + " --root root.pem"));
+    assert!(run.code == 0 && run.out.contains("it leads to one that was given"), "{run:?}");
+    let run = typed(&(line.clone() + " --root root.pem --json"));
+    let json: Value = serde_json::from_str(&run.out).unwrap();
+    assert!(json["ok"] == true && json["root-compared"] == true, "{json}");
+    // A root that it does not lead to; its own CAs missing; a key file that is none, and one of another log.
+    let other = super::harness::repository().join("audit-logs/sample");
+    let root = files(&other).into_iter().find(|path| path.extension().is_some_and(|e| e == "pem")).unwrap();
+    put(root, "other.pem");
+    let leaf = fs::read_to_string(dir.path().join("chat.pem")).unwrap();
+    let end = "-----END CERTIFICATE-----\n";
+    fs::write(dir.path().join("leaf.pem"), leaf.split_inclusive(end).next().unwrap()).unwrap();
+    fs::write(dir.path().join("typo"), key().replace('+', "2+")).unwrap();
+    let hostile = [
+        (line.clone() + " --root other.pem", 4, "does not lead to a root"),
+        (line.replace(&pem, "leaf.pem") + " --root root.pem", 4, "put its CAs behind it"),
+        (line.replace(&pem, "root.pem"), 4, "another entry"),
+        (line.replace("verifier-key verifier-key", "verifier-key typo"), 4, "verifier key"),
+        (line.replace("verifier-key verifier-key", "verifier-key nowhere"), 2, "nowhere"),
+        (line.replace(&format!(" --certificate {pem}"), " --root root.pem"), 2, "of a --certificate"),
+    ];
+    for (line, code, saying) in hostile {
+        let run = typed(&line);
+        assert!(run.code == code && run.out.is_empty() && run.err.contains(saying), "{line}: {run:?}");
+    }
 }

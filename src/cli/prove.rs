@@ -88,15 +88,29 @@ pub fn prove(globals: &Globals, args: ProveArgs) -> Result<Answer, Failure> {
     let entry = Entry::decode(&proof.entry).map_err(|source| audit::Error::EntryMalformed { index, source })?;
     write_new(&args.to, &proof.text())?;
     let (what, of) = body_words(&entry.body);
+    // Whose certificate it is has it; the key comes from elsewhere, in a file or as its text.
+    let certificate = match (&entry.body, &args.what.certificate) {
+        (Body::Certificate(_), Some(given)) => format!(" --certificate {}", shell(given)),
+        (Body::Certificate(_), None) => " --certificate CERTIFICATE.pem".into(),
+        _ => String::new(),
+    };
+    let next = format!("coldroot check {} --verifier-key verifier-key{certificate}", shell(&args.to));
+    let python = format!("python3 verify.py --proof {} --verifier-key verifier-key{certificate}", shell(&args.to));
+    let root = match certificate.is_empty() {
+        true => "the entry is in the proof",
+        false => "--root root.pem has it follow the chain, too",
+    };
     let text = format!(
         "Proven: entry {index} ({what} {of}) is on record, under the checkpoint of {} entries.\n\n  written: {}\n  \
-        next: coldroot check {} --verifier-key KEY{}\n",
+        next: {next}\n\n\
+        Who has not this program checks it with audit-logs/verify.py alone (Python with the\npackage cryptography; {root}):\n\n  \
+        {python}\n\nThe file verifier-key holds the log's key, from elsewhere than log or release.\n",
         human_count(log.sealed_size()),
         shown(&args.to),
-        shell(&args.to),
-        if matches!(entry.body, Body::Certificate(_)) { " --certificate CERTIFICATE" } else { "" },
     );
-    let json = json!({ "index": index, "size": log.sealed_size(), "what": what, "of": of, "proof": proof.text() });
+    let json = json!({
+        "index": index, "size": log.sealed_size(), "what": what, "of": of, "proof": proof.text(), "next": next, "verify-py": python,
+    });
     Ok(Answer::new(text, json))
 }
 
