@@ -9,20 +9,21 @@ use std::path::Path;
 use coldroot::audit::entry::Entry;
 use coldroot::audit::note::{self, Checkpoint, VerifierKey};
 use coldroot::audit::proof::{Continuation, Inclusion};
-use coldroot::audit::{View, about, mark::Mark, paper, tiles};
-use coldroot::config::{BlockForm, BlockList, Ceremony, Hierarchy, KeyUri, TokenUri};
+use coldroot::audit::{View, about, mark::Mark, paper, tiles, withheld};
+use coldroot::config::{BlockForm, BlockList, Ceremony, Environment, Hierarchy, KeyUri, LinterForm, PinForm, TokenUri};
+use coldroot::digest::Digest;
 use coldroot::media::Name;
 use coldroot::pin::shares::Typed;
-use coldroot::plan::{self, Backup, Plan, difference::difference, sample};
-use coldroot::release::Release;
+use coldroot::plan::{self, Backup, Kind, Plan, difference::difference, sample};
+use coldroot::release::{self, Head, Manifest, Release};
 use coldroot::text::{idn, words};
 use coldroot::weak_keys::blocklist::BlockLists;
-use coldroot::{approval, bundle, cbor, change, text, x509};
+use coldroot::{approval, bundle, cbor, change, ledger, linter, pin, text, x509};
 
 /// A parser by its name; the directory is the input's own, empty.
 pub type Parser = fn(&[u8], &Path);
 
-pub const PARSERS: [(&str, Parser); 20] = [
+pub const PARSERS: [(&str, Parser); 25] = [
     ("request", request),
     ("certificate", certificate),
     ("crl", crl),
@@ -43,6 +44,11 @@ pub const PARSERS: [(&str, Parser); 20] = [
     ("name", name),
     ("typed", typed),
     ("blocklist", blocklist),
+    ("run", run),
+    ("index", index),
+    ("pin", pinfile),
+    ("linter", output),
+    ("carried", carried),
 ];
 
 /// The hierarchy that ceremonies and URIs are read for.
@@ -350,6 +356,135 @@ fn blocklist(input: &[u8], dir: &Path) {
             }
             Err(e) => told(&e),
         }
+    }
+}
+
+/// Octets of a place in a run of the ledger's index, of a line of its footer, and places in a block.
+const PLACE: usize = 24;
+const FENCE: usize = 48;
+const BLOCK: usize = 256;
+
+/// A run of the ledger's index: the input's octets are its places under a footer that fits them, and the whole file.
+fn run(input: &[u8], dir: &Path) {
+    let path = dir.join("run");
+    let whole = input.len() - input.len() % PLACE;
+    let mut file = input[..whole].to_vec();
+    for block in input[..whole].chunks(BLOCK * PLACE) {
+        file.extend(&block[..16]);
+        file.extend(Digest::of(block).0);
+    }
+    fs::write(&path, &file).expect("the directory is the fuzzer's own");
+    let places = ledger::read_run(&path, (whole / PLACE) as u64, &Digest::of(&file[whole..]));
+    let written: Vec<u8> = places
+        .expect("its blocks have their digests")
+        .expect("its footer has its digest")
+        .into_iter()
+        .flat_map(|(key, index)| [&key[..], &index.to_be_bytes()].concat())
+        .collect();
+    assert_eq!(written, &input[..whole]);
+    fs::write(&path, input).expect("the directory is the fuzzer's own");
+    for records in 0..4 {
+        let footer = input.len().saturating_sub(FENCE * usize::from(records > 0));
+        match ledger::read_run(&path, records, &Digest::of(&input[footer..])) {
+            Ok(_) => {}
+            Err(e) => told(&e),
+        }
+    }
+}
+
+/// The manifest of the ledger's index.
+fn index(input: &[u8], _: &Path) {
+    if let Some(again) = ledger::read_manifest(input) {
+        assert_eq!(again, input);
+    }
+}
+
+/// A PIN file, in every form that a token wants.
+fn pinfile(input: &[u8], dir: &Path) {
+    let path = dir.join("pin");
+    fs::write(&path, input).expect("the directory is the fuzzer's own");
+    for form in [PinForm::Plain, PinForm::User("user".into()), PinForm::KeyId("0001".into())] {
+        match pin::for_new_token("PIN", Some(path.clone()), &form) {
+            Ok(pin) => assert!(pin.expose().starts_with(form.prefix().as_bytes()) && !pin.expose().contains(&b'\n')),
+            Err(e) => told(&e.what),
+        }
+    }
+}
+
+/// What a linter prints.
+fn output(input: &[u8], _: &Path) {
+    for form in [LinterForm::Pkilint, LinterForm::Zlint] {
+        match linter::findings(form, input) {
+            Ok(findings) => findings.iter().for_each(|finding| {
+                shows(&finding.id);
+                finding.said.iter().for_each(|said| shows(&text::escape(said)));
+            }),
+            Err(what) => shows(&what),
+        }
+    }
+}
+
+/// The log that a release carries, and the file that public copies leave out.
+fn carried(input: &[u8], dir: &Path) {
+    let withheld = withheld::open(&mut &*input).expect("octets can be read");
+    assert!(!withheld || input.len() as u64 >= withheld::head_length());
+    let container = [cbor::magic(release::RELEASE_MAGIC), framed(cbor::to_vec(&head()))].concat();
+    let manifest = Manifest {
+        origin: head().origin,
+        release: head().release,
+        size: container.len() as u64,
+        digest: Digest::of(&container),
+    };
+    let manifest = [cbor::magic(release::MANIFEST_MAGIC), framed(cbor::to_vec(&manifest))].concat();
+    let log = [cbor::magic(release::LOG_MAGIC), input.to_vec()].concat();
+    let files = [
+        ("release.cbor", container),
+        ("manifest.cbor", manifest),
+        ("checkpoint", CHECKPOINT.into()),
+        ("log.cbor", log),
+    ];
+    let from = dir.join("release");
+    fs::create_dir_all(&from).expect("the directory is the fuzzer's own");
+    for (name, content) in files {
+        fs::write(from.join(name), content).expect("the directory is the fuzzer's own");
+    }
+    match release::private_log(&from) {
+        Ok((_private, log)) => {
+            let inside = fs::read_dir(&log).expect("it was made").map(|entry| entry.expect("it was made").file_name());
+            let lawful = ["checkpoint", "tile", "artefact"];
+            inside.for_each(|name| assert!(lawful.iter().any(|lawful| name == *lawful), "{name:?}"));
+        }
+        Err(e) => told(&e),
+    }
+}
+
+fn framed(octets: Result<Vec<u8>, cbor::Error>) -> Vec<u8> {
+    let mut frame = Vec::new();
+    cbor::write_frame(&mut frame, &octets.expect("it can be written")).expect("memory takes it");
+    frame
+}
+
+fn head() -> Head {
+    Head {
+        name: "Fuzz".into(),
+        origin: "example.org/log".into(),
+        environment: Environment::Rehearsal,
+        hierarchy: Digest([1; 32]),
+        release: 1,
+        kind: Kind::Certificates,
+        plan: Digest([2; 32]),
+        bundle: None,
+        sign_from: 0,
+        sign_until: 1,
+        operator: "olga".into(),
+        witness: "wim".into(),
+        approvals: Vec::new(),
+        items: 0,
+        refused: 0,
+        void: None,
+        block_lists: Vec::new(),
+        broken_keys: Vec::new(),
+        lints: Vec::new(),
     }
 }
 

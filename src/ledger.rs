@@ -30,7 +30,7 @@ use crate::plan::{BundleRef, Kind};
 use crate::x509::fields;
 
 pub use answers::{Entries, Issued, KeyHolder, NameHolder};
-pub use index::place_of;
+pub use index::{place_of, read_manifest, read_run};
 use places::Places;
 
 /// reasonCode keyCompromise (RFC 5280 §5.3.1).

@@ -4,6 +4,12 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use coldroot::audit::View;
+use coldroot::cbor;
+use coldroot::digest::Digest;
+use coldroot::ledger::Ledger;
+use coldroot::release::LogFile;
+
 use super::corpus::{Sample, corpus};
 use super::files;
 use super::harness::draw::Draw;
@@ -90,6 +96,36 @@ fn seeds(parser: &str) -> Vec<Vec<u8>> {
             b"# keys\ne3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n".to_vec(),
             (0..64).collect(),
         ],
+        "run" => vec![(0..240).collect(), vec![1; 24], vec![7; 72]],
+        "index" => {
+            let dir = tempfile::tempdir().unwrap();
+            let made = corpus().iter().find_map(|sample| files::log(dir.path(), sample)).unwrap();
+            let log = made.iter().skip(1).map(|arg| dir.path().join(arg)).find(|path| path.exists()).unwrap();
+            let log = View::read(&log).unwrap();
+            let digest = Ledger::open(&log).unwrap_or_default().store(&log).unwrap();
+            let stored = files_in(&log.dir().join("index")).into_iter().map(|path| fs::read(path).unwrap());
+            vec![stored.into_iter().find(|octets| Digest::of(octets) == digest).unwrap()]
+        }
+        "pin" => text(&["123456\n", "user:123456", "0001password\r\nrest", ""]),
+        "linter" => text(&[
+            r#"{"results":[{"finding_descriptions":[{"severity":"ERROR","code":"pkix.a","message":null}]}]}"#,
+            r#"{"e_a":{"result":"error","details":"why"},"w_d":{"result":"warn"},"n_c":{"result":"NA"}}"#,
+        ]),
+        "carried" => {
+            let piece = |path: &str, offset, content: &[u8]| {
+                let file = LogFile { path: path.into(), offset, content: content.to_vec().into() };
+                let (mut frame, octets) = (Vec::new(), cbor::to_vec(&file).unwrap());
+                cbor::write_frame(&mut frame, &octets).unwrap();
+                frame
+            };
+            let two = [piece("tile/0/000.p/1", 0, &[7; 32]), piece("tile/0/000.p/1", 32, &[8; 32])].concat();
+            vec![
+                two,
+                piece("artefact/00/00", 0, b"x"),
+                piece("tile/../../x", 0, b"x"),
+                b"\x74coldroot-withheld-v0".to_vec(),
+            ]
+        }
         other => panic!("no seeds for {other}"),
     }
 }

@@ -152,6 +152,25 @@ pub fn place_of(log: &View, serial: &[u8]) -> Option<u64> {
     ledger.places.of(&Key::of(Thing::Serial, serial)).ok()?.first().copied()
 }
 
+/// The places of a run that no log vouches for, such as a fuzzer makes up: the footer of `records` places has the digest `footer`.
+/// `None`: it is another file.
+///
+/// # Errors
+/// The file cannot be read, or a block is not what its footer says.
+pub fn read_run(path: &Path, records: u64, footer: &Digest) -> Result<Option<Vec<([u8; 16], u64)>>, Error> {
+    let Some(run) = Run::open(path, records, footer).map_err(|e| Error::io(path, e))? else { return Ok(None) };
+    let places = run.places().map(|place| place.map(|(key, index)| (key.0, index))).collect::<Result<Vec<_>, _>>()?;
+    for (key, _) in &places {
+        run.find(&Key(*key), &mut Vec::new())?;
+    }
+    Ok(Some(places))
+}
+
+/// A manifest that no log vouches for, written again as it is stored. `None`: it is none.
+pub fn read_manifest(octets: &[u8]) -> Option<Vec<u8>> {
+    cbor::to_vec(&cbor::from_slice::<Manifest>(octets).ok()?).ok()
+}
+
 fn directory(audit: &Path) -> PathBuf {
     audit.join("index")
 }

@@ -16,6 +16,7 @@ mod run;
 
 pub use client::Host;
 pub use host::run_host;
+pub use output::findings;
 pub use run::run_linter;
 
 /// What a linter may print for one file: pkilint's is a few kB.

@@ -39,7 +39,7 @@ struct Zlint {
 }
 
 /// The findings of a file, warnings and worse. `Err` says what is no output of this form.
-pub(super) fn findings(form: LinterForm, output: &[u8]) -> Result<Vec<Finding>, String> {
+pub fn findings(form: LinterForm, output: &[u8]) -> Result<Vec<Finding>, String> {
     let no_json = |e: serde_json::Error| format!("line {} column {}: {}", e.line(), e.column(), kind(&e));
     let all: Vec<(String, String, Option<String>)> = match form {
         LinterForm::Pkilint => {
