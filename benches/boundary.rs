@@ -13,6 +13,7 @@
 
 #[path = "../softhsm-tests/harness/mod.rs"]
 mod harness;
+mod processor;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -118,24 +119,9 @@ fn used_by(batch: &Batch, role: &str, requests: u64) -> Duration {
     }
     // The direct one needs what the hierarchy gives to its worker.
     command.current_dir(batch.station.dir()).env("SOFTHSM2_CONF", "softhsm2.conf").stdout(Stdio::null());
-    let before = children();
+    let before = processor::children();
     assert!(command.status().unwrap().success(), "{role}");
-    children() - before
-}
-
-/// CPU time of all children that have ended and were waited for, and of theirs.
-fn children() -> Duration {
-    let time = |t: libc::timeval| {
-        Duration::from_secs(t.tv_sec.cast_unsigned()) + Duration::from_micros(t.tv_usec.cast_unsigned())
-    };
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
-    // SAFETY: the place is as large as the structure, and read only when the call has filled it in.
-    #[allow(unsafe_code, reason = "rustix has no getrusage")]
-    let usage = unsafe {
-        assert_eq!(libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr()), 0);
-        usage.assume_init()
-    };
-    time(usage.ru_utime) + time(usage.ru_stime)
+    processor::children() - before
 }
 
 fn chunks(items: u64) -> impl Iterator<Item = std::ops::Range<u64>> {
