@@ -139,6 +139,21 @@ fn a_warning_is_told_and_an_accepted_error_counts_until_its_day() {
     let shown = Run::of(&mut station.command(&["show", plan.to_str().unwrap()])).out;
     assert!(shown.contains("pkix.odd") && shown.contains("the linter is wrong"), "{shown}");
 
+    // What was accepted, and why, leaves with the release.
+    let copy = station.copy();
+    let release = copy.carried_out(&plan);
+    let release = release.to_str().unwrap();
+    let said = copy.run(&["show", release]).ok();
+    assert_eq!(said["lints"], head(&copy, &plan)["lints"]);
+    let shown = Run::of(&mut copy.command(&["show", release])).out;
+    assert!(shown.contains("pkix.odd") && shown.contains("the linter is wrong"), "{shown}");
+    let key = copy.verifier_key();
+    copy.run(&["unpack", release, "--to", "www", "--verifier-key", &key, "--hierarchy", "hierarchy.toml"]).ok();
+    let page = fs::read_to_string(copy.path("www/report.html")).unwrap();
+    for fact in ["Linter script", "pkix.odd", "the linter is wrong", "1 accepted findings"] {
+        assert!(page.contains(fact), "{fact}");
+    }
+
     linter.write(&error.replace("ERROR", "WARNING").replace("pkix.odd", "pkix.warned"));
     let plan = station.planned(&packed);
     assert!(

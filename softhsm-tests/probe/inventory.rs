@@ -114,7 +114,9 @@ fn what_is_there_is_what_is_on_record() {
         assert_eq!(line(&found, label)["status"], "right", "{label}");
     }
     assert_eq!(found[0]["counts"], serde_json::json!({ "right": 5, "missing": 0, "wrong": 0, "unexpected": 0 }));
-    assert_eq!((&found[0]["since"], &found[0]["recorded"]), (&Value::Null, &(entries as u64 + 3).into()));
+    // The one before was taken when the keys were made; the same objects are there.
+    let (last, _) = inventories(&station).into_iter().rev().nth(1).unwrap();
+    assert_eq!((&found[0]["since"]["entry"], &found[0]["recorded"]), (&last.into(), &(entries as u64 + 3).into()));
     let Some(Body::Inventory { report, right: 5, missing: 0, wrong: 0, unexpected: 0, .. }) = station.bodies().pop()
     else {
         panic!("{:?}", station.bodies().pop())
@@ -134,6 +136,69 @@ fn what_is_there_is_what_is_on_record() {
     let shown = station.run(&["show", "audit"]).ok();
     let last = shown["entries"].as_array().unwrap().last().unwrap().clone();
     assert_eq!(last["of"], "main: 5 right, 0 missing, 0 wrong, 0 unexpected");
+}
+
+/// The inventories on record: number of the entry, and what was right, missing, wrong, unexpected.
+fn inventories(station: &Station) -> Vec<(u64, [u64; 4])> {
+    let of = |(index, body)| match body {
+        Body::Inventory { right, missing, wrong, unexpected, .. } => Some((index, [right, missing, wrong, unexpected])),
+        _ => None,
+    };
+    (0..).zip(station.bodies()).filter_map(of).collect()
+}
+
+#[test]
+fn a_plan_that_changes_a_token_has_the_token_before_and_after_in_log_and_report() {
+    let station = Station::bare();
+    station.init().ok();
+    tamper(&station, "stranger");
+    let report = |release: &str| {
+        let key = station.verifier_key();
+        station.run(&["unpack", release, "--to", "www", "--verifier-key", &key]).ok();
+        std::fs::read_to_string(station.path("www/report.html")).unwrap()
+    };
+    station.carried_out(&station.planned_ceremony());
+    let made = inventories(&station);
+    assert_eq!(made.iter().map(|(_, counts)| *counts).collect::<Vec<_>>(), [[3, 0, 0, 1], [5, 0, 0, 1]]);
+    let page = report("out/release-0001");
+    for (index, _) in &made {
+        assert!(page.contains(&format!("entry {index}</span>")), "{index}");
+    }
+    for fact in ["Keys that came and went", "root-key", "label xmpp-1", "CKA_ID", "NEVER_EXTRACTABLE", "not "] {
+        assert!(page.contains(fact), "{fact}");
+    }
+    // What else is on the token is nobody's business but the station's.
+    assert!(!page.contains("stranger") && !page.contains("not taken"));
+    // A plan of certificates changes nothing, and takes none.
+    station.carried_out(&station.planned_ceremony());
+    assert_eq!(inventories(&station), made);
+    assert!(!report("out/release-0002").contains("id=\"tokens\""));
+    let act =
+        "format = \"coldroot-ceremony-v0\"\ntitle = \"End\"\n\n[[act]]\nkind = \"destroy-key\"\nkey = \"xmpp-key\"\n";
+    station.carried_out(&station.planned_ceremony_of(act));
+    let counts: Vec<[u64; 4]> = inventories(&station).into_iter().skip(2).map(|(_, counts)| counts).collect();
+    assert_eq!(counts, [[5, 0, 0, 1], [4, 0, 0, 1]]);
+    let page = report("out/release-0003");
+    assert!(page.contains(">went<") && page.contains("key pair; 10 objects before, 8 afterwards"), "{page}");
+    station.check_log();
+}
+
+#[test]
+fn p03_a_run_that_goes_on_does_not_say_what_the_token_held_before_it_was_stopped() {
+    let station = Station::bare_of(faulty::hierarchy(""));
+    station.init().ok();
+    let plan = station.planned_ceremony();
+    let approvals = station.approve(&plan);
+    // No worker makes a key.
+    play(&station, "C_GenerateKeyPair=0x05");
+    let run = station.sign(&plan, &approvals);
+    assert_eq!(run.code, 3, "{run:?}");
+    mend(&station);
+    assert_eq!(inventories(&station).len(), 1);
+    station.sign(&plan, &approvals).ok();
+    let made = inventories(&station);
+    assert_eq!(made.iter().map(|(_, counts)| counts[0]).collect::<Vec<_>>(), [3, 5]);
+    station.check_log();
 }
 
 #[test]

@@ -14,7 +14,9 @@ use coldroot::bundle::{About, Answers, BodyWriter, Item as Asked, Request, write
 use coldroot::cbor::{self, Bytes};
 use coldroot::config::{Backup, Environment};
 use coldroot::digest::Digest;
-use coldroot::plan::{BundleRef, Certificate, GenerateKey, Head, Item, KeyRef, Kind, PlanWriter, Refusal};
+use coldroot::plan::{
+    BundleRef, Certificate, GenerateKey, Head, Item, KeyRef, Kind, Level, Linted, PlanWriter, Refusal,
+};
 use coldroot::text::Untrusted;
 use coldroot::{bundle, release, x509};
 use serde::Serialize;
@@ -150,6 +152,12 @@ fn frames<T: Serialize>(magic: &str, parts: &[T]) -> Vec<u8> {
     out
 }
 
+fn linted(text: &str) -> Linted {
+    let mut linted = Linted::new(text, Some(digest()));
+    linted.count(text, Level::Warning, text, Some(text));
+    linted
+}
+
 fn approved(text: &str) -> Approved {
     Approved { person: text.into(), fingerprint: text.into(), signature: digest() }
 }
@@ -174,6 +182,9 @@ pub fn release(dir: &Path, sample: &Sample) -> Args {
         items: 5,
         refused: 1,
         void: Some(text.clone()),
+        block_lists: Vec::new(),
+        broken_keys: vec![text.clone()],
+        lints: vec![linted(&text)],
     };
     let der = Bytes::from(der::certificate(&der::common_name(b"i"), &der::common_name(b"s"), &[]));
     let serial = Bytes::from(vec![1]);

@@ -2,7 +2,8 @@
 
 use coldroot::config::Environment;
 use coldroot::report::{
-    Approval, CaRow, CertificateRow, Count, CrlRow, CsrRow, LogPosition, RefusalRow, ReleaseReport, RevokedRow, render,
+    Approval, CaRow, CertificateRow, Count, CrlRow, CsrRow, FindingRow, KeyRow, LinterRow, LogPosition, RefusalRow,
+    ReleaseReport, RevokedRow, TokenRow, render,
 };
 
 /// The start and end tags of a page, whole. A tag ends at the first `>` outside its quotes, as a browser reads it.
@@ -72,6 +73,26 @@ pub fn page(text: &str) -> String {
         revoked: vec![RevokedRow { ca: t(), serial: t(), reason: t(), date: t() }],
         revocations: 1,
         void: Some(t()),
+        linters: vec![LinterRow {
+            linter: t(),
+            summary: t(),
+            program: Some(t()),
+            found: vec![FindingRow { finding: t(), level: t(), shape: t(), count: 1, accepted: Some(t()) }],
+            more: 1,
+        }],
+        block_lists: vec![t()],
+        broken_keys: vec![t()],
+        tokens: vec![TokenRow { token: t(), serial: t(), before: None, after: None }],
+        keys: vec![KeyRow {
+            change: t(),
+            token: t(),
+            key: t(),
+            label: t(),
+            cka_id: t(),
+            kind: t(),
+            has: vec![t()],
+            lacks: vec![t()],
+        }],
         log: LogPosition { size: 1, root: t(), checkpoint: t(), verifier_key: t() },
     };
     render(&report).unwrap()

@@ -87,6 +87,15 @@ impl<'s> Run<'s> {
         Ok(self.gate.open_plan(&args.plan, &self.signatures, bytes, index, inclusion)?)
     }
 
+    /// What the tokens hold, for the record.
+    pub(super) fn inventories(&mut self, log: &mut Log, ledger: &mut Ledger, tokens: &[String]) -> Result<(), Failure> {
+        ledger.follow(log)?;
+        for token in tokens {
+            super::token::take_inventory(self.station, log, &mut self.gate, ledger, token);
+        }
+        Ok(())
+    }
+
     pub(super) fn items(&mut self, log: &mut Log, plan: &mut Plan, recorded: u64, plain: bool) -> Result<(), Failure> {
         let total = plan.head().items;
         if recorded >= total {

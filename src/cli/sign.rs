@@ -3,7 +3,9 @@
 //! ```text
 //! open    Open, PinTry, Login entries → fsync → MARK → checkpoint
 //! start   Start entry → fsync → MARK → checkpoint → gate opens the plan (MARK names it)   before the first use of a CA key
+//! before  of a key plan: an inventory of each of its tokens → entry                        (flushed with the first key's)
 //! chunk   sign → verify → entries → fsync                                                  repeated (`issue`)
+//! after   of a key plan: an inventory of each of its tokens → entry                        (flushed with the end entry)
 //! end     release containers staged → End entry → fsync → MARK → checkpoint → gate closes the plan (MARK: release)
 //! out     release → fsync → read back → receipt entry
 //! ```
@@ -92,14 +94,20 @@ pub fn sign(globals: &Globals, args: SignArgs) -> Result<Answer, Failure> {
     let quorum = station.hierarchy.quorum(plan.head().kind);
     let approved = quorate(&statement, &signatures, &station.hierarchy, quorum, plan.head().sign_from)?;
     let tokens = tokens_of(&mut plan)?;
+    let changed = if plan.head().kind == Kind::Keys { tokens.clone() } else { Vec::new() };
     let sharing = |token: &String| station.hierarchy.sharing(token).map(|t| t.id.clone()).collect::<Vec<_>>();
     let tokens = tokens.iter().flat_map(sharing).collect();
     let (mut run, mark) = Run::open(&station, &mut log, gate, (judged, signatures, approved), tokens)?;
     let started = Instant::now();
     if state.end.is_none() {
         run.start(&mut log, &mut ledger, &plan, &args, &state)?;
+        if state.start.is_none() {
+            // A run that goes on finds a token that was perhaps changed already.
+            run.inventories(&mut log, &mut ledger, &changed)?;
+        }
         run.items(&mut log, &mut plan, state.done, globals.plain)?;
         run.refusals(&mut log, &mut plan, state.answered)?;
+        run.inventories(&mut log, &mut ledger, &changed)?;
     }
     let release = run.end(&mut log, &mut ledger, &mut plan, &args.plan, mark.release)?;
     station.record_troubles(&mut log, &mut run.gate);

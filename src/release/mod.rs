@@ -19,6 +19,7 @@ mod page;
 mod proofs;
 mod public;
 mod read;
+mod tokens;
 mod unpack;
 mod write;
 
@@ -28,7 +29,7 @@ use crate::audit::entry::Approved;
 use crate::cbor::Bytes;
 use crate::config::Environment;
 use crate::digest::Digest;
-use crate::plan::{BundleRef, Kind, Refusal};
+use crate::plan::{BundleRef, Kind, Linted, Refusal};
 
 pub use public::{Copied, public_copy};
 pub use read::{Checked, Findings, Release, Trust, check, private_log};
@@ -71,6 +72,14 @@ pub struct Head {
     pub refused: u64,
     /// Why the rest of the plan was voided.
     pub void: Option<String>,
+    /// What judged the plan's keys and items, as its head has it: lists of compromised keys, the keys on record that are broken,
+    /// linters and what they found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub block_lists: Vec<Digest>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub broken_keys: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lints: Vec<Linted>,
 }
 
 /// One thing in a release. Stored: a change needs a new version.

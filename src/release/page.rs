@@ -47,6 +47,7 @@ impl Page {
                 sha256: text::hex_groups(&Digest::of(der).0),
             });
         }
+        let (tokens, keys) = super::tokens::of_plan(&log, &head.plan)?;
         let approvals = head
             .approvals
             .iter()
@@ -74,6 +75,11 @@ impl Page {
                 revoked: Vec::new(),
                 revocations: 0,
                 void: head.void.as_deref().map(text::escape),
+                linters: head.lints.iter().map(linter_row).collect(),
+                block_lists: head.block_lists.iter().map(|list| text::hex_groups(&list.0)).collect(),
+                broken_keys: head.broken_keys.iter().take(report::MAX_ROWS).map(|key| text::escape(key)).collect(),
+                tokens,
+                keys,
                 log: report::LogPosition {
                     size: log.size(),
                     root: log.root().map_or(String::new(), |root| text::hex_groups(&root.0)),
@@ -151,5 +157,22 @@ impl Page {
         self.report.signed = self.signed.into_iter().map(|((what, by), n)| count(what, by, n)).collect();
         self.report.refused = self.refused.into_iter().map(|(what, n)| count(what, String::new(), n)).collect();
         report::render(&self.report).map_err(|e| Error::Damaged { path: "report.html".into(), cause: e.to_string() })
+    }
+}
+
+fn linter_row(lint: &Linted) -> report::LinterRow {
+    let found = lint.found.iter().map(|found| report::FindingRow {
+        finding: text::escape(&found.finding),
+        level: found.level.name().into(),
+        shape: text::escape(&found.shape),
+        count: found.count,
+        accepted: found.accepted.as_deref().map(text::escape),
+    });
+    report::LinterRow {
+        linter: text::escape(&lint.linter),
+        summary: text::escape(&lint.summary()),
+        program: lint.program.map(|program| text::hex_groups(&program.0)),
+        found: found.collect(),
+        more: lint.more,
     }
 }

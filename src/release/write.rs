@@ -248,6 +248,9 @@ pub(super) fn release_head(
         items: state.map_or(0, |state| state.done),
         refused: state.map_or(0, |state| state.answered),
         void: state.and_then(|state| state.void.as_ref()).map(|(_, void)| void.reason.clone()),
+        block_lists: plan.block_lists.clone(),
+        broken_keys: plan.broken_keys.clone(),
+        lints: plan.lints.clone(),
     }
 }
 

@@ -15,8 +15,8 @@ pub mod terminal;
 pub mod year;
 
 pub use html::{
-    Approval, CaRow, CertificateRow, Count, CrlRow, CsrRow, LogPosition, MAX_ROWS, RefusalRow, ReleaseReport,
-    RevokedRow, render, tally,
+    Approval, CaRow, CertificateRow, Count, CrlRow, CsrRow, FindingRow, KeyRow, LinterRow, LogPosition, MAX_ROWS,
+    RefusalRow, ReleaseReport, RevokedRow, TokenRow, TokenState, render, tally,
 };
 
 /// Why a page could not be made. Both are faults of the program, not of what it was given.

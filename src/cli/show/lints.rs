@@ -1,12 +1,33 @@
-//! What linters said of a plan.
+//! What judged the keys and items of a plan, and what it found.
 
+use crate::digest::Digest;
 use crate::plan::Linted;
 use crate::report::sheet::Sheet;
 use crate::report::terminal::human_count;
 use crate::text::{escape, line};
 
+/// Linters, lists of compromised keys, and keys that are broken, as the heads of plans and releases have them.
+pub(super) fn judged(
+    mut sheet: Sheet,
+    (lints, block_lists, broken_keys): (&[Linted], &[Digest], &[String]),
+    rows: usize,
+) -> Sheet {
+    if !broken_keys.is_empty() {
+        let shown: Vec<String> = broken_keys.iter().take(rows).map(|key| format!("  {}", line(key))).collect();
+        sheet = sheet
+            .heading("No secret any more, since each shares a prime with an RSA key of the bundle:")
+            .text(shown.join("\n"))
+            .next("revoke", "coldroot plan --revoke SERIAL --reason key-compromise");
+    }
+    sheet = section(sheet, lints, rows);
+    for list in block_lists {
+        sheet = sheet.text(format!("No key stands in the list of compromised keys with SHA-256\n  {list}"));
+    }
+    sheet
+}
+
 /// A paragraph for each linter; nothing where none was asked. Of findings so many rows.
-pub(super) fn section(mut sheet: Sheet, lints: &[Linted], rows: usize) -> Sheet {
+fn section(mut sheet: Sheet, lints: &[Linted], rows: usize) -> Sheet {
     for lint in lints {
         let program =
             lint.program.map_or(String::new(), |program| format!("\n  its program has the SHA-256 {program}"));

@@ -102,17 +102,7 @@ pub(super) fn plan(globals: &Globals, args: &ShowArgs, rows: usize) -> Result<An
         let (shown, more) = refusal_rows(&refusals, rows);
         sheet = sheet.heading("Refused:").facts(&shown).text(more);
     }
-    if !head.broken_keys.is_empty() {
-        let shown: Vec<String> = head.broken_keys.iter().take(rows).map(|key| format!("  {}", line(key))).collect();
-        sheet = sheet
-            .heading("No secret any more, since each shares a prime with an RSA key of the bundle:")
-            .text(shown.join("\n"))
-            .next("revoke", "coldroot plan --revoke SERIAL --reason key-compromise");
-    }
-    sheet = lints::section(sheet, &head.lints, rows);
-    for list in &head.block_lists {
-        sheet = sheet.text(format!("No key stands in the list of compromised keys with SHA-256\n  {list}"));
-    }
+    sheet = lints::judged(sheet, (&head.lints, &head.block_lists, &head.broken_keys), rows);
     sheet = beside::section(sheet, &lines);
     sheet = sheet.next("one item", format!("coldroot show {} --item 0", shell(path)));
     sheet = sheet.next("approve", format!("coldroot approve {} --person ID --key SSHKEY", shell(path)));

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::lints;
 use crate::cli::{Answer, Failure};
 use crate::config::Environment;
 use crate::report::sheet::Sheet;
@@ -47,10 +48,14 @@ pub(super) fn release(path: &Path, rows: usize) -> Result<Answer, Failure> {
             ])
             .digest("plan", &head.plan)
             .digest("manifest", &release.manifest)
-            .table(table)
-            .next("check", format!("coldroot check {} --verifier-key KEY --hierarchy FILE --root FILE", shell(path)));
+            .table(table);
+    let sheet = lints::judged(sheet, (&head.lints, &head.block_lists, &head.broken_keys), rows)
+        .next("check", format!("coldroot check {} --verifier-key KEY --hierarchy FILE --root FILE", shell(path)));
     Ok(Answer::of(
         sheet,
-        json!({ "release": head.release, "name": head.name, "plan": head.plan.hex(), "items": head.items, "refused": head.refused }),
+        json!({
+            "release": head.release, "name": head.name, "plan": head.plan.hex(), "items": head.items, "refused": head.refused,
+            "block-lists": head.block_lists, "broken-keys": head.broken_keys, "lints": head.lints,
+        }),
     ))
 }

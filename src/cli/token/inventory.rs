@@ -5,6 +5,7 @@
 //! look        pages of objects; nothing is written, to the token or here
 //! report      artefact → inventory entry → fsync → MARK → checkpoint        one for each token
 //! ```
+//! `sign` takes one by itself before and after a plan that makes, restores or destroys keys.
 
 mod judge;
 
@@ -31,6 +32,8 @@ use judge::{Against, Line, Status};
 const FORMAT: &str = "coldroot-inventory-v0";
 /// No token of a station holds more: one that claims to is not listed for ever.
 const MOST: u64 = 20_000;
+/// A plan does not wait for the list of more.
+const FEW: u64 = 2_000;
 
 /// Compares tokens with hierarchy and log.
 #[derive(Args)]
@@ -87,12 +90,11 @@ pub(super) fn inventory(station: &Station, args: &InventoryArgs) -> Result<Answe
     let ledger = log.as_ref().map(|log| fold(log, station.plain)).transpose()?;
     let (mut text, mut json, mut good) = (String::new(), Vec::new(), true);
     for token in tokens {
-        let objects = objects(&mut gate, token)?;
-        let against = Against { hierarchy: &station.hierarchy, token, ledger: ledger.as_ref() };
-        let lines = judge::judge(&objects, &against);
-        let serial = token.serial.clone().unwrap_or_default();
-        let (time, id) = (station.now(), token.id.clone());
-        let report = Report { format: FORMAT.into(), token: id, serial, time, lines, objects };
+        let objects = objects(&mut gate, token, MOST)?.map_err(|total| {
+            let what = format!("token `{}` shows {total} objects, more than {MOST}", token.id);
+            Failure::refused(what, "keep a token for the station's keys alone")
+        })?;
+        let report = Report::new(station, token, ledger.as_ref(), objects);
         let since = log.as_ref().map(|log| since(log, &report)).transpose()?.flatten();
         let recorded = log.as_mut().map(|log| record(log, &report)).transpose()?;
         good &= report.lines.iter().all(|line| !line.status.is_bad());
@@ -114,20 +116,41 @@ pub(super) fn inventory(station: &Station, args: &InventoryArgs) -> Result<Answe
     Ok(if good { answer } else { answer.with_code(Code::CheckFailed) })
 }
 
-/// Page by page. A token that changes in between is asked again by whoever reads the report.
-fn objects(gate: &mut Gate, token: &Token) -> Result<Vec<ObjectFacts>, Failure> {
+/// Puts on record what a token holds, at the begin or the end of a plan that changes it. The entry is flushed with the next one that
+/// is. A token that holds more than [`FEW`] objects, or does not tell, stops no plan: the log then says why there is none.
+pub(in crate::cli) fn take(station: &Station, log: &mut Log, gate: &mut Gate, ledger: &Ledger, token: &str) {
+    let Some(token) = station.hierarchy.token(token) else { return };
+    let taken = objects(gate, token, FEW).and_then(|objects| match objects {
+        Ok(objects) => record(log, &Report::new(station, token, Some(ledger), objects)).map(drop),
+        Err(total) => Err(Failure::refused(format!("it shows {total} objects, more than {FEW}"), "")),
+    });
+    if let Err(e) = taken {
+        station.record_failure(log, &format!("no inventory of token `{}`: {}", token.id, e.what));
+    }
+}
+
+impl Report {
+    fn new(station: &Station, token: &Token, ledger: Option<&Ledger>, objects: Vec<ObjectFacts>) -> Report {
+        let lines = judge::judge(&objects, &Against { hierarchy: &station.hierarchy, token, ledger });
+        let serial = token.serial.clone().unwrap_or_default();
+        Report { format: FORMAT.into(), token: token.id.clone(), serial, time: station.now(), lines, objects }
+    }
+}
+
+/// Page by page. A token that changes in between is asked again by whoever reads the report. `Err`: how many there are, where that
+/// is more than `most`.
+fn objects(gate: &mut Gate, token: &Token, most: u64) -> Result<Result<Vec<ObjectFacts>, u64>, Failure> {
     let mut all = Vec::new();
     loop {
         let from = all.len() as u64;
         let page = gate.objects(&token.id, from)?;
-        if page.total > MOST {
-            let what = format!("token `{}` shows {} objects, more than {MOST}", token.id, page.total);
-            return Err(Failure::refused(what, "keep a token for the station's keys alone"));
+        if page.total > most {
+            return Ok(Err(page.total));
         }
         let empty = page.objects.is_empty();
         all.extend(page.objects);
         if empty || all.len() as u64 >= page.total {
-            return Ok(all);
+            return Ok(Ok(all));
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::gate::Gate;
 use crate::text::escape;
 use crate::token::ask::TokenFacts;
 
+pub(super) use inventory::take as take_inventory;
+
 use super::station::Station;
 use super::{Answer, Failure, Globals};
 
