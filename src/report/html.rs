@@ -247,6 +247,7 @@ pub fn render(report: &ReleaseReport) -> Result<String, Error> {
         map.insert("total_refused".into(), refused.into());
         map.insert("certificates_left_out".into(), left_out(signed, shown.certificates.len()).into());
         map.insert("revoked_left_out".into(), left_out(report.revocations, shown.revoked.len()).into());
+        map.insert("total_keys".into(), (report.keys.len() as u64).into());
         map.insert("keys_left_out".into(), left_out(report.keys.len() as u64, shown.keys.len()).into());
         map.insert("refusals_left_out".into(), left_out(refused, shown.refusals.len()).into());
     }
