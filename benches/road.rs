@@ -129,7 +129,11 @@ fn round(station: &Station, packed: &Path) -> [Duration; 10] {
     let open = measured(|| {
         let mut parts = 0;
         let opened = Release::open(&station.path(release)).unwrap();
-        opened.parts(|_| Ok(parts += 1)).unwrap();
+        let count = |_| {
+            parts += 1;
+            Ok(())
+        };
+        opened.parts(count).unwrap();
         assert!(parts > 0);
     });
     let trusted = ["--verifier-key", &key, "--hierarchy", "hierarchy.toml"];

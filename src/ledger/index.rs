@@ -152,18 +152,21 @@ pub fn place_of(log: &View, serial: &[u8]) -> Option<u64> {
     ledger.places.of(&Key::of(Thing::Serial, serial)).ok()?.first().copied()
 }
 
-/// The places of a run that no log vouches for, such as a fuzzer makes up: the footer of `records` places has the digest `footer`.
-/// `None`: it is another file.
+/// The places of a run that no log vouches for, such as a fuzzer makes up, as octets of the file: the footer of `records` places has
+/// the digest `footer`. `None`: it is another file.
 ///
 /// # Errors
 /// The file cannot be read, or a block is not what its footer says.
-pub fn read_run(path: &Path, records: u64, footer: &Digest) -> Result<Option<Vec<([u8; 16], u64)>>, Error> {
+pub fn read_run(path: &Path, records: u64, footer: &Digest) -> Result<Option<Vec<u8>>, Error> {
     let Some(run) = Run::open(path, records, footer).map_err(|e| Error::io(path, e))? else { return Ok(None) };
-    let places = run.places().map(|place| place.map(|(key, index)| (key.0, index))).collect::<Result<Vec<_>, _>>()?;
-    for (key, _) in &places {
-        run.find(&Key(*key), &mut Vec::new())?;
+    let mut octets = Vec::new();
+    for place in run.places() {
+        let (key, index) = place?;
+        run.find(&key, &mut Vec::new())?;
+        octets.extend(key.0);
+        octets.extend(index.to_be_bytes());
     }
-    Ok(Some(places))
+    Ok(Some(octets))
 }
 
 /// A manifest that no log vouches for, written again as it is stored. `None`: it is none.
