@@ -2,10 +2,11 @@
 //!
 //! One character is taken as one column: untrusted text is ASCII once escaped, and our own words are.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// Columns that every screen of ours fits in.
 pub const WIDTH: usize = 80;
@@ -247,20 +248,50 @@ impl Table {
 /// A progress bar on stderr with rate and time left. Hidden, and then free of cost, where stderr is no terminal, the terminal is
 /// `dumb`, or `plain` is asked for.
 pub fn progress(what: &str, total: u64, plain: bool) -> ProgressBar {
-    let term = std::env::var("TERM").ok();
-    let target = match shows_progress(std::io::stderr().is_terminal(), term.as_deref(), plain) {
-        true => ProgressDrawTarget::stderr(),
-        false => ProgressDrawTarget::hidden(),
-    };
-    let bar = ProgressBar::with_draw_target(Some(total), target).with_message(what.to_string());
+    let bar = ProgressBar::with_draw_target(Some(total), target(plain)).with_message(what.to_string());
     match ProgressStyle::with_template(TEMPLATE) {
-        Ok(style) => bar.with_style(style.progress_chars("=> ")),
+        Ok(style) => bar.with_style(style.progress_chars("=> ").with_key("pace", pace)),
         // The template is a constant and a test reads it; indicatif's own style is no reason to stop a signing run.
         Err(_) => bar,
     }
 }
 
-const TEMPLATE: &str = "{msg} [{bar:24}] {human_pos}/{human_len}  {per_sec}  {eta} left";
+/// One line on stderr that says which step of a work of unknown length is being done, shown where a bar would be.
+pub fn steps(what: &'static str, plain: bool) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, target(plain)).with_prefix(what);
+    match ProgressStyle::with_template(STEPS) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+const TEMPLATE: &str = "{msg} [{bar:24}] {human_pos}/{human_len}{pace}";
+const STEPS: &str = "{prefix}  step {pos}, {elapsed}: {wide_msg}";
+
+/// Rate and time left, once anything is done.
+fn pace(state: &ProgressState, out: &mut dyn Write) {
+    if state.pos() == 0 {
+        return;
+    }
+    // A writer that takes no text shows none.
+    let _ = write!(out, "  {}  {:#} left", per_second(state.per_sec()), HumanDuration(state.eta()));
+}
+
+fn per_second(rate: f64) -> String {
+    if rate < 10.0 {
+        return format!("{rate:.1}/s");
+    }
+    // Without a fraction it is a whole number, but for one that has no more digits than fit.
+    format!("{rate:.0}").parse().map_or_else(|_| format!("{rate:.0}/s"), |whole| format!("{}/s", human_count(whole)))
+}
+
+fn target(plain: bool) -> ProgressDrawTarget {
+    let term = std::env::var("TERM").ok();
+    match shows_progress(std::io::stderr().is_terminal(), term.as_deref(), plain) {
+        true => ProgressDrawTarget::stderr(),
+        false => ProgressDrawTarget::hidden(),
+    }
+}
 
 fn shows_progress(tty: bool, term: Option<&str>, plain: bool) -> bool {
     tty && !plain && term != Some("dumb")
@@ -395,5 +426,6 @@ mod tests {
         assert!(!shows_progress(true, Some("dumb"), false));
         assert!(progress("signing", 10, true).is_hidden());
         assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
+        assert!(ProgressStyle::with_template(STEPS).is_ok());
     }
 }

@@ -47,7 +47,7 @@ pub fn token(globals: &Globals, verb: TokenVerb) -> Result<Answer, Failure> {
         TokenVerb::Init { token } => init(&station, &token),
         TokenVerb::List(args) => list::list(&station, &args),
         TokenVerb::Inventory(args) => inventory::inventory(&station, &args),
-        TokenVerb::Probe(args) => probe::probe(&station, &args),
+        TokenVerb::Probe(args) => probe::probe(&station, &args, globals.plain),
         TokenVerb::SplitPin(args) => split_pin::split_pin(station, &args),
     }
 }
@@ -58,7 +58,7 @@ fn init(station: &Station, token: &str) -> Result<Answer, Failure> {
     gate.close()?;
     let uri = uri(&facts);
     let text = format!(
-        "Token `{token}` is initialised. Write this into its [[token]] table of hierarchy.toml:\n\n  serial = \"{}\"\n\nor, \
+        "Token `{token}` is initialised. In its [[token]] table of hierarchy.toml write:\n\n  serial = \"{}\"\n\nor, \
          instead of label and serial:\n\n  uri = \"{uri}\"\n",
         escape(&facts.serial),
     );

@@ -44,10 +44,10 @@ pub struct ProbeArgs {
     pub quick: bool,
 }
 
-pub(super) fn probe(station: &Station, args: &ProbeArgs) -> Result<Answer, Failure> {
+pub(super) fn probe(station: &Station, args: &ProbeArgs, plain: bool) -> Result<Answer, Failure> {
     let token = super::declared_token(station, &args.token)?;
     let (mut gate, log) = super::logged_in(station, vec![token.id.clone()])?;
-    let report = match run(station, token, &mut gate, args) {
+    let report = match run(station, token, &mut gate, args, plain) {
         Ok(report) => report,
         Err(failure) => {
             if let Some(mut log) = log {
@@ -85,10 +85,11 @@ pub(super) fn probe(station: &Station, args: &ProbeArgs) -> Result<Answer, Failu
     Ok(if report.verdict.good() { answer } else { answer.with_code(Code::CheckFailed) })
 }
 
-fn run(station: &Station, token: &Token, gate: &mut Gate, args: &ProbeArgs) -> Result<Report, Failure> {
+fn run(station: &Station, token: &Token, gate: &mut Gate, args: &ProbeArgs, plain: bool) -> Result<Report, Failure> {
     let wanted = Wanted::of(&station.hierarchy, token);
     let mut ask = |step: &_| gate.probe(&token.id, step).map_err(Failure::from);
-    let mut course = Course { wanted: &wanted, quick: args.quick, batch: args.batch, ask: &mut ask };
+    let shown = crate::report::terminal::steps("probing", plain);
+    let mut course = Course { wanted: &wanted, quick: args.quick, batch: args.batch, ask: &mut ask, shown };
     course.run(token, station.now())
 }
 

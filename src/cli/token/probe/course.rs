@@ -1,7 +1,8 @@
 //! The course of a probe: which steps are asked, in which order, and what is made of the answers.
 
 use std::collections::BTreeSet;
-use std::io::IsTerminal;
+
+use indicatif::ProgressBar;
 
 use crate::algorithm::KeyAlgorithm;
 use crate::config::Token;
@@ -27,12 +28,14 @@ pub struct Course<'a> {
     pub quick: bool,
     pub batch: u64,
     pub ask: &'a mut Ask<'a>,
+    /// Says what is being tried, for who waits: making large keys takes a while.
+    pub shown: ProgressBar,
 }
 
 impl Course<'_> {
     /// Asks everything. An error means that the token cannot be talked to any more; all else is a result.
     pub fn run(&mut self, token: &Token, time: i64) -> Result<Report, Failure> {
-        says("what the token says of itself");
+        self.says("what the token says of itself");
         let facts = match (self.ask)(&Step::Facts)? {
             Probed::Found(Found::Facts(facts)) => Some(*facts),
             _ => None,
@@ -63,7 +66,7 @@ impl Course<'_> {
             if self.quick && wanted_by.is_empty() {
                 continue;
             }
-            says(&format!("{algorithm}: make a pair, sign, verify"));
+            self.says(format!("{algorithm}: make a pair, sign, verify"));
             let claimed = claims.as_ref().map(|claims| {
                 claims.iter().any(|claim| claim.algorithm == algorithm && claim.generates && claim.signs)
             });
@@ -75,14 +78,20 @@ impl Course<'_> {
         self.limits(&mut report)?;
         self.longest(&mut report)?;
         self.speed(&mut report)?;
-        says("nothing is left behind");
+        self.says("nothing is left behind");
         report.swept = match (self.ask)(&Step::Sweep)? {
             Probed::Found(Found::Swept { left: 0, .. }) => Outcome::Works,
             Probed::Found(Found::Swept { left, .. }) => Outcome::Wrong(format!("{left} with the label of a probe")),
             other => outcome_of(other),
         };
+        self.shown.finish_and_clear();
         report.verdict = Verdict::of(&report, self.wanted);
         Ok(report)
+    }
+
+    fn says(&self, what: impl Into<String>) {
+        self.shown.inc(1);
+        self.shown.set_message(what.into());
     }
 
     /// One signature, verified here: the judge is another library in another process than the module.
@@ -99,7 +108,7 @@ impl Course<'_> {
     fn protection(&mut self, report: &mut Report) -> Result<(), Failure> {
         for algorithm in families(&report.keys) {
             for attempt in Attempt::ALL {
-                says(&format!("{algorithm}: {}", attempt.name()));
+                self.says(format!("{algorithm}: {}", attempt.name()));
                 let result = match (self.ask)(&Step::Protect { algorithm, attempt })? {
                     Probed::Found(Found::Guarded(guarded)) => Ok(guarded),
                     other => Err(outcome_of(other)),
@@ -114,7 +123,7 @@ impl Course<'_> {
     fn template(&mut self, report: &mut Report) -> Result<(), Failure> {
         let Some(algorithm) = families(&report.keys).first().copied() else { return Ok(()) };
         for trial in Trial::ALL {
-            says(&format!("template with {}", trial.name()));
+            self.says(format!("template with {}", trial.name()));
             let result = match (self.ask)(&Step::Attribute { algorithm, trial })? {
                 Probed::Found(Found::Attribute(taken)) => Ok(taken),
                 other => Err(outcome_of(other)),
@@ -125,12 +134,12 @@ impl Course<'_> {
     }
 
     fn limits(&mut self, report: &mut Report) -> Result<(), Failure> {
-        says("a data object for the mark");
+        self.says("a data object for the mark");
         report.data = match (self.ask)(&Step::Data)? {
             Probed::Found(Found::Data) => Outcome::Works,
             other => outcome_of(other),
         };
-        says("parallel sessions");
+        self.says("parallel sessions");
         let most = if self.quick { self.wanted.sessions.max(8) } else { SESSIONS };
         match (self.ask)(&Step::Sessions { most })? {
             Probed::Found(Found::Sessions { opened, refused }) => {
@@ -153,7 +162,7 @@ impl Course<'_> {
             let mut longest = Longest { octets: MESSAGE, failing: None };
             let mut octets = FIRST_MESSAGE;
             loop {
-                says(&format!("{algorithm}: a message of {octets} octets"));
+                self.says(format!("{algorithm}: a message of {octets} octets"));
                 match self.signs(algorithm, octets, &Step::Message { algorithm, octets })?.0 {
                     Outcome::Works => longest.octets = octets,
                     failing => {
@@ -183,7 +192,7 @@ impl Course<'_> {
         let allowed = |sessions: u32| sessions == 1 || sessions <= report.sessions_opened;
         for algorithm in algorithms {
             for sessions in BURSTS.into_iter().filter(|sessions| allowed(*sessions)) {
-                says(&format!("{algorithm}: as fast as it goes in {sessions} sessions"));
+                self.says(format!("{algorithm}: as fast as it goes in {sessions} sessions"));
                 let step = Step::Speed { algorithm, sessions, milliseconds };
                 let mut speed = Speed { algorithm, sessions, outcome: Outcome::Works, signatures: 0, microseconds: 0 };
                 match (self.ask)(&step)? {
@@ -243,12 +252,5 @@ fn outcome_of(probed: Probed) -> Outcome {
         Probed::Lost { seconds: None, what, .. } => Outcome::Crashes(what),
         Probed::Found(Found::Guarded(Guarded::NotTried(why))) => Outcome::NotTried(why),
         Probed::Found(_) => Outcome::Wrong("the worker answered another question".into()),
-    }
-}
-
-/// What is being tried, for who waits at a terminal: making large keys takes a while.
-fn says(what: &str) {
-    if std::io::stderr().is_terminal() {
-        eprintln!("coldroot: probing: {what}");
     }
 }

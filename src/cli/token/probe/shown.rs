@@ -1,5 +1,7 @@
 //! A report for people, the most important first, within 80 columns.
 
+use std::collections::BTreeMap;
+
 use crate::algorithm::KeyAlgorithm;
 use crate::report::terminal::{Table, counted, duration, human_count, pairs, size, wrap};
 use crate::text::escape;
@@ -56,9 +58,15 @@ fn point(text: &str) -> String {
     lines.into_iter().enumerate().map(set_in).collect()
 }
 
+/// What the hierarchy asks for and what the token can do, one kind a row; what it refuses and nobody wants is only named below.
 fn keys(report: &Report) -> String {
     let mut table = Table::new(&["kind", "listed", "for", "result"]);
+    let mut refused: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for kind in &report.keys {
+        if let (Outcome::Refused(said), true) = (&kind.outcome, kind.wanted_by.is_empty()) {
+            refused.entry(said).or_default().push(kind.algorithm.name());
+            continue;
+        }
         let listed = match kind.claimed {
             Some(true) => "yes",
             Some(false) => "no",
@@ -66,7 +74,11 @@ fn keys(report: &Report) -> String {
         };
         table.row([kind.algorithm.name().into(), listed.into(), escape(&kind.wanted_by.join(", ")), result(kind)]);
     }
-    table.render()
+    let mut text = table.render();
+    for (said, kinds) in refused {
+        text.push_str(&point(&format!("refused, and not asked for here ({said}): {}", kinds.join(", "))));
+    }
+    text
 }
 
 fn result(kind: &Kind) -> String {
