@@ -94,7 +94,7 @@ pub fn plan(globals: &Globals, args: PlanArgs) -> Result<Answer, Failure> {
         _ => None,
     });
     let issuers = super::adopt_certificate::issuers(&station, asks)?;
-    let draw = draw(&station, ceremony.as_ref())?;
+    let draw = draw(&station, &ledger, ceremony.as_ref())?;
     // Linters are programs, and the sandbox starts none.
     let mut linters = linter::Host::start(&station.hierarchy, &station.dir);
     // A ceremony has been read; a bundle has not.
@@ -250,10 +250,11 @@ fn context<'a>(
 
 /// The token's random numbers, from a public session, together with the operating system's. The tokens of keys that are to be
 /// made are asked in the same process whether they are fit for them: no ceremony ends at a token that never could.
-fn draw(station: &Station, ceremony: Option<&Ceremony>) -> Result<Draw, Failure> {
+fn draw(station: &Station, ledger: &Ledger, ceremony: Option<&Ceremony>) -> Result<Draw, Failure> {
     let mut gate = station.start_gate()?;
     for act in ceremony.iter().flat_map(|ceremony| &ceremony.acts) {
         if let Act::GenerateKey { key } = act
+            && !ledger.keys.contains_key(key)
             && let Some(key) = station.hierarchy.key(key)
         {
             gate.fit(&key.token, key.algorithm, false)?;
