@@ -17,7 +17,7 @@ use crate::audit::entry::{
 use crate::audit::mark::Mark;
 use crate::config::{Hierarchy, Quorum};
 use crate::digest::Digest;
-use crate::plan::fixed_lines;
+use crate::plan::{fixed_lines, sha256};
 use crate::text::{quoted, utc};
 
 pub use handover::{Shown, Since, TakeOver, declared, follow, owned};
@@ -152,7 +152,7 @@ pub fn statement(hierarchy: &Hierarchy, adopted: Option<&Hierarchy>, body: &Body
         &quoted(&hierarchy.origin),
         &hierarchy.environment.to_string(),
         &hierarchy.digest.to_string(),
-        &format!("{act} sha256 {}", Digest::of(words.as_bytes())),
+        &format!("{act} {}", sha256(&Digest::of(words.as_bytes()))),
         &format!("release {}, change {}", decision.release, decision.change.saturating_sub(1)),
         "none",
         "none",
@@ -172,11 +172,11 @@ fn words(hierarchy: &Hierarchy, adopted: Option<&Hierarchy>, body: &Body) -> Res
             let new =
                 adopted.filter(|new| new.digest == *after && hierarchy.digest == *before).ok_or(Error::Adopted)?;
             let mut lines = vec![
-                format!("adopt-hierarchy: in place of sha256 {before}"),
-                format!("adopt-hierarchy: comes sha256 {after}"),
+                format!("adopt-hierarchy: in place of {}", sha256(before)),
+                format!("adopt-hierarchy: comes {}", sha256(after)),
                 format!(
-                    "adopt-hierarchy: what differs, as shown, has sha256 {}",
-                    hierarchy::difference_digest(hierarchy, new)
+                    "adopt-hierarchy: what differs, as shown, has {}",
+                    sha256(&hierarchy::difference_digest(hierarchy, new))
                 ),
             ];
             let counted = newly_counted(hierarchy, new);
@@ -188,9 +188,10 @@ fn words(hierarchy: &Hierarchy, adopted: Option<&Hierarchy>, body: &Body) -> Res
         }
         Body::CrlAdopted(CrlAdopted { ca, number, this_update, next_update, crl, entries, unknown, .. }) => vec![
             format!("adopt-crl: CRL {number} of CA {}", quoted(ca)),
-            format!("adopt-crl: it has sha256 {crl}"),
-            format!("adopt-crl: it is of {}, the next one was announced for {}", utc(*this_update), utc(*next_update)),
-            format!("adopt-crl: it has {entries} entries, {unknown} of them of certificates that are unknown here"),
+            format!("adopt-crl: it has {}", sha256(crl)),
+            format!("adopt-crl: it is of {}", utc(*this_update)),
+            format!("adopt-crl: the next one was announced for {}", utc(*next_update)),
+            format!("adopt-crl: it has {entries} entries, {unknown} of certificates unknown here"),
         ],
         Body::CertificateAdopted(adopted) => of_certificate(adopted),
         Body::LogAdopted(made) => lost::words(made),
@@ -202,16 +203,16 @@ fn words(hierarchy: &Hierarchy, adopted: Option<&Hierarchy>, body: &Body) -> Res
 fn of_certificate(adopted: &CertificateAdopted) -> Vec<String> {
     let CertificateAdopted { ca, csr, der, above, replaces, not_before, not_after, differs, .. } = adopted;
     let mut lines = vec![
-        format!("certificate of CA {}, with sha256 {}", quoted(ca), Digest::of(der)),
-        format!("it answers the request with sha256 {csr}"),
+        format!("certificate of CA {}, with {}", quoted(ca), sha256(&Digest::of(der))),
+        format!("it answers the request with {}", sha256(csr)),
         format!("it is valid from {} to {}", utc(*not_before), utc(*not_after)),
     ];
     lines.extend(above.iter().enumerate().map(|(n, der)| {
         let whose = if n == 0 { "its issuer's certificate" } else { "that one's issuer's" };
-        format!("{whose} has sha256 {}", Digest::of(der))
+        format!("{whose} has {}", sha256(&Digest::of(der)))
     }));
     lines.push(match replaces {
-        Some(before) => format!("it comes in place of the one with sha256 {before}"),
+        Some(before) => format!("it comes in place of the one with {}", sha256(before)),
         None => "it is the first one of this CA".into(),
     });
     lines.extend(differs.iter().map(|differs| format!("within what is declared: {}", quoted(differs))));

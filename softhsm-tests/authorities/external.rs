@@ -59,7 +59,7 @@ fn a_ca_under_an_external_root_from_its_key_to_its_leaves() {
     outside.hand_over(&station, &["xmpp-1"], "xmpp-1.pem");
     let (statement, approvals) = approved(&station, "xmpp-1.pem");
     for line in [
-        "adopt-certificate: certificate of CA xmpp-1, with sha256 ",
+        "adopt-certificate: certificate of CA xmpp-1, with sha256\n             ",
         "adopt-certificate: it is the first one of this CA\n",
     ] {
         assert!(statement.contains(line), "`{line}` is missing:\n{statement}");
@@ -67,7 +67,7 @@ fn a_ca_under_an_external_root_from_its_key_to_its_leaves() {
     assert!(!statement.contains("within what is declared"), "{statement}");
     let sha256 = outside.sha256("top.pem");
     assert!(
-        statement.contains(&format!("adopt-certificate: its issuer's certificate has sha256 {sha256}\n")),
+        statement.contains(&format!("adopt-certificate: its issuer's certificate has sha256\n{:13}{sha256}\n", "")),
         "{statement}"
     );
     not_adopted(&station, &with(&adopt("xmpp-1.pem", &[]), &approvals[..1]), 1, "2 of role officer must approve");
@@ -249,7 +249,7 @@ fn a_certificate_is_renewed_for_the_same_key_and_the_first_one_stays_on_record()
     let statement = adopted(&station, "second.pem");
     let first = outside.sha256("first.pem");
     assert!(
-        statement.contains(&format!("adopt-certificate: it comes in place of the one with sha256 {first}\n")),
+        statement.contains(&format!("adopt-certificate: it comes in place of the one with sha256\n{:13}{first}\n", "")),
         "{statement}"
     );
     let made = adoptions(&station);
@@ -343,7 +343,7 @@ fn an_issuer_that_is_not_declared_comes_with_the_certificate() {
     let statement = adopted(&station, "chain.pem");
     for (whose, name) in [("its issuer's certificate", "middle.pem"), ("that one's issuer's", "top.pem")] {
         assert!(
-            statement.contains(&format!("adopt-certificate: {whose} has sha256 {}\n", outside.sha256(name))),
+            statement.contains(&format!("adopt-certificate: {whose} has sha256\n{:13}{}\n", "", outside.sha256(name))),
             "{statement}"
         );
     }

@@ -44,9 +44,16 @@ fn p01_a_hierarchy_is_adopted_by_the_quorum_of_the_one_before() {
     let difference = shown["difference"].as_str().unwrap();
     assert_eq!(difference, "= ca xmpp-1 crl-days\n    from 10\n    to   20\n");
     assert_eq!(shown["digest"], Digest::of(difference.as_bytes()).hex());
-    assert!(statement.contains(&format!("what differs, as shown, has sha256 {}\n", Digest::of(difference.as_bytes()))));
-    assert!(statement.contains(&format!("in place of sha256 {}\n", Digest::of(old.as_bytes()))), "{statement}");
-    assert!(statement.contains(&format!("comes sha256 {}\n", Digest::of(new.as_bytes()))), "{statement}");
+    assert!(statement.contains(&format!(
+        "what differs, as shown, has sha256\n{:13}{}\n",
+        "",
+        Digest::of(difference.as_bytes())
+    )));
+    assert!(
+        statement.contains(&format!("in place of sha256\n{:13}{}\n", "", Digest::of(old.as_bytes()))),
+        "{statement}"
+    );
+    assert!(statement.contains(&format!("comes sha256\n{:13}{}\n", "", Digest::of(new.as_bytes()))), "{statement}");
     assert!(!statement.contains("the new quorum"), "{statement}");
     refused(&station, &with(&adopt(&[]), &approvals[..1]), 1, "2 of role officer must approve");
     // Approvals are for this very file.

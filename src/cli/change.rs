@@ -174,7 +174,7 @@ pub(super) fn statement(
 ) -> Result<Answer, Failure> {
     let statement = change::statement(&station.hierarchy, adopted, body)?;
     let act = change::act(body).unwrap_or_default();
-    let digest = statement.split("sha256 ").nth(1).and_then(|rest| rest.get(..8)).unwrap_or_default();
+    let digest = statement.split(" sha256\n").nth(1).and_then(|rest| rest.trim_start().get(..8)).unwrap_or_default();
     let path = station.out_dir()?.join(format!("{act}-{digest}.statement"));
     std::fs::write(&path, &statement).map_err(|e| Failure::io(&path, e))?;
     let officer = station.hierarchy.persons.iter().find(|p| !p.keys.is_empty()).map_or("ID", |p| p.id.as_str());

@@ -1,7 +1,10 @@
 //! One failure for every verb: what is wrong, what to do, and the exit code.
 
+use std::io::IsTerminal;
+
 #[cfg(feature = "station")]
 use crate::issue;
+use crate::report::terminal::{WIDTH, wrap};
 use crate::text::{ascii_json, line, lines, path as shown};
 use crate::{approval, audit, bundle, change, config, ledger, media, plan, prepare, release, weak_keys};
 
@@ -59,13 +62,36 @@ impl Failure {
             Code::Halted => "halted, state kept",
             Code::CheckFailed => "check failed",
         };
-        // A further line (a statement, a parser's message) is set in: none can pass for a message of its own.
-        let what: Vec<String> = self.what.lines().map(line).collect();
-        eprintln!("coldroot: {class}: {}", what.join("\n    ").replace("\n    \n", "\n\n"));
+        let tty = std::io::stderr().is_terminal();
+        eprintln!("{}", set_in(&format!("coldroot: {class}: {}", self.what), tty));
         if let Some(hint) = self.hint.as_ref().filter(|hint| !hint.is_empty()) {
-            eprintln!("  next: {}", lines(hint));
+            // A command is there to be copied, and is not broken.
+            match tty && !hint.contains("coldroot") {
+                true => eprintln!("  next: {}", set_in(hint, tty)),
+                false => eprintln!("  next: {}", lines(hint)),
+            }
         }
     }
+}
+
+/// A further line (a statement, a parser's message) is set in, so that none can pass for a message of its own: by three columns,
+/// with which a statement's longest line still fits. On a terminal a longer one is broken at spaces, and not within a word.
+fn set_in(text: &str, tty: bool) -> String {
+    let mut out = String::new();
+    for (n, line) in text.lines().map(line).enumerate() {
+        let broken = match tty && line.chars().count() + 3 * n.min(1) > WIDTH {
+            true => wrap(line.trim_start(), WIDTH - 3),
+            false => vec![line],
+        };
+        for (m, line) in broken.iter().enumerate() {
+            match (n + m, line.is_empty()) {
+                (0, _) => out.push_str(line),
+                (_, true) => out.push('\n'),
+                (_, false) => out.push_str(&format!("\n   {line}")),
+            }
+        }
+    }
+    out
 }
 
 /// What a person should do about a file that cannot be read or written.
@@ -181,5 +207,23 @@ impl From<issue::Error<crate::gate::Error>> for Failure {
             issue::Error::Signer(gate) => Failure { code: Code::Halted, ..gate.into() },
             other => Failure { code: Code::Halted, hint: other.hint(), what: other.to_string() },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn on_a_terminal_a_long_message_is_broken_at_spaces_and_set_in() {
+        let statement = format!("rules        {}", "0".repeat(64));
+        let text = format!("coldroot: refused: {}\n\n{statement}", "sixteen letters, ".repeat(8).trim_end());
+        let shown = set_in(&text, true);
+        assert!(shown.lines().all(|line| line.chars().count() <= WIDTH), "{shown}");
+        assert!(shown.lines().skip(1).all(|line| line.is_empty() || line.starts_with("   ")), "{shown}");
+        assert!(shown.contains(&format!("\n\n   {statement}")), "{shown}");
+        assert_eq!(shown.split_whitespace().collect::<Vec<_>>(), text.split_whitespace().collect::<Vec<_>>());
+        // For programs a message stays one line.
+        assert_eq!(set_in(&text, false).lines().count(), 3);
     }
 }

@@ -104,7 +104,7 @@ fn statement_of(path: &Path) -> Result<String, Failure> {
 
 /// The line of a statement that says all there is: of a void, or of a change of state.
 fn stands_alone(line: &str) -> bool {
-    let act = line.strip_prefix("plan         ").and_then(|rest| rest.split_once(" sha256 ")).map(|(act, _)| act);
+    let act = line.strip_prefix("plan         ").and_then(|rest| rest.strip_suffix(" sha256"));
     matches!(
         act,
         Some(

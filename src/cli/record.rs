@@ -268,7 +268,7 @@ fn put(station: &Station, log: &mut Log, body: Body, said: Vec<(&'static str, St
     let index = log.append(&Entry::new(station.now(), body))?;
     log.sync()?;
     let text = format!(
-        "On record as entry {index}.\n\n{}\n  The entry is unsealed: the next login (`coldroot sign`, say) puts it under a checkpoint.\n",
+        "On record as entry {index}.\n\n{}\n  Unsealed: the next login (`coldroot sign`, say) puts it under a checkpoint.\n",
         pairs(&said)
     );
     let mut json = serde_json::Value::Object(json);

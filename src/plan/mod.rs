@@ -18,8 +18,8 @@ pub use file::{Plan, PlanWriter};
 pub use item::*;
 pub use keys::{Deed, GenerateWrappingKey, KeyAct, WrappingRef, proof_text, wraps_as_declared};
 pub use lint::{Found, Level, Linted, MAX_FOUND};
-pub(crate) use statement::fixed_lines;
 pub use statement::{NAMESPACE, init_statement, statement, void_statement};
+pub(crate) use statement::{fixed_lines, sha256};
 
 use crate::cbor;
 use crate::digest::Digest;

@@ -1,4 +1,5 @@
-//! The statement: what officers read and sign. ASCII, ten fixed lines, then one per act, CA and profile, and one per linter.
+//! The statement: what officers read and sign. ASCII, ten fixed lines, then one per act, CA and profile, and one per linter. A digest
+//! after the word `sha256` stands alone on the next line, so that it is read whole on a terminal of 80 columns.
 
 use crate::config::{Hierarchy, MarkPlace};
 use crate::digest::Digest;
@@ -21,7 +22,7 @@ pub fn statement(head: &Head, digest: &Digest) -> String {
         &text::quoted(&head.origin),
         &head.environment.to_string(),
         &head.hierarchy.to_string(),
-        &format!("{kind} sha256 {digest}"),
+        &format!("{kind} {}", sha256(digest)),
         &format!("release {}", head.release_before),
         &bundle,
         &format!("from {} until {}", text::utc(head.sign_from), text::utc(head.sign_until)),
@@ -46,7 +47,7 @@ pub fn void_statement(head: &Head, digest: &Digest, done: u64, reason: &str) -> 
         &text::quoted(&head.origin),
         &head.environment.to_string(),
         &head.hierarchy.to_string(),
-        &format!("void sha256 {digest}"),
+        &format!("void {}", sha256(digest)),
         &format!("release {}", head.release_before),
         &bundle,
         "none",
@@ -58,14 +59,14 @@ pub fn void_statement(head: &Head, digest: &Digest, done: u64, reason: &str) -> 
 
 fn bundle_line(head: &Head) -> String {
     match &head.bundle {
-        Some(b) => format!("desk {} number {} sha256 {}", text::quoted(&b.desk), b.sequence, b.digest),
+        Some(b) => format!("desk {} number {} {}", text::quoted(&b.desk), b.sequence, sha256(&b.digest)),
         None => "none".into(),
     }
 }
 
 /// The statement that the roster signs before `init`: the hierarchy itself, since there is no plan yet.
 pub fn init_statement(hierarchy: &Hierarchy) -> String {
-    let audit = format!("init sha256 {}", hierarchy.digest);
+    let audit = format!("init {}", sha256(&hierarchy.digest));
     let mut lines = fixed_lines([
         &hierarchy.name,
         &hierarchy.origin,
@@ -81,6 +82,11 @@ pub fn init_statement(hierarchy: &Hierarchy) -> String {
     let mark = if hierarchy.audit_mark == MarkPlace::Paper { ", mark on paper" } else { "" };
     lines.push_str(&format!("act          init {token} {} {label}{mark}\n", hierarchy.audit_algorithm));
     lines
+}
+
+/// A digest in a statement: on a line of its own, below the values.
+pub(crate) fn sha256(digest: &Digest) -> String {
+    format!("sha256\n{:13}{digest}", "")
 }
 
 /// The ten lines that every statement begins with.
