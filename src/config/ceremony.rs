@@ -207,52 +207,22 @@ fn check_acts_on_keys(acts: &[Act]) -> Result<(), Error> {
 
 fn judge(act: raw::Act, at: &str, hierarchy: &Hierarchy, dir: Option<&Path>) -> Result<Act, Error> {
     let foreign = foreign(&act, at, hierarchy, dir)?;
-    let raw::Act { kind, key, ca, serial, reason, even_though, text, .. } = act;
-    if even_though.is_some() && kind != "destroy-key" {
+    let only = |wanted: &[&str]| only(&act, wanted, at);
+    let kind = act.kind.as_str();
+    if act.even_though.is_some() && kind != "destroy-key" {
         return Err(field(format!("{at}.even-though"), format!("does not belong to `{kind}`")));
     }
-    let only = |wanted: &[&str]| {
-        let given = [
-            ("key", key.is_some()),
-            ("ca", ca.is_some()),
-            ("serial", serial.is_some()),
-            ("reason", reason.is_some()),
-            ("text", text.is_some()),
-        ];
-        match given.iter().find(|(name, given)| *given != wanted.contains(name)) {
-            Some((name, true)) => Err(field(format!("{at}.{name}"), format!("does not belong to `{kind}`"))),
-            Some((name, false)) => Err(field(format!("{at}.{name}"), format!("`{kind}` needs it"))),
-            None => Ok(()),
-        }
+    let ca = || match hierarchy.ca(act.ca.as_deref().unwrap_or_default()) {
+        Some(ca) => Ok(ca),
+        None => Err(field(format!("{at}.ca"), "names a CA that the hierarchy does not declare")),
     };
-    let known_ca = |ca: &Option<String>| -> Result<String, Error> {
-        let id = ca.clone().unwrap_or_default();
-        match hierarchy.ca(&id) {
-            Some(_) => Ok(id),
-            None => Err(field(format!("{at}.ca"), "names a CA that the hierarchy does not declare")),
-        }
-    };
-    match kind.as_str() {
+    match kind {
         "generate-key" | "key-proof" | "backup-key" | "restore-key" | "destroy-key" => {
             only(&["key"])?;
-            let key = key.clone().unwrap_or_default();
-            let wraps = kind == "generate-key" && hierarchy.wrapping_key(&key).is_some();
-            if hierarchy.key(&key).is_none() && !wraps {
-                return Err(field(format!("{at}.key"), "names a key that the hierarchy does not declare"));
-            }
-            if let Some(reason) = &even_though {
-                ascii_line(&format!("{at}.even-though"), reason, 128)?;
-            }
-            Ok(match kind.as_str() {
-                "generate-key" => Act::GenerateKey { key },
-                "key-proof" => Act::KeyProof { key },
-                "backup-key" => Act::BackupKey { key },
-                "restore-key" => Act::RestoreKey { key },
-                _ => Act::DestroyKey { key, even_though },
-            })
+            on_key(&act, at, hierarchy)
         }
         "signer" => {
-            only(if key.is_some() { &["key"] } else { &[] })?;
+            only(if act.key.is_some() { &["key"] } else { &[] })?;
             foreign.ok_or_else(|| field(at, "is no signer"))
         }
         "cross-certificate" => {
@@ -265,51 +235,27 @@ fn judge(act: raw::Act, at: &str, hierarchy: &Hierarchy, dir: Option<&Path>) -> 
         }
         "root" | "intermediate" => {
             only(&["ca"])?;
-            let ca = known_ca(&ca)?;
-            let is_root = hierarchy.ca(&ca).is_some_and(|c| c.is_root());
-            match (kind.as_str(), is_root) {
-                _ if hierarchy.ca(&ca).is_some_and(Ca::key_is_elsewhere) => {
-                    Err(field(format!("{at}.request"), "is missing: the CA's key is elsewhere, so it brings a request"))
-                }
-                _ if hierarchy.ca(&ca).is_some_and(Ca::is_external) => {
-                    let message = "is certified by an external issuer; use `csr`, then `coldroot adopt-certificate`";
-                    Err(field(format!("{at}.ca"), message))
-                }
-                ("root", true) => Ok(Act::Root { ca }),
-                ("intermediate", false) => Ok(Act::Intermediate { ca }),
-                ("root", false) => Err(field(format!("{at}.ca"), "has another issuer; use `intermediate`")),
-                _ => Err(field(format!("{at}.ca"), "is its own issuer; use `root`")),
-            }
+            certified(kind, ca()?, at)
         }
         "csr" => {
             only(&["ca"])?;
-            let ca = known_ca(&ca)?;
-            match hierarchy.ca(&ca).is_some_and(Ca::is_external) {
-                true => Ok(Act::Csr { ca }),
-                false => {
-                    Err(field(format!("{at}.ca"), "is not certified by an external issuer (`issuer = \"external\"`)"))
-                }
+            match ca()? {
+                ca if ca.is_external() => Ok(Act::Csr { ca: ca.id.clone() }),
+                _ => Err(field(format!("{at}.ca"), "is not certified by an external issuer (`issuer = \"external\"`)")),
             }
         }
         "crl" => {
             only(&["ca"])?;
-            Ok(Act::Crl { ca: known_ca(&ca)? })
+            Ok(Act::Crl { ca: ca()?.id.clone() })
         }
         "revoke" => {
             only(&["ca", "serial", "reason"])?;
-            let serial = revoked_serial(serial.as_deref().unwrap_or_default()).ok_or_else(|| {
-                field(format!("{at}.serial"), "is no serial number in hex, such as 01f3c9 or 01:f3:c9")
-            })?;
-            let reason = reason.clone().unwrap_or_default();
-            let reason = reason_code(&reason).ok_or_else(|| {
-                let known: Vec<&str> = REASONS.iter().map(|(_, name)| *name).collect();
-                field(format!("{at}.reason"), format!("must be unspecified, {}", known.join(", ")))
-            })?;
-            Ok(Act::Revoke { ca: known_ca(&ca)?, serial, reason })
+            let (serial, reason) = revocation(&act, at)?;
+            Ok(Act::Revoke { ca: ca()?.id.clone(), serial, reason })
         }
         "step" => {
             only(&["text"])?;
-            let text = text.clone().unwrap_or_default();
+            let text = act.text.unwrap_or_default();
             if text.is_empty() || text.len() > MAX_STEP {
                 return Err(field(format!("{at}.text"), format!("must have 1 to {MAX_STEP} octets")));
             }
@@ -321,6 +267,68 @@ fn judge(act: raw::Act, at: &str, hierarchy: &Hierarchy, dir: Option<&Path>) -> 
             "must be generate-key, root, intermediate, cross-certificate, csr, signer, revoke, crl, key-proof, backup-key, restore-key, destroy-key or step",
         )),
     }
+}
+
+/// The act has these fields and no others.
+fn only(act: &raw::Act, wanted: &[&str], at: &str) -> Result<(), Error> {
+    let given = [
+        ("key", act.key.is_some()),
+        ("ca", act.ca.is_some()),
+        ("serial", act.serial.is_some()),
+        ("reason", act.reason.is_some()),
+        ("text", act.text.is_some()),
+    ];
+    match given.iter().find(|(name, given)| *given != wanted.contains(name)) {
+        Some((name, true)) => Err(field(format!("{at}.{name}"), format!("does not belong to `{}`", act.kind))),
+        Some((name, false)) => Err(field(format!("{at}.{name}"), format!("`{}` needs it", act.kind))),
+        None => Ok(()),
+    }
+}
+
+fn on_key(act: &raw::Act, at: &str, hierarchy: &Hierarchy) -> Result<Act, Error> {
+    let key = act.key.clone().unwrap_or_default();
+    let wraps = act.kind == "generate-key" && hierarchy.wrapping_key(&key).is_some();
+    if hierarchy.key(&key).is_none() && !wraps {
+        return Err(field(format!("{at}.key"), "names a key that the hierarchy does not declare"));
+    }
+    if let Some(reason) = &act.even_though {
+        ascii_line(&format!("{at}.even-though"), reason, 128)?;
+    }
+    Ok(match act.kind.as_str() {
+        "generate-key" => Act::GenerateKey { key },
+        "key-proof" => Act::KeyProof { key },
+        "backup-key" => Act::BackupKey { key },
+        "restore-key" => Act::RestoreKey { key },
+        _ => Act::DestroyKey { key, even_though: act.even_though.clone() },
+    })
+}
+
+/// `root` or `intermediate`, for a CA whose key this station has.
+fn certified(kind: &str, ca: &Ca, at: &str) -> Result<Act, Error> {
+    match (kind, ca.is_root()) {
+        _ if ca.key_is_elsewhere() => {
+            Err(field(format!("{at}.request"), "is missing: the CA's key is elsewhere, so it brings a request"))
+        }
+        _ if ca.is_external() => {
+            let message = "is certified by an external issuer; use `csr`, then `coldroot adopt-certificate`";
+            Err(field(format!("{at}.ca"), message))
+        }
+        ("root", true) => Ok(Act::Root { ca: ca.id.clone() }),
+        ("intermediate", false) => Ok(Act::Intermediate { ca: ca.id.clone() }),
+        ("root", false) => Err(field(format!("{at}.ca"), "has another issuer; use `intermediate`")),
+        _ => Err(field(format!("{at}.ca"), "is its own issuer; use `root`")),
+    }
+}
+
+/// Serial number and reason of a revocation.
+fn revocation(act: &raw::Act, at: &str) -> Result<(Vec<u8>, Option<u8>), Error> {
+    let serial = revoked_serial(act.serial.as_deref().unwrap_or_default())
+        .ok_or_else(|| field(format!("{at}.serial"), "is no serial number in hex, such as 01f3c9 or 01:f3:c9"))?;
+    let reason = reason_code(act.reason.as_deref().unwrap_or_default()).ok_or_else(|| {
+        let known: Vec<&str> = REASONS.iter().map(|(_, name)| *name).collect();
+        field(format!("{at}.reason"), format!("must be unspecified, {}", known.join(", ")))
+    })?;
+    Ok((serial, reason))
 }
 
 /// A serial number as tools print it, in hex with or without colons: its content octets, of which there are 1 to 20
