@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
+use tempfile::NamedTempFile;
 
 use crate::audit::Log;
 use crate::audit::entry::{Body, Entry};
@@ -130,11 +131,28 @@ pub fn plan(globals: &Globals, args: PlanArgs) -> Result<Answer, Failure> {
             (head, None)
         }
     };
-    let now = station.now();
+    let outside = ceremony.iter().flat_map(|ceremony| &ceremony.acts).flat_map(Act::outside);
+    let outside = outside.filter_map(|file| file.octets.as_deref()).filter(|_| head.kind == plan::Kind::Certificates);
+    let digest = put_on_record(&mut log, station.now(), (&mut file, &head), outside, received)?;
+    let (path, statement) = lie_in_out(&station, &unfinished, file, &head, &digest)?;
+    let carried = medium.map(|dir| carry::out(&dir, &path, &statement)).transpose();
+    let on_medium = carried?.and(args.media);
+    Ok(answer(&station, &head, &statement, &path, on_medium.as_deref(), digest))
+}
+
+/// A bundle, how many items it has, and how many revocations among them.
+type Received = (BundleRef, u64, u64);
+
+/// The files from outside that the plan names, the plan itself, then the entries of the bundle and of the plan.
+fn put_on_record<'a>(
+    log: &mut Log,
+    now: i64,
+    (file, head): (&mut NamedTempFile, &Head),
+    outside: impl Iterator<Item = &'a [u8]>,
+    received: Option<Received>,
+) -> Result<Digest, Failure> {
     file.as_file_mut().seek(SeekFrom::Start(0)).map_err(|e| Failure::io(file.path(), e))?;
-    // Before the plan that names them.
-    let acts = ceremony.iter().flat_map(|ceremony| &ceremony.acts).filter(|_| head.kind == plan::Kind::Certificates);
-    for octets in acts.flat_map(Act::outside).filter_map(|file| file.octets.as_deref()) {
+    for octets in outside {
         log.put_artefact(octets)?;
     }
     let digest = log.put_artefact_from(file.as_file_mut())?;
@@ -151,20 +169,28 @@ pub fn plan(globals: &Globals, args: PlanArgs) -> Result<Answer, Failure> {
     };
     log.append(&Entry::new(now, planned))?;
     log.sync()?;
+    Ok(digest)
+}
 
+/// Gives a plan that is on record its name in `out/`, and its statement one beside it: path and text.
+fn lie_in_out(
+    station: &Station,
+    unfinished: &Path,
+    file: NamedTempFile,
+    head: &Head,
+    digest: &Digest,
+) -> Result<(PathBuf, String), Failure> {
     let path = station.out_dir()?.join(format!("plan-{}.plan", &digest.hex()[..8]));
     flushed::name(file, &path)?;
-    let statement = plan::statement(&head, &digest);
+    let statement = plan::statement(head, digest);
     let statement_path = path.with_extension("statement");
     // By the way of the plan's own unfinished file: what a cut leaves of either is replaced by the next plan.
-    let mut file = flushed::beside(&unfinished)?;
+    let mut file = flushed::beside(unfinished)?;
     file.write_all(statement.as_bytes()).map_err(|e| Failure::io(&statement_path, e))?;
     flushed::name(file, &statement_path)?;
     // The file that officers get is read back whole: a plan that does not open is no plan.
     Plan::open(&path)?;
-    let carried = medium.map(|dir| carry::out(&dir, &path, &statement)).transpose();
-    let on_medium = carried?.and(args.media);
-    Ok(answer(&station, &head, &statement, &path, on_medium.as_deref(), digest))
+    Ok((path, statement))
 }
 
 /// No key of a real hierarchy is made on a token of which a probe has found that it does not protect its keys, unless the
@@ -280,7 +306,7 @@ fn from_ceremony(
     Ok(prepare::ceremony(&mut context, ceremony, out)?)
 }
 
-type Planned = (Head, Option<(BundleRef, u64, u64)>);
+type Planned = (Head, Option<Received>);
 
 fn answer(
     station: &Station,
