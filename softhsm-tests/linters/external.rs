@@ -399,3 +399,21 @@ fn pkilint_finds_no_error_in_what_is_issued() {
     let lints = head(&station, &crl)["lints"].clone();
     assert_eq!((&lints[0]["linter"], &lints[0]["linted"]), (&"lint-crl".into(), &1.into()), "{lints}");
 }
+
+/// A signer is no CA and stands in no batch: its certificate is one of those that are signed, all the same.
+#[test]
+fn an_error_about_a_signer_refuses_the_ceremony() {
+    let linter = Linter::new(&finds("Road Log", "ERROR", "pkix.signer", "no"));
+    let profile = "[[profile]]\nid = \"audit-signer\"\nbase = \"audit-signer\"\nissuer = \"root\"\n\n[[profile]]\n";
+    let station = Station::ready_of(linter.declared("").replacen("[[profile]]\n", profile, 1));
+    let act = "format = \"coldroot-ceremony-v0\"\ntitle = \"Signer\"\n\n[[act]]\nkind = \"signer\"\nid = \"log\"\n\
+               profile = \"audit-signer\"\nsubject = [{ O = \"REHEARSAL\" }, { CN = \"Road Log\" }]\n";
+    fs::write(station.path("signer.toml"), act).unwrap();
+    let before = station.state();
+    let saying = "check `lint` failed: the linter `script` finds the error `pkix.signer`: no";
+    station.run(&["plan", "--ceremony", "signer.toml"]).fails(1, saying);
+    assert!(station.state() == before, "something was left behind");
+    linter.write(GOOD);
+    let plan = station.planned_by(&["--ceremony", "signer.toml"]);
+    assert_eq!(head(&station, &plan)["lints"][0]["linted"], 1);
+}

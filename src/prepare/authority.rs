@@ -24,13 +24,13 @@ pub(super) fn certificates(
     dry_run: Option<Digest>,
     out: &mut File,
 ) -> Result<Head, Error> {
-    let mut writer = PlanWriter::new(Kind::Certificates, context.scratch)?;
+    let writer = PlanWriter::new(Kind::Certificates, context.scratch)?;
     let known = KnownInLedger::new(context);
     let mut seen = Seen::new(&known, ca_keys(context.hierarchy, &keys));
     let mut issuers = Issuers::new(context, keys.clone())?;
     let mut revocations = Revocations::default();
-    let (mut with_crl, mut issuing): (Vec<String>, Vec<String>) = Default::default();
-    let mut profiles: Vec<&Profile> = Vec::new();
+    let mut with_crl: Vec<String> = Vec::new();
+    let mut made = Made { writer, issuing: Vec::new(), profiles: Vec::new() };
     for act in &ceremony.acts {
         match act {
             Act::Root { ca } | Act::Intermediate { ca } => {
@@ -39,37 +39,26 @@ pub(super) fn certificates(
                     return Err(Error::Ca { ca: ca.clone(), what: "has its certificate already" });
                 }
                 let item = ca_certificate(context, declared, &mut issuers, &mut seen)?;
-                profiles.extend(context.hierarchy.profile(&declared.profile));
-                issuing.push(item.ca.clone());
-                linted(context, &item)?;
-                writer.item(&Item::Certificate(Box::new(item)))?;
+                made.certificate(context, item)?;
             }
             Act::Certify { ca, request } => {
                 let Some(declared) = context.hierarchy.ca(ca) else { continue };
                 let item = foreign::certificate(context, declared, request, &mut issuers, &mut seen)?;
-                profiles.extend(context.hierarchy.profile(&declared.profile));
-                issuing.push(item.ca.clone());
-                linted(context, &item)?;
-                writer.item(&Item::Certificate(Box::new(item)))?;
+                made.certificate(context, item)?;
             }
             Act::Csr { ca } => {
                 let Some(declared) = context.hierarchy.ca(ca) else { continue };
                 let item = external::request(context, declared, &issuers, &mut seen)?;
-                profiles.extend(context.hierarchy.profile(&declared.profile));
-                writer.item(&Item::Csr(Box::new(item)))?;
+                made.profiles.extend(context.hierarchy.profile(&item.profile));
+                made.writer.item(&Item::Csr(Box::new(item)))?;
             }
             Act::Signer(signed) => {
                 let item = signer::certificate(context, signed, &mut issuers, &mut seen)?;
-                profiles.extend(context.hierarchy.profile(&signed.profile));
-                issuing.push(item.ca.clone());
-                writer.item(&Item::Certificate(Box::new(item)))?;
+                made.certificate(context, item)?;
             }
             Act::Cross(cross) => {
                 let item = foreign::cross(context, cross, &mut issuers, &mut seen)?;
-                profiles.extend(context.hierarchy.profile(&cross.profile));
-                issuing.push(item.ca.clone());
-                linted(context, &item)?;
-                writer.item(&Item::Certificate(Box::new(item)))?;
+                made.certificate(context, item)?;
             }
             Act::Revoke { ca, serial, reason } => {
                 let taken = revocations.take(context, Asker::Station, Some(ca), serial, *reason)?;
@@ -82,6 +71,7 @@ pub(super) fn certificates(
             _ => {}
         }
     }
+    let Made { mut writer, issuing, mut profiles } = made;
     // The first CRL of a CA stands in the plan of its first certificate (CA/Browser BR 4.9.7).
     for ca in issuing {
         let asked = ceremony.acts.contains(&Act::Crl { ca: ca.clone() });
@@ -108,10 +98,23 @@ pub(super) fn certificates(
     finish(context, writer, Kind::Certificates, None, dry_run, window(profiles.into_iter()), out)
 }
 
-/// Has the linters judge a CA's certificate.
-fn linted(context: &mut Context, item: &Certificate) -> Result<(), Error> {
-    let whose = item.subject_ca.as_deref().unwrap_or(&item.ca);
-    context.lint.certificate(item)?.map_err(|r| refused(whose, r))
+/// What came into a plan so far.
+struct Made<'a> {
+    writer: PlanWriter,
+    /// The CAs that certify something in it.
+    issuing: Vec<String>,
+    profiles: Vec<&'a Profile>,
+}
+
+impl<'a> Made<'a> {
+    /// Takes a certificate, once the linters have judged it.
+    fn certificate(&mut self, context: &mut Context<'a>, item: Certificate) -> Result<(), Error> {
+        let whose = item.subject_ca.as_deref().unwrap_or(&item.ca);
+        context.lint.certificate(&item)?.map_err(|r| refused(whose, r))?;
+        self.profiles.extend(context.hierarchy.profile(&item.profile));
+        self.issuing.push(item.ca.clone());
+        Ok(self.writer.item(&Item::Certificate(Box::new(item)))?)
+    }
 }
 
 fn ca_certificate(

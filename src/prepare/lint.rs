@@ -1,6 +1,6 @@
 //! Linters of others: what they are given, and what comes of what they find.
 //!
-//! Every CA certificate and every CRL is linted. Of a batch, one item of each shape (CA, profile, kinds of names, extensions, kind of
+//! Every certificate of a ceremony and every CRL is linted. Of a batch, one item of each shape (CA, profile, kinds of names, extensions, kind of
 //! key) and [`DRAWN`] of the rest; where a shape has an error, each of its items. A linter gets the bytes of the plan under a
 //! signature by a throw-away key.
 
