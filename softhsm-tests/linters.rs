@@ -3,6 +3,8 @@
 #[path = "linters/external.rs"]
 mod external;
 mod harness;
+#[path = "linters/programs.rs"]
+mod programs;
 
 use std::fs;
 
