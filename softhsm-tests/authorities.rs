@@ -14,5 +14,7 @@ mod foreign;
 mod limits;
 #[path = "authorities/outside.rs"]
 mod outside;
+#[path = "authorities/roots.rs"]
+mod roots;
 #[path = "authorities/signers.rs"]
 mod signers;

@@ -600,7 +600,7 @@ fn p01_check_counts_the_approvals_on_record() {
     let key = VerifierKey::parse(&station.verifier_key()).unwrap();
     let own = fs::read_to_string(station.path("hierarchy.toml")).unwrap();
     let judge = |hierarchy: &Hierarchy| {
-        let trust = Trust { verifier_key: &key, hierarchy: Some(hierarchy), root: None, now: 0 };
+        let trust = Trust { verifier_key: &key, hierarchy: Some(hierarchy), roots: &[], now: 0 };
         release::check(&station.path("out/release-0002"), &trust).map(|_| ())
     };
     judge(&Hierarchy::parse(&own).unwrap()).unwrap();

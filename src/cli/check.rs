@@ -42,9 +42,9 @@ pub struct CheckArgs {
     /// The hierarchy file
     #[arg(long, value_name = "FILE")]
     hierarchy: Option<PathBuf>,
-    /// The root certificate
+    /// The root certificate; where CAs lead to several roots, give each
     #[arg(long, value_name = "FILE")]
-    root: Option<PathBuf>,
+    root: Vec<PathBuf>,
     /// What was kept of the log: a copy's directory, a checkpoint, or a printed size with its root ('59 4b92 5466 …')
     #[arg(long, value_name = "KEPT")]
     against: Option<String>,
@@ -78,8 +78,7 @@ fn checked(globals: &Globals, args: &CheckArgs) -> Result<Answer, Failure> {
     match kind {
         Kind::Release => {
             let key = need_key()?;
-            let checked =
-                offline::check_release(&args.path, &key, hierarchy.as_ref(), args.root.as_deref(), clock(globals.now))?;
+            let checked = offline::check_release(&args.path, &key, hierarchy.as_ref(), &args.root, clock(globals.now))?;
             let answer = release_is_good(&checked);
             against::also(answer, &offline::read_log(checked.log())?, &key, args.against.as_deref())
         }

@@ -254,7 +254,7 @@ impl Demo {
             to: self.dir.clone(),
             verifier_key: verifier_key.into(),
             hierarchy: Some(self.station.join("hierarchy.toml")),
-            root: root.exists().then_some(root),
+            root: root.exists().then_some(root).into_iter().collect(),
         };
         unpack(&self.globals, args)?;
         Ok(())

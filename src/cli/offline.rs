@@ -60,9 +60,9 @@ pub struct UnpackArgs {
     /// The hierarchy file, to be compared
     #[arg(long, value_name = "FILE")]
     pub hierarchy: Option<PathBuf>,
-    /// The root certificate, to be compared
+    /// The root certificate, to be compared; where CAs lead to several roots, give each
     #[arg(long, value_name = "FILE")]
-    pub root: Option<PathBuf>,
+    pub root: Vec<PathBuf>,
 }
 
 pub fn approve(args: ApproveArgs) -> Result<Answer, Failure> {
@@ -212,22 +212,18 @@ pub(super) fn check_release(
     path: &Path,
     key: &VerifierKey,
     hierarchy: Option<&Hierarchy>,
-    root: Option<&Path>,
+    roots: &[PathBuf],
     now: i64,
 ) -> Result<release::Checked, Failure> {
-    let root = match root {
-        None => None,
-        Some(path) => match recognise(path)? {
-            Kind::Certificate(der) => Some(der),
-            _ => {
-                return Err(Failure::usage(
-                    format!("{} is no certificate", crate::text::path(path)),
-                    "--root takes the root certificate, PEM or DER",
-                ));
-            }
-        },
+    let root = |path: &PathBuf| match recognise(path)? {
+        Kind::Certificate(der) => Ok(der),
+        _ => Err(Failure::usage(
+            format!("{} is no certificate", crate::text::path(path)),
+            "--root takes a root certificate, PEM or DER",
+        )),
     };
-    let trust = release::Trust { verifier_key: key, hierarchy, root: root.as_deref(), now };
+    let roots: Vec<Vec<u8>> = roots.iter().map(root).collect::<Result<_, _>>()?;
+    let trust = release::Trust { verifier_key: key, hierarchy, roots: &roots, now };
     release::check(path, &trust).map_err(|e| Failure::from(e).check_failed())
 }
 
@@ -269,7 +265,7 @@ pub fn pack(args: PackArgs) -> Result<Answer, Failure> {
 pub fn unpack(globals: &Globals, args: UnpackArgs) -> Result<Answer, Failure> {
     let key = verifier_key(&args.verifier_key)?;
     let hierarchy = args.hierarchy.as_deref().map(Hierarchy::load).transpose()?;
-    let checked = check_release(&args.release, &key, hierarchy.as_ref(), args.root.as_deref(), clock(globals.now))?;
+    let checked = check_release(&args.release, &key, hierarchy.as_ref(), &args.root, clock(globals.now))?;
     let layout = release::unpack(&checked, &args.to, &key.to_string())?;
     let text = format!(
         "Release {} is unpacked.\n\n{}{}  next: open {}/report.html\n",

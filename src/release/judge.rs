@@ -95,7 +95,7 @@ fn of_part(part: &Part) -> Result<Digest, Error> {
     Ok(Digest::of(&cbor::to_vec(part).map_err(damaged)?))
 }
 
-/// The CAs of the release, each verified under its issuer, up to the root that the reader gave.
+/// The CAs of the release, each verified under its issuer, up to one of the roots that the reader gave.
 fn chain(
     release: &Release,
     record: &OnRecord,
@@ -118,39 +118,57 @@ fn chain(
         }
         Ok(())
     })?;
+    let mut reached = BTreeSet::new();
     for (ca, parent, above) in &parents {
         let shown = escape(ca);
         if parent == EXTERNAL {
-            external(cas.get(ca), above, trust.root)
+            let root = external(cas.get(ca), above, trust.roots)
                 .map_err(|(check, what)| failed(check, format!("CA `{shown}`: {what}")))?;
+            reached.extend(root);
             continue;
         }
         let link = cas.get(ca).zip(cas.get(parent));
         let (der, issuer) = link.ok_or_else(|| failed("chain", format!("the issuer of CA `{shown}` is missing")))?;
         x509::verify_ca(der, issuer).map_err(|e| failed("chain", format!("CA `{shown}`: {e}")))?;
-        if ca == parent && trust.root.is_some_and(|root| root != der.as_slice()) {
-            return Err(failed("root", format!("the root `{shown}` of this release is not the one given")));
+        if ca == parent && !trust.roots.is_empty() {
+            let root = trust.roots.iter().position(|root| root == der.as_slice());
+            let given = if trust.roots.len() == 1 { "the one given" } else { "one of those given" };
+            let other = || failed("root", format!("the root `{shown}` of this release is not {given}"));
+            reached.insert(root.ok_or_else(other)?);
         }
     }
-    match trust.root {
-        None => not_compared.push("root (give --root)".into()),
-        Some(_) if cas.is_empty() => not_compared.push("root (no CA stands in this release)".into()),
-        Some(_) => compared.push("root".into()),
+    match trust.roots.len() {
+        0 => not_compared.push("root (give --root)".into()),
+        _ if cas.is_empty() => not_compared.push("root (no CA stands in this release)".into()),
+        given => {
+            compared.push(if given == 1 { "root".into() } else { format!("{} of {given} roots", reached.len()) });
+            let unused = (0..).zip(trust.roots).filter(|(n, _)| !reached.contains(n));
+            not_compared.extend(unused.map(|(_, root)| {
+                format!("the root with SHA-256 {} (no CA of this release leads to it)", Digest::of(root))
+            }));
+        }
     }
     Ok(cas)
 }
 
-/// A CA whose certificate an external issuer has made: it verifies up to the last one above it, which is the root given or was made by it.
-fn external(der: Option<&Bytes>, above: &[Bytes], root: Option<&[u8]>) -> Result<(), (&'static str, String)> {
+/// A CA whose certificate an external issuer has made: it verifies up to the last one above it, which is a root given or was made by it.
+/// Gives the number of that root.
+fn external(der: Option<&Bytes>, above: &[Bytes], roots: &[Vec<u8>]) -> Result<Option<usize>, (&'static str, String)> {
     let chain = |e: x509::Error| ("chain", e.to_string());
     let (der, last) = der.zip(above.last()).ok_or(("chain", "no certificate above it is here".to_string()))?;
     x509::verify_external(der, above).map_err(chain)?;
-    let Some(root) = root.filter(|root| *root != last.as_slice()) else { return Ok(()) };
-    let by_root =
-        x509::read_certificate(last).is_ok_and(|f| f.issuer != f.subject) && x509::verify_ca(last, root).is_ok();
-    match by_root {
-        true => Ok(()),
-        false => Err(("root", "the last certificate above it is neither the root given nor by it".into())),
+    let self_issued = x509::read_certificate(last).is_ok_and(|f| f.issuer == f.subject);
+    let leads_to = |root: &Vec<u8>| root == last.as_slice() || (!self_issued && x509::verify_ca(last, root).is_ok());
+    match roots.iter().position(leads_to) {
+        None if !roots.is_empty() => {
+            let given = if roots.len() == 1 {
+                "neither the root given nor by it"
+            } else {
+                "none of the roots given nor by one"
+            };
+            Err(("root", format!("the last certificate above it is {given}")))
+        }
+        root => Ok(root),
     }
 }
 

@@ -31,8 +31,8 @@ pub struct Release {
 pub struct Trust<'a> {
     pub verifier_key: &'a VerifierKey,
     pub hierarchy: Option<&'a Hierarchy>,
-    /// DER of the root certificate.
-    pub root: Option<&'a [u8]>,
+    /// Root certificates, DER: each CA must lead to one of them. None: that is not compared.
+    pub roots: &'a [Vec<u8>],
     /// Seconds since the epoch, for the dates of certificates.
     pub now: i64,
 }
