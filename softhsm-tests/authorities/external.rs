@@ -9,6 +9,7 @@ use coldroot::digest::Digest;
 use coldroot::x509;
 
 use crate::foreign::{ceremony, openssl, refuses};
+use crate::harness::batch::stopped_anywhere;
 use crate::harness::refused_in;
 use crate::harness::station::{Station, fresh, now};
 use crate::outside::{
@@ -279,21 +280,12 @@ fn p03_the_adoption_of_a_certificate_stopped_anywhere_is_made_once() {
     outside.hand_over(&station, &["ours"], "ours.pem");
     let (_, approvals) = approved(&station, "ours.pem");
     let args = with(&adopt("ours.pem", &[]), &approvals);
-    let mut stops = 0;
-    for calls in ["fdatasync", "?rename,?renameat,?renameat2"] {
-        for when in 1.. {
-            let copy = station.copy();
-            let run = crate::harness::batch::killed_at(&copy, &args, calls, when);
-            if run.code == 0 {
-                break;
-            }
-            assert_eq!(run.code, -1, "{calls} {when}: {run:?}");
-            stops += 1;
-            copy.run(&args).ok();
-            assert_eq!(adoptions(&copy).len(), 1, "{calls} {when}");
-            copy.check_log();
-        }
-    }
+    let calls = ["fdatasync", "?rename,?renameat,?renameat2"];
+    let stops = stopped_anywhere(&station, &args, &calls, |copy, stop, again| {
+        again.ok();
+        assert_eq!(adoptions(&copy).len(), 1, "{stop}");
+        copy.check_log();
+    });
     assert!(stops > 4, "only {stops} stops");
 }
 
@@ -307,20 +299,12 @@ fn p03_a_request_stopped_anywhere_is_made_once() {
     let plan = station.planned_ceremony_of(CEREMONY);
     let approvals = station.approve(&plan);
     let args = station.sign_args(&plan, &approvals);
-    let mut stops = 0;
-    for when in 1.. {
-        let copy = station.copy();
-        let run = crate::harness::batch::killed_at(&copy, &args, "fdatasync", when);
-        if run.code == 0 {
-            break;
-        }
-        stops += 1;
-        let again = copy.run(&args);
-        assert!(again.code == 0 || again.out.contains("was carried out already"), "fdatasync {when}: {again:?}");
+    let stops = stopped_anywhere(&station, &args, &["fdatasync"], |copy, stop, again| {
+        assert!(again.code == 0 || again.out.contains("was carried out already"), "{stop}: {again:?}");
         let made = copy.bodies().into_iter().filter(|body| matches!(body, Body::Csr(_))).count();
-        assert_eq!(made, 1, "fdatasync {when}");
+        assert_eq!(made, 1, "{stop}");
         copy.check_log();
-    }
+    });
     assert!(stops > 4, "only {stops} stops");
 }
 

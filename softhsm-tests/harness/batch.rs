@@ -143,3 +143,28 @@ pub fn killed_at(station: &Station, args: &[&str], calls: &str, when: usize) -> 
     super::processes::assert_gone(&station.dir());
     run
 }
+
+/// Stops a command at each of these calls in turn, every time on a copy, runs it there once more, and hands on the copy, the stop
+/// and that run. Returns how many stops there were.
+pub fn stopped_anywhere(
+    station: &Station,
+    args: &[&str],
+    calls: &[&str],
+    mut then: impl FnMut(Station, &str, Run),
+) -> usize {
+    let mut stops = 0;
+    for calls in calls {
+        for when in 1.. {
+            let copy = station.copy();
+            let run = killed_at(&copy, args, calls, when);
+            if run.code == 0 {
+                break;
+            }
+            assert_eq!(run.code, -1, "{calls} {when}: {run:?}");
+            stops += 1;
+            let again = copy.run(args);
+            then(copy, &format!("{calls} {when}"), again);
+        }
+    }
+    stops
+}
