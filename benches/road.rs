@@ -42,16 +42,16 @@ const ROUNDS: usize = 3;
 
 /// Stages in their order, and the most verifications that each may cost for a request.
 const STAGES: [(&str, f64); 10] = [
-    ("read", 3.0),
+    ("read", 5.0),
     ("plan", 40.0),
-    ("approve", 2.0),
-    ("sign", 40.0),
+    ("approve", 3.0),
+    ("sign", 60.0),
     ("open", 1.0),
-    ("check", 20.0),
-    ("unpack", 40.0),
-    ("report", 10.0),
-    ("jsonl", 10.0),
-    ("csv", 10.0),
+    ("check", 40.0),
+    ("unpack", 120.0),
+    ("report", 3.0),
+    ("jsonl", 8.0),
+    ("csv", 15.0),
 ];
 /// Those of them that make a release out of a bundle, and check it.
 const ROAD: [&str; 4] = ["plan", "sign", "check", "unpack"];
@@ -119,8 +119,9 @@ fn round(station: &Station, packed: &Path) -> [Duration; 10] {
     };
     let read = measured(|| read_bundle(packed, &hierarchy));
     let plan = verb(&["plan", "--bundle", packed.to_str().unwrap()]);
-    let written = harness::files(&station.path("out"));
-    let path = written.iter().max_by_key(|path| fs::metadata(path).unwrap().modified().unwrap()).unwrap();
+    let plans =
+        harness::files(&station.path("out")).into_iter().filter(|path| path.extension().is_some_and(|e| e == "plan"));
+    let path = &plans.max_by_key(|path| fs::metadata(path).unwrap().modified().unwrap()).unwrap();
     let approvals = station.approve(path);
     let approve =
         measured(|| approved(path, &approvals.iter().map(|a| station.dir().join(a)).collect::<Vec<_>>(), &hierarchy));
