@@ -8,6 +8,8 @@ mod against;
 mod export;
 #[path = "auditors/prove.rs"]
 mod prove;
+#[path = "auditors/recognised.rs"]
+mod recognised;
 #[path = "auditors/sheets.rs"]
 mod sheets;
 #[path = "auditors/show.rs"]

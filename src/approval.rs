@@ -83,6 +83,36 @@ struct Signature {
     flags: Option<u8>,
 }
 
+/// What a signature or a public key says of itself. Nothing of it is verified.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Of a signature; a key has none.
+    pub namespace: String,
+    /// An OpenSSH public key line.
+    pub key: String,
+    /// `SHA256:…`, as `ssh-keygen -l` prints it.
+    pub fingerprint: String,
+}
+
+impl Claim {
+    fn of(namespace: &str, key: &PublicKey) -> Option<Claim> {
+        let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+        Some(Claim { namespace: namespace.into(), key: key.to_openssh().ok()?, fingerprint })
+    }
+}
+
+/// What an armored signature says of itself.
+pub fn claim(armored: &str) -> Result<Claim, Error> {
+    let signature = parse(armored)?;
+    let key = PublicKey::from(signature.public_key().clone());
+    Claim::of(signature.namespace(), &key).ok_or_else(|| Error::Malformed("its key cannot be written".into()))
+}
+
+/// An OpenSSH public key line; `None` where it is none.
+pub fn public_key(line: &str) -> Option<Claim> {
+    Claim::of("", &PublicKey::from_openssh(line).ok()?)
+}
+
 /// Verifies that one of `keys` (OpenSSH public key lines) signed `message` under `namespace`; returns its fingerprint.
 pub fn verify(namespace: &str, message: &[u8], armored: &str, keys: &[String]) -> Result<String, Error> {
     judge(namespace, message, armored, keys).map(|signature| signature.fingerprint)

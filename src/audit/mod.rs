@@ -41,4 +41,5 @@ pub(crate) mod station;
 
 pub use error::Error;
 pub use log::{Log, Sealer};
+pub use tail::MAGIC as TAIL_MAGIC;
 pub use view::View;

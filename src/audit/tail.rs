@@ -22,7 +22,8 @@ use super::merkle::leaf_hash;
 use super::{Error, durable, note};
 use crate::digest::Digest;
 
-const MAGIC: &[u8; 16] = b"coldroot-tail-v0";
+/// The first octets of a tail.
+pub const MAGIC: &[u8; 16] = b"coldroot-tail-v0";
 const DIGEST: usize = 32;
 const LENGTH: usize = 4;
 const MAX_RECORD: usize = LENGTH + MAX_ENTRY + DIGEST;

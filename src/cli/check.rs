@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::config::{Ceremony, Hierarchy};
-use crate::plan::Plan;
+use crate::plan::{Plan, statement};
 use crate::report::sheet::Sheet;
 use crate::report::terminal::human_count;
 use crate::text::escape;
@@ -16,9 +16,13 @@ use crate::{approval, bundle, prepare, release};
 
 use super::inbox::{MAX_BUNDLE, MAX_PLAN};
 use super::offline::{self, verifier_key};
-use super::recognise::{Kind, recognise};
+use super::part::{self, Thing};
+use super::recognise::{Kind, certificates};
 use super::sheet::SheetArgs;
-use super::{Answer, Failure, Globals, against, alone, clock, proofs};
+use super::{Answer, Failure, Globals, against, alone, chain, clock, proofs, prove};
+
+/// Rows of a table on a terminal.
+const ROWS: usize = 20;
 
 /// Checks something.
 #[derive(Args)]
@@ -31,10 +35,14 @@ use super::{Answer, Failure, Globals, against, alone, clock, proofs};
     coldroot check log --verifier-key verifier-key --against '59 4b92 5466 b9b2 ...'\n  \
     coldroot check chat.tlog-proof --verifier-key verifier-key --certificate chat.pem\n  \
     coldroot check chat.csr --hierarchy hierarchy.toml --profile xmpp\n  \
+    coldroot check www\n  \
+    coldroot check certs/chat.pem --root root.pem\n  \
+    coldroot check plan-3f2a9c01.plan.alice.sig\n  \
     coldroot check log --verifier-key verifier-key --html checked.html"
 )]
 pub struct CheckArgs {
-    /// What to check: release, log, proof, checkpoint, bundle, plan, hierarchy, ceremony, certificate request, public key
+    /// What to check: release, log, proof, checkpoint, bundle, plan, statement, hierarchy, ceremony, certificate, CRL, certificate
+    /// request, key, signature, manifest.json or the directory that it is of
     path: PathBuf,
     /// The log's verifier key, or the file that holds it
     #[arg(long, value_name = "KEY")]
@@ -42,7 +50,7 @@ pub struct CheckArgs {
     /// The hierarchy file
     #[arg(long, value_name = "FILE")]
     hierarchy: Option<PathBuf>,
-    /// The root certificate; where CAs lead to several roots, give each
+    /// The root certificate; where CAs lead to several roots, give each. Of a certificate or a CRL by itself: its issuer's
     #[arg(long, value_name = "FILE")]
     root: Vec<PathBuf>,
     /// What was kept of the log: a copy's directory, a checkpoint, or a printed size with its root ('59 4b92 5466 …')
@@ -73,8 +81,15 @@ fn checked(globals: &Globals, args: &CheckArgs) -> Result<Answer, Failure> {
             ))
         })
     };
-    let kind = recognise(&args.path)?;
-    misplaced(args, &kind)?;
+    let kind = match part::look(&args.path)? {
+        Thing::Kind(kind) => kind,
+        Thing::Part(part) => {
+            misplaced(args, None)?;
+            return part.check();
+        }
+    };
+    misplaced(args, Some(&kind))?;
+    let roots = || args.root.iter().map(|path| prove::certificate(path)).collect::<Result<Vec<Vec<u8>>, Failure>>();
     match kind {
         Kind::Release => {
             let key = need_key()?;
@@ -100,20 +115,25 @@ fn checked(globals: &Globals, args: &CheckArgs) -> Result<Answer, Failure> {
         }
         Kind::Request(csr) => alone::check_request(&csr, alone::profile(hierarchy.as_ref(), args.profile.as_deref())?),
         Kind::Key(spki) => alone::check_key(&spki, alone::profile(hierarchy.as_ref(), args.profile.as_deref())?),
-        _ => Err(Failure::refused("there is no check for this kind of file alone", "coldroot show FILE")),
+        Kind::Certificate(_) => {
+            chain::check_certificates(&args.path, &certificates(&args.path)?, &roots()?, clock(globals.now))
+        }
+        Kind::Crl(der) => chain::check_crl(&args.path, &der, &roots()?, args.sheet.rows(None, ROWS)),
+        Kind::Statement(text) => check_statement(&args.path, &text),
+        Kind::Withheld => Ok(part::withheld(&args.path)?),
     }
 }
 
 /// Options that belong to other kinds of file.
-fn misplaced(args: &CheckArgs, kind: &Kind) -> Result<(), Failure> {
+fn misplaced(args: &CheckArgs, kind: Option<&Kind>) -> Result<(), Failure> {
     let wrong = |what: &str| Err(Failure::usage(what, "leave it out"));
-    if args.against.is_some() && !matches!(kind, Kind::Release | Kind::Log | Kind::Continuation(_)) {
+    if args.against.is_some() && !matches!(kind, Some(Kind::Release | Kind::Log | Kind::Continuation(_))) {
         return wrong("--against compares logs and releases with what was kept of them");
     }
-    if args.profile.is_some() && !matches!(kind, Kind::Request(_) | Kind::Key(_)) {
+    if args.profile.is_some() && !matches!(kind, Some(Kind::Request(_) | Kind::Key(_))) {
         return wrong("--profile says by which rules a request or a key is checked");
     }
-    if args.certificate.is_some() && !matches!(kind, Kind::Inclusion(_)) {
+    if args.certificate.is_some() && !matches!(kind, Some(Kind::Inclusion(_))) {
         return wrong("--certificate belongs to the proof of a certificate");
     }
     Ok(())
@@ -182,6 +202,32 @@ fn check_bundle(path: &Path, hierarchy: Option<&Hierarchy>, now: i64) -> Result<
             "lists": validators, "signer": signer,
         }),
     ))
+}
+
+/// A statement is what a plan says; the plan that lies beside it is asked.
+fn check_statement(path: &Path, text: &str) -> Result<Answer, Failure> {
+    let sheet = Sheet::new("Statement").pre(crate::text::page(text));
+    let beside = path.with_extension("plan");
+    if path == beside || !beside.is_file() {
+        let title = "NOT CHECKED, since the plan does not lie beside it: a statement is what its plan says";
+        let next = "coldroot check PLAN, then coldroot show PLAN: it begins with the statement";
+        let json = json!({ "statement": text, "checked": false });
+        return Ok(Answer::of(sheet.retitled(title).next("with the plan", next), json));
+    }
+    let (_private, copy) = offline::private_copy(&beside, MAX_PLAN)?;
+    let plan = Plan::open(copy.path()).map_err(|e| Failure::from(e).check_failed())?;
+    let shown = crate::text::path(&beside);
+    match statement(plan.head(), &plan.digest()) == text {
+        true => {
+            let said = format!("The statement is the one of the plan beside it, {shown}.");
+            Ok(Answer::of(sheet.verdict(true, said), json!({ "statement": text, "checked": true })))
+        }
+        false => Err(Failure::refused(
+            format!("the statement is not what the plan beside it says ({shown})"),
+            "sign neither; `coldroot show PLAN` prints the statement of a plan",
+        )
+        .check_failed()),
+    }
 }
 
 fn check_plan(path: &Path) -> Result<Answer, Failure> {

@@ -15,6 +15,7 @@ mod backup;
 mod calendar;
 #[cfg(feature = "station")]
 mod carry;
+mod chain;
 #[cfg(feature = "station")]
 mod change;
 mod check;
@@ -41,6 +42,7 @@ mod init;
 mod next;
 mod offline;
 pub mod pack;
+mod part;
 #[cfg(feature = "station")]
 mod people;
 #[cfg(feature = "station")]

@@ -43,6 +43,29 @@ pub enum Kind {
     Checkpoint(String),
 }
 
+impl Kind {
+    /// The word for it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kind::Plan => "plan",
+            Kind::Bundle => "bundle",
+            Kind::Release => "release",
+            Kind::Log => "log",
+            Kind::Hierarchy(_) => "hierarchy",
+            Kind::Ceremony(_) => "ceremony",
+            Kind::Statement(_) => "statement",
+            Kind::Withheld => "withheld artefact",
+            Kind::Certificate(_) => "certificate",
+            Kind::Crl(_) => "CRL",
+            Kind::Request(_) => "certificate request",
+            Kind::Key(_) => "public key",
+            Kind::Inclusion(_) => "proof that an entry is on record",
+            Kind::Continuation(_) => "proof that a log goes on",
+            Kind::Checkpoint(_) => "checkpoint",
+        }
+    }
+}
+
 /// Looks at the beginning of a file, or at the files of a directory.
 pub fn recognise(path: &Path) -> Result<Kind, Failure> {
     kind_of(path)?.ok_or_else(|| unknown(path))
@@ -139,6 +162,19 @@ fn regular(path: &Path, meta: &fs::Metadata) -> Result<(), Failure> {
             "give a file or a directory",
         )),
     }
+}
+
+/// The certificates of a file of one, in their order: what stands in a PEM text behind the first are its chain.
+pub fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, Failure> {
+    let octets = read_octets(path, MAX_WHOLE)?;
+    if octets.first() == Some(&0x30) {
+        return Ok(vec![octets]);
+    }
+    let text = String::from_utf8_lossy(&octets);
+    let blocks = pem::blocks(&text).filter(|block| block.label == "CERTIFICATE");
+    blocks
+        .map(|block| block.content.map_err(|e| Failure::refused(e.to_string(), e.hint().unwrap_or_default())))
+        .collect()
 }
 
 /// Reads a small file whole.

@@ -23,14 +23,15 @@ use crate::report::sheet::{MAX_ROWS, Sheet};
 use crate::text::page;
 
 use super::entries::Filter;
-use super::recognise::{Kind, recognise};
+use super::part::{self, Thing};
+use super::recognise::{self, Kind};
 use super::sheet::SheetArgs;
 use super::{Answer, Failure, Globals, against, alone, clock, proofs};
-pub use certificate::names;
+pub use certificate::{certificate_sheet, crl_sheet, names};
 pub use log::body_words;
 #[cfg(feature = "station")]
 pub use plan::refusal_list;
-pub use plan::{agrees, crls_say_so};
+pub use plan::{agrees, crls_say_so, refusal_rows};
 
 /// Shows something.
 #[derive(Args)]
@@ -46,7 +47,8 @@ pub use plan::{agrees, crls_say_so};
     coldroot show out/plan-3f2a9c01.plan --qr"
 )]
 pub struct ShowArgs {
-    /// Plan, bundle, release, log, checkpoint, proof, statement, hierarchy, ceremony, certificate, CRL, request or withheld artefact
+    /// Plan, bundle, release, log, checkpoint, proof, statement, hierarchy, ceremony, certificate, CRL, request, withheld artefact;
+    /// a signature, a key, a directory or any other file that coldroot leaves
     path: PathBuf,
     /// One item of a plan, from 0: every field of what would be signed
     #[arg(long, value_name = "N")]
@@ -95,8 +97,14 @@ fn shown(globals: &Globals, args: &ShowArgs) -> Result<Answer, Failure> {
     if let Some(old) = &args.diff {
         return difference::difference(old, &args.path, rows, args.strict);
     }
-    let kind = recognise(&args.path)?;
-    misplaced(args, &kind)?;
+    let kind = match part::look(&args.path)? {
+        Thing::Kind(kind) => kind,
+        Thing::Part(part) => {
+            misplaced(args, None)?;
+            return Ok(part.show());
+        }
+    };
+    misplaced(args, Some(&kind))?;
     match kind {
         Kind::Plan => plan::plan(globals, args, rows),
         Kind::Bundle => bundle::bundle(&args.path, rows),
@@ -106,7 +114,7 @@ fn shown(globals: &Globals, args: &ShowArgs) -> Result<Answer, Failure> {
         Kind::Statement(text) => {
             Ok(Answer::of(Sheet::new("Statement").bare().pre(page(&text)), json!({ "statement": text })))
         }
-        Kind::Certificate(der) => certificate::certificate(&der),
+        Kind::Certificate(der) => certificate::certificate(&der, recognise::certificates(&args.path)?.len()),
         Kind::Crl(der) => certificate::crl(&der, rows),
         Kind::Withheld => withheld::withheld(&args.path, args.content.as_deref()),
         Kind::Request(der) => certificate::request(&der),
@@ -128,19 +136,19 @@ fn shown(globals: &Globals, args: &ShowArgs) -> Result<Answer, Failure> {
 }
 
 /// Options that belong to other kinds of file.
-fn misplaced(args: &ShowArgs, kind: &Kind) -> Result<(), Failure> {
+fn misplaced(args: &ShowArgs, kind: Option<&Kind>) -> Result<(), Failure> {
     let wrong = |what: &str| Err(Failure::usage(what, "leave it out"));
     match kind {
-        kind if args.filter.given() && !matches!(kind, Kind::Log) => {
+        kind if args.filter.given() && !matches!(kind, Some(Kind::Log)) => {
             Err(Failure::usage("--since, --kind and what belongs to them choose entries of a log", "leave them out"))
         }
-        Kind::Plan => Ok(()),
+        Some(Kind::Plan) => Ok(()),
         _ if args.log.is_some() => wrong("--log belongs to plans"),
         _ if args.item.is_some() => wrong("--item belongs to plans"),
-        kind if args.profile.is_some() && !matches!(kind, Kind::Hierarchy(_)) => {
+        kind if args.profile.is_some() && !matches!(kind, Some(Kind::Hierarchy(_))) => {
             wrong("--profile belongs to hierarchies")
         }
-        kind if args.content.is_some() && !matches!(kind, Kind::Withheld) => {
+        kind if args.content.is_some() && !matches!(kind, Some(Kind::Withheld)) => {
             wrong("--content belongs to withheld artefacts")
         }
         _ => Ok(()),

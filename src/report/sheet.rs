@@ -49,6 +49,12 @@ impl Sheet {
         Sheet { title: title.into(), bare: false, rehearsal: false, verdict: None, blocks: Vec::new() }
     }
 
+    /// The same under another title.
+    pub fn retitled(mut self, title: impl Into<String>) -> Sheet {
+        (self.title, self.bare) = (title.into(), false);
+        self
+    }
+
     /// Of a text of its own: the title is on the page alone.
     pub fn bare(mut self) -> Sheet {
         self.bare = true;

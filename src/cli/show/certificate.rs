@@ -62,11 +62,18 @@ pub(super) fn certificate_rows(f: &CertFields) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// `show` of a certificate.
-pub(super) fn certificate(der: &[u8]) -> Result<Answer, Failure> {
-    let fields = x509::read_certificate(der).map_err(|e| Failure::refused(e.to_string(), ""))?;
-    let sheet = Sheet::new("Certificate").facts(&certificate_rows(&fields));
-    Ok(Answer::of(sheet.digest("SHA-256", &crate::digest::Digest::of(der)), certificate_json(&fields)))
+/// `show` of a certificate, the first of so many in its file.
+pub(super) fn certificate(der: &[u8], of: usize) -> Result<Answer, Failure> {
+    let failed = |e: x509::Error| Failure::refused(e.to_string(), "");
+    let json = certificate_json(&x509::read_certificate(der).map_err(failed)?);
+    Ok(Answer::of(certificate_sheet(der, of).map_err(failed)?, json))
+}
+
+/// A certificate's fields and its digest.
+pub fn certificate_sheet(der: &[u8], of: usize) -> Result<Sheet, x509::Error> {
+    let fields = x509::read_certificate(der)?;
+    let title = if of > 1 { format!("Certificate, the first of {of} in the file") } else { "Certificate".into() };
+    Ok(Sheet::new(title).facts(&certificate_rows(&fields)).digest("SHA-256", &crate::digest::Digest::of(der)))
 }
 
 /// `show` of a CRL.
@@ -99,7 +106,7 @@ fn others_json(f: &CertFields) -> Value {
 }
 
 /// A CRL's fields and its entries.
-pub(super) fn crl_sheet(sheet: Sheet, f: &CrlFields, rows: usize) -> Sheet {
+pub fn crl_sheet(sheet: Sheet, f: &CrlFields, rows: usize) -> Sheet {
     let sheet = sheet.facts(&crl_rows(f));
     if f.revoked.is_empty() {
         return sheet;

@@ -118,7 +118,7 @@ pub fn refusal_list(refusals: &[Refusal], rows: usize) -> String {
 }
 
 /// The first refusals, and a line that counts the others.
-fn refusal_rows(refusals: &[Refusal], rows: usize) -> (Vec<(String, String)>, String) {
+pub fn refusal_rows(refusals: &[Refusal], rows: usize) -> (Vec<(String, String)>, String) {
     // A reason that was made here is escaped already; a plan from elsewhere may say anything.
     let row = |r: &Refusal| (escape(&r.request), format!("{}: {}", escape(&r.check), line(&r.reason)));
     let shown: Vec<(String, String)> = refusals.iter().take(rows).map(row).collect();
