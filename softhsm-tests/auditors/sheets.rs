@@ -1,8 +1,13 @@
 //! What `show` and `check` answer in other forms: a page of its own, QR codes, plain text.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::harness::station::{COLDROOT, Run};
 use super::{coldroot, demo, key};
@@ -154,6 +159,50 @@ fn plain_text_has_no_escape_and_no_block_character_and_fits_the_screen() {
             assert!(wide.is_empty(), "{args:?}: {wide:?}");
         }
     }
+}
+
+/// What a terminal of so many columns is given.
+fn on_screen(columns: u16, args: &[String], colours: bool) -> String {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let name = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
+    let no_ctty = rustix::fs::OFlags::NOCTTY.bits() as i32;
+    let theirs = OpenOptions::new().read(true).write(true).custom_flags(no_ctty).open(name).unwrap();
+    tcsetwinsize(&theirs, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+    let mut command = Command::new(COLDROOT);
+    command.args(args).current_dir(demo()).env("TERM", "xterm").env_remove("NO_COLOR").stdout(theirs);
+    if !colours {
+        command.env("NO_COLOR", "1");
+    }
+    let mut child = command.spawn().unwrap();
+    // The last of our own ends of the terminal, so that it ends with the program.
+    drop(command);
+    let (mut shown, mut ours, mut piece) = (Vec::new(), std::fs::File::from(ours), [0; 4096]);
+    while let Ok(read @ 1..) = ours.read(&mut piece) {
+        shown.extend_from_slice(&piece[..read]);
+    }
+    assert!(child.wait().unwrap().success(), "{args:?}");
+    String::from_utf8(shown).unwrap().replace('\r', "")
+}
+
+#[test]
+fn a_narrow_terminal_has_narrow_tables_and_no_escape_beside_a_qr_code() {
+    for args in every_kind() {
+        let shown = on_screen(60, &args, true);
+        assert!(shown.bytes().all(|c| c == b'\n' || (b' '..=b'~').contains(&c)), "{args:?}: {shown}");
+        let copied = |line: &str| {
+            let long_word = line.split_whitespace().any(|word| word.len() > 28);
+            let text = ["plan ", "bundle ", "rules ", "keys = ", "#"].iter().any(|begin| line.starts_with(begin));
+            line.starts_with("  ") || text || long_word
+        };
+        let wide: Vec<&str> = shown.lines().filter(|line| line.len() > 60 && !copied(line)).collect();
+        assert!(wide.is_empty() || args.contains(&"station/ceremony.toml".to_owned()), "{args:?}: {wide:?}");
+    }
+    let qr = ["show", "log/checkpoint", "--qr"].map(str::to_owned);
+    let (colours, none) = (on_screen(60, &qr, true), on_screen(60, &qr, false));
+    assert!(colours.contains("\u{1b}[97;40m\u{2588}") && colours.contains("\u{1b}[0m\n"), "{colours}");
+    assert!(!none.contains('\u{1b}') && none.contains("\n\u{2588}"), "{none}");
 }
 
 #[test]

@@ -165,6 +165,44 @@ fn p07_untrusted_text_adds_no_element_to_a_page() {
     assert!(seen > 200, "{seen} pages");
 }
 
+/// Files that are only named, or compared: hostile text in them is told in ASCII lines, and adds nothing to a page.
+#[test]
+fn p07_untrusted_text_in_what_is_only_named_is_told_in_ascii_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut seen = 0;
+    for sample in corpus() {
+        let Some(text) = &sample.text else { continue };
+        let manifest = serde_json::json!([{ "path": text, "size": 1, "sha256": text }]);
+        let refused = serde_json::json!([{ "request": text, "check": text, "reason": text }]);
+        for (name, content) in [
+            ("manifest.json", manifest.to_string()),
+            ("refused.json", refused.to_string()),
+            ("page.html", format!("<!DOCTYPE html><title>{text}</title>")),
+            ("requests.csv", format!("request,profile,{text}\n")),
+            ("softhsm2.conf", format!("directories.tokendir = {text}\n")),
+        ] {
+            fs::write(dir.path().join(name), content).unwrap();
+            for verb in ["show", "check"] {
+                let args = [OsStr::new(verb), OsStr::new(name)];
+                let said = told(dir.path(), &args);
+                let failed = (verb, name) == ("check", "manifest.json");
+                assert!(said.ends_with(if failed { "[exit 4]\n" } else { "[exit 0]\n" }), "{}: {said}", sample.name);
+                json(dir.path(), &args);
+                let _ = fs::remove_file(dir.path().join("told.html"));
+                told(dir.path(), &[&args[..], &["--html", "told.html"].map(OsStr::new)].concat());
+                let page = fs::read_to_string(dir.path().join("told.html")).unwrap();
+                let stray = page.chars().find(|c| !matches!(c, '\n' | '\u{2014}' | ' '..='~'));
+                assert_eq!(stray, None, "{verb} {name} {}", sample.name);
+                let alien =
+                    ["<script", "<img", "<b>", "<a ", "<iframe", "<title></"].iter().find(|tag| page.contains(**tag));
+                assert_eq!((alien, page.matches("<title>").count()), (None, 1), "{verb} {name} {}", sample.name);
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 200, "{seen} files");
+}
+
 /// What people type about what they did goes on record as it is or not at all, and comes out of log, page and table again.
 #[test]
 fn p07_untrusted_text_that_people_put_on_record_is_shown_escaped() {

@@ -113,11 +113,11 @@ fn file(path: &Path) -> Result<Option<Part>, Failure> {
     let octets = match recognise::read_octets(path, MAX_WHOLE) {
         Ok(octets) => octets,
         // Too large to be any of the texts below.
-        Err(_) => return Ok(place::of_log(path)?),
+        Err(_) => return place::of_log(path),
     };
     let text = match String::from_utf8(octets) {
         Ok(text) => text,
-        Err(_) => return Ok(place::of_log(path)?),
+        Err(_) => return place::of_log(path),
     };
     if text.starts_with("-----BEGIN SSH SIGNATURE-----") {
         return ssh::signature(path, &text).map(Some);

@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use crate::text::{hex_groups, words};
 
 use super::qr::Qr;
-use super::terminal::{Table, WIDTH, human_count, pairs, wrap};
+use super::terminal::{Table, human_count, pairs, width, wrap};
 use super::{Error, page};
 
 const TEMPLATE: &str = include_str!("sheet.html");
@@ -129,9 +129,9 @@ impl Sheet {
         self.verdict.as_ref().map_or(&self.title, |verdict| &verdict.text)
     }
 
-    /// For a terminal: a blank line between blocks, 80 columns.
+    /// For a terminal: a blank line between blocks, in its width.
     pub fn terminal(&self) -> String {
-        let head: Vec<String> = self.head().lines().flat_map(|line| wrap(line, WIDTH)).collect();
+        let head: Vec<String> = self.head().lines().flat_map(|line| wrap(line, width())).collect();
         let mut parts = if self.bare { Vec::new() } else { vec![head.join("\n") + "\n"] };
         parts.extend(self.blocks.iter().map(|block| match block {
             Block::Heading(text) => format!("{text}\n"),

@@ -4,12 +4,26 @@
 
 use std::fmt::Write;
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use rustix::termios::tcgetwinsize;
 
 /// Columns that every screen of ours fits in.
 pub const WIDTH: usize = 80;
+
+/// A narrower screen is not laid out for.
+const NARROW: usize = 40;
+
+/// Columns to lay text out for: those of the terminal that standard output is, at most [`WIDTH`], which a file or a pipe has always.
+pub fn width() -> usize {
+    static COLUMNS: OnceLock<usize> = OnceLock::new();
+    *COLUMNS.get_or_init(|| match tcgetwinsize(std::io::stdout()) {
+        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col).clamp(NARROW, WIDTH),
+        _ => WIDTH,
+    })
+}
 
 /// Columns of the longest key: a request's id has no more characters.
 const KEY: usize = 64;
@@ -105,7 +119,8 @@ pub fn pairs<K: AsRef<str>, V: AsRef<str>>(rows: &[(K, V)]) -> String {
     let indent = keys.iter().map(|key| key.chars().count()).max().unwrap_or(0) + 2;
     let mut out = String::new();
     for (key, (_, value)) in keys.iter().zip(rows) {
-        let width = WIDTH.saturating_sub(indent);
+        // A narrow screen and a long key leave room for a word all the same.
+        let width = width().saturating_sub(indent).max(NARROWEST);
         // A line end in a value stays one: a list of names is read name by name.
         for (i, line) in value.as_ref().split('\n').flat_map(|line| wrap(line, width)).enumerate() {
             let head = if i == 0 { key } else { "" };
@@ -173,7 +188,7 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// The table within [`WIDTH`] columns: the widest columns are narrowed first, cut cells count what was cut.
+    /// The table within [`width`] columns: the widest columns are narrowed first, cut cells count what was cut.
     pub fn render(&self) -> String {
         let widths = self.widths();
         let numeric: Vec<bool> = (0..self.header.len()).map(|column| self.is_numeric(column)).collect();
@@ -235,7 +250,7 @@ impl Table {
             }
         }
         let gaps = 2 * self.header.len().saturating_sub(1);
-        while widths.iter().sum::<usize>() + gaps > WIDTH {
+        while widths.iter().sum::<usize>() + gaps > width() {
             match widths.iter_mut().max() {
                 Some(widest) if *widest > NARROWEST => *widest -= 1,
                 _ => break,

@@ -12,7 +12,7 @@ use crate::cli::stream::Stream;
 use crate::cli::{Answer, Failure, offline};
 use crate::config::Environment;
 use crate::report::sheet::Sheet;
-use crate::report::terminal::{Table, WIDTH, cut, human_count};
+use crate::report::terminal::{Table, cut, human_count, width};
 use crate::text::{escape, hex, shell, utc};
 use crate::x509::fields::reason_name;
 
@@ -130,7 +130,7 @@ impl<'a> Page<'a> {
         if self.rows == 1 {
             self.out.text(&format!("{:>number$}  {:20}  {:WHAT$}  of\n", "entry", "time", "what"))?;
         }
-        let room = WIDTH.saturating_sub(number + 20 + WHAT + 6);
+        let room = width().saturating_sub(number + 20 + WHAT + 6);
         self.out.text(&format!("{index:>number$}  {}  {what:WHAT$}  {}\n", utc(entry.time), cut(&of, room)))
     }
 
