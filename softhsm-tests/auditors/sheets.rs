@@ -134,7 +134,9 @@ fn a_page_overwrites_nothing_and_a_check_that_fails_has_one() {
     coldroot(&["check", "log", "--html", new, "--json"]).fails(2, "is checked against its verifier key");
     assert!(!Path::new(new).exists());
     let altered = dir.path().join("checkpoint");
-    fs::write(&altered, fs::read_to_string(demo().join("log/checkpoint")).unwrap().replacen("48", "47", 1)).unwrap();
+    let note = fs::read_to_string(demo().join("log/checkpoint")).unwrap();
+    let size = note.lines().nth(1).unwrap();
+    fs::write(&altered, note.replacen(&format!("\n{size}\n"), "\n1\n", 1)).unwrap();
     let altered = altered.to_str().unwrap();
     let failed = coldroot(&["check", altered, "--verifier-key", &key(), "--html", new]);
     assert!(failed.code == 4 && failed.err.contains("does not verify with the given key"), "{failed:?}");
@@ -188,17 +190,24 @@ fn on_screen(columns: u16, args: &[String], colours: bool) -> String {
 
 #[test]
 fn a_narrow_terminal_has_narrow_tables_and_no_escape_beside_a_qr_code() {
+    let mut all = Vec::new();
     for args in every_kind() {
         let shown = on_screen(60, &args, true);
         assert!(shown.bytes().all(|c| c == b'\n' || (b' '..=b'~').contains(&c)), "{args:?}: {shown}");
         let copied = |line: &str| {
             let long_word = line.split_whitespace().any(|word| word.len() > 28);
-            let text = ["plan ", "bundle ", "rules ", "keys = ", "#"].iter().any(|begin| line.starts_with(begin));
+            let text = ["plan ", "bundle ", "rules ", "window ", "act ", "keys = ", "#"]
+                .iter()
+                .any(|begin| line.starts_with(begin));
             line.starts_with("  ") || text || long_word
         };
         let wide: Vec<&str> = shown.lines().filter(|line| line.len() > 60 && !copied(line)).collect();
-        assert!(wide.is_empty() || args.contains(&"station/ceremony.toml".to_owned()), "{args:?}: {wide:?}");
+        // A ceremony is shown as it stands.
+        if !args.contains(&"station/ceremony.toml".to_owned()) {
+            all.extend(wide.into_iter().map(str::to_owned));
+        }
     }
+    assert!(all.is_empty(), "{all:#?}");
     let qr = ["show", "log/checkpoint", "--qr"].map(str::to_owned);
     let (colours, none) = (on_screen(60, &qr, true), on_screen(60, &qr, false));
     assert!(colours.contains("\u{1b}[97;40m\u{2588}") && colours.contains("\u{1b}[0m\n"), "{colours}");

@@ -48,7 +48,7 @@ pub use plan::{agrees, crls_say_so, refusal_rows};
 )]
 pub struct ShowArgs {
     /// Plan, bundle, release, log, checkpoint, proof, statement, hierarchy, ceremony, certificate, CRL, request, withheld artefact;
-    /// a signature, a key, a directory or any other file that coldroot leaves
+    /// a signature, a key, a directory, or any other file of a station or a release
     path: PathBuf,
     /// One item of a plan, from 0: every field of what would be signed
     #[arg(long, value_name = "N")]

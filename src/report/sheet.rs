@@ -131,11 +131,10 @@ impl Sheet {
 
     /// For a terminal: a blank line between blocks, in its width.
     pub fn terminal(&self) -> String {
-        let head: Vec<String> = self.head().lines().flat_map(|line| wrap(line, width())).collect();
-        let mut parts = if self.bare { Vec::new() } else { vec![head.join("\n") + "\n"] };
+        let mut parts = if self.bare { Vec::new() } else { vec![paragraph(self.head())] };
         parts.extend(self.blocks.iter().map(|block| match block {
-            Block::Heading(text) => format!("{text}\n"),
-            Block::Text(text) | Block::Pre(text) => format!("{}\n", text.trim_end_matches('\n')),
+            Block::Heading(text) | Block::Text(text) => paragraph(text),
+            Block::Pre(text) => format!("{}\n", text.trim_end_matches('\n')),
             Block::Facts(rows) => pairs(rows),
             Block::Table(table) => table.render(),
             Block::Digest { name, digest } => {
@@ -206,6 +205,15 @@ impl Block {
             Block::Next(rows) => json!({ "is": "next", "rows": rows }),
         })
     }
+}
+
+/// Lines broken at spaces; one that is set in is there to be copied, and stays whole.
+fn paragraph(text: &str) -> String {
+    let broken = |line: &str| match line.starts_with(' ') {
+        true => vec![line.to_string()],
+        false => wrap(line, width()),
+    };
+    text.lines().flat_map(broken).map(|line| line + "\n").collect()
 }
 
 /// A value that is read digit by digit.

@@ -12,7 +12,7 @@ use crate::cli::stream::Stream;
 use crate::cli::{Answer, Failure, offline};
 use crate::config::Environment;
 use crate::report::sheet::Sheet;
-use crate::report::terminal::{Table, cut, human_count, width};
+use crate::report::terminal::{Table, cut, human_count, width, wrap};
 use crate::text::{escape, hex, shell, utc};
 use crate::x509::fields::reason_name;
 
@@ -104,11 +104,12 @@ impl<'a> Page<'a> {
         let (size, unsealed) = (log.size(), log.size() - log.sealed_size());
         match json {
             true => out.json("{\n  \"entries\": ["),
-            false => out.text(&format!(
-                "Log {}: {} entries, {unsealed} of them not sealed yet\n\n",
-                escape(log.origin()),
-                human_count(size),
-            )),
+            false => {
+                let entries = human_count(size);
+                let head =
+                    format!("Log {}: {entries} entries, {unsealed} of them not sealed yet", escape(log.origin()));
+                out.text(&format!("{}\n\n", wrap(&head, width()).join("\n")))
+            }
         }?;
         Ok(Page { out, log, json, rows: 0 })
     }
