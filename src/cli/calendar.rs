@@ -10,7 +10,7 @@ use crate::audit::View;
 use crate::config::{Environment, Hierarchy};
 use crate::ledger::Ledger;
 use crate::report::calendar::{self, Bar, Calendar, Due, Of};
-use crate::report::terminal::{counted, human_count};
+use crate::report::terminal::counted;
 use crate::text::{escape, path, shell};
 use crate::x509;
 
@@ -65,8 +65,8 @@ pub fn calendar(globals: &Globals, args: &CalendarArgs) -> Result<Answer, Failur
         _ => calendar::picture(&made).map_err(|e| Failure::refused(e.to_string(), e.hint().unwrap_or_default()))?,
     };
     prove::write_new(to, &text)?;
-    let said =
-        format!("{} of the next {} days written to {}.\n", human_count(made.due.len() as u64), args.days, path(to));
+    let due = counted(made.due.len() as u64, "date", "dates");
+    let said = format!("{due} of the next {} days written to {}.\n", args.days, path(to));
     Ok(Answer::new(said, json!({ "to": to.display().to_string(), "due": made.due.len() })))
 }
 

@@ -189,7 +189,7 @@ impl Block {
             Block::Table(table) => {
                 let (rows, more) = table.rows(MAX_ROWS);
                 let cells =
-                    |row: &Vec<String>| -> Vec<Value> { row.iter().map(|cell| json!([cell, is_hex(cell)])).collect() };
+                    |row: &Vec<String>| -> Vec<Value> { row.iter().map(|cell| json!([cell, class(cell)])).collect() };
                 let rows: Vec<Vec<Value>> = rows.iter().map(cells).collect();
                 let numeric: Vec<bool> = (0..table.header().len()).map(|column| table.is_numeric(column)).collect();
                 let more = if more > 0 { human_count(more) } else { String::new() };
@@ -214,6 +214,15 @@ fn paragraph(text: &str) -> String {
         false => wrap(line, width()),
     };
     text.lines().flat_map(broken).map(|line| line + "\n").collect()
+}
+
+/// How a cell is set: a time in one piece, digits so that they can be compared.
+fn class(cell: &str) -> &'static str {
+    match cell.bytes().map(|c| if c.is_ascii_digit() { b'0' } else { c }).eq(*b"0000-00-00T00:00:00Z") {
+        true => "time",
+        false if is_hex(cell) => "hex",
+        false => "",
+    }
 }
 
 /// A value that is read digit by digit.
@@ -248,6 +257,11 @@ mod tests {
         assert!(text.contains("\nRefused:\n\nr1  a\n    b\n") && text.contains("\n... and 1 more\n\nstatement\n\n"));
         assert!(text.ends_with("\n\n  one item: coldroot show p.plan --item 0\n  approve: coldroot approve p.plan\n"));
         assert!(text.is_ascii() && !text.contains("\n\n\n"));
+    }
+
+    #[test]
+    fn a_time_is_not_broken_and_digits_can_be_compared() {
+        assert_eq!(["2027-02-27T15:32:26Z", "0123456789abcdef", "CA xmpp-1"].map(class), ["time", "hex", ""]);
     }
 
     #[test]

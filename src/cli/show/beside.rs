@@ -72,11 +72,29 @@ impl Record {
     }
 }
 
-/// The lines for the certificates that are shown.
+/// The lines for the certificates that are shown; what is the same of several in a row is said once.
 pub(super) fn section(sheet: Sheet, lines: &[(u64, String)]) -> Sheet {
     if lines.is_empty() {
         return sheet;
     }
-    let rows: Vec<(String, &String)> = lines.iter().map(|(n, line)| (format!("item {n}"), line)).collect();
+    let alike = lines.chunk_by(|(_, before), (_, line)| before == line);
+    let rows: Vec<(String, &String)> = alike
+        .filter_map(|run| match (run.first()?, run.last()?) {
+            ((first, line), (last, _)) if first == last => Some((format!("item {first}"), line)),
+            ((first, line), (last, _)) => Some((format!("items {first} to {last}"), line)),
+        })
+        .collect();
     sheet.heading("Beside the last certificate of the same names and profile on record:").facts(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_the_same_of_several_in_a_row_is_said_once() {
+        let lines = [(0, "new"), (1, "new"), (2, "as 4f"), (3, "new")].map(|(n, line)| (n, line.to_string()));
+        let text = section(Sheet::new("Plan"), &lines).terminal();
+        assert!(text.ends_with("items 0 to 1  new\nitem 2        as 4f\nitem 3        new\n"), "{text}");
+    }
 }
