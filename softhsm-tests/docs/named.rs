@@ -1,6 +1,7 @@
 //! What the documents name exists: commands, tests, files.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -78,6 +79,25 @@ fn every_named_test_exists() {
         named += 1;
     }
     assert!(named > 30, "only {named} tests named");
+}
+
+#[test]
+fn every_page_and_every_script_has_its_line_in_an_index() {
+    let (index, readme) = (read("docs/README.md"), read("README.md"));
+    for page in pages().iter().filter_map(|page| page.strip_prefix("docs/")).filter(|page| *page != "README.md") {
+        assert!(index.contains(&format!("| [{page}]({page}) |")), "docs/README.md has no line for {page}");
+    }
+    let scripts = fs::read_dir(checkout().join("softhsm-tests")).unwrap().map(|entry| entry.unwrap());
+    let runs = |entry: &fs::DirEntry| {
+        let about = entry.metadata().unwrap();
+        about.is_file() && about.permissions().mode() & 0o111 != 0
+    };
+    let names: Vec<_> = scripts.filter(runs).map(|entry| entry.file_name().into_string().unwrap()).collect();
+    assert!(names.len() > 8, "only {names:?}");
+    for name in names {
+        let named = readme.contains(&format!("`{name}`")) || readme.contains(&format!("softhsm-tests/{name}"));
+        assert!(named, "README.md does not name softhsm-tests/{name}");
+    }
 }
 
 /// The anchor that pages give a heading: lower case, blanks as hyphens, no other signs.
