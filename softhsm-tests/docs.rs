@@ -5,6 +5,8 @@
 mod fences;
 #[path = "docs/first_hour.rs"]
 mod first_hour;
+#[path = "docs/followed.rs"]
+mod followed;
 #[path = "docs/formats.rs"]
 mod formats;
 #[path = "docs/generated.rs"]

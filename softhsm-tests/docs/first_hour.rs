@@ -11,7 +11,7 @@ const AT_MOST: usize = 14;
 
 /// The commands that follow, of what a command has printed: behind a label, or set in under one; continued lines joined. What
 /// only looks (`show`) is not followed.
-fn printed(out: &str) -> Vec<String> {
+pub fn printed(out: &str) -> Vec<String> {
     let joined = out.replace("\\\n", " ");
     let lines = joined.lines().filter_map(|line| {
         let labelled = line.strip_prefix("  ").and_then(|line| line.split_once(": ")).map(|(_, command)| command);
@@ -23,7 +23,7 @@ fn printed(out: &str) -> Vec<String> {
 }
 
 /// Types one command where the newcomer stands, and gives back what it printed.
-fn typed(command: &str, stands: &str) -> String {
+pub fn typed(command: &str, stands: &str) -> String {
     let script = format!("{stands}\n{command}");
     let mut bash = Command::new("bash");
     let out = bash.args(["-euc", &script]).env("PATH", "/usr/bin:/bin").stdin(Stdio::null()).output().unwrap();

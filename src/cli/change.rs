@@ -177,13 +177,20 @@ pub(super) fn statement(
     let digest = statement.split(" sha256\n").nth(1).and_then(|rest| rest.trim_start().get(..8)).unwrap_or_default();
     let path = station.out_dir()?.join(format!("{act}-{digest}.statement"));
     std::fs::write(&path, &statement).map_err(|e| Failure::io(&path, e))?;
-    let officer = station.hierarchy.persons.iter().find(|p| !p.keys.is_empty()).map_or("ID", |p| p.id.as_str());
-    let shown = crate::text::shell(&path);
-    let signature = crate::text::shell(path.with_extension(format!("statement.{officer}.sig")));
+    let decision = body.decision().ok_or(change::Error::Other)?;
+    let people = People {
+        operator: decision.operator.clone(),
+        witness: decision.witness.clone(),
+        witness_time: decision.witness_time,
+    };
+    let quorum = change::quorum(&station.hierarchy, body);
+    let too = match adopted {
+        Some(_) => "  Where it adds persons, keys or roles, the new hierarchy's own quorum approves too.\n",
+        None => "",
+    };
     let text = format!(
-        "Nothing is changed yet. The quorum reads and signs this statement:\n\n{statement}\n  next: coldroot approve {shown} \
-         --person {officer} --key SSHKEY   (each person of the quorum)\n  then: {command} with the same people and reason, \
-         and --approval {signature} ...\n",
+        "Nothing is changed yet. The quorum reads and signs this statement:\n\n{statement}\n{}{too}",
+        super::next::after_statement(station, &path, (quorum, station.now()), (command, &decision.reason), &people)
     );
     Ok(Answer::new(text, json!({ "statement-file": path.to_string_lossy(), "statement": statement })))
 }

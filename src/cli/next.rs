@@ -1,4 +1,4 @@
-//! The commands that follow a plan and a run, whole: each can be typed as it is printed, from where the last one was typed.
+//! The commands that follow a plan, a statement and a run, whole: each can be typed as it is printed, from where the last one was typed.
 
 use std::path::{Path, PathBuf};
 
@@ -6,6 +6,7 @@ use crate::config::{Environment, Quorum, Role};
 use crate::plan::{Certificate, Head, Item, Plan};
 use crate::text::{escape, shell};
 
+use super::people::People;
 use super::station::Station;
 
 /// What is typed after `plan`: each person of the quorum approves, then the station signs. `at` is where the plan lies in
@@ -14,13 +15,7 @@ pub fn after_plan(station: &Station, head: &Head, at: &Path, medium: Option<&Pat
     let read = medium.map_or_else(|| at.to_path_buf(), |dir| dir.join(at.file_name().unwrap_or_default()));
     let read = shell(read);
     let people = approvers(station, station.hierarchy.quorum(head.kind), head.sign_from);
-    let mut text = format!("  read it:  coldroot show {read}\n");
-    for (n, person) in people.iter().enumerate() {
-        let label = if n == 0 { "next:" } else { "" };
-        let key = key_of(station, person);
-        let command = format!("coldroot approve {read} --person {person}");
-        text.push_str(&format!("  {label:<9} {command} \\\n                --key {key}\n"));
-    }
+    let mut text = format!("  read it:  coldroot show {read}\n") + &approve(station, &read, &people);
     let operator = of_role(station, Role::Operator, head.sign_from, None);
     let witness = of_role(station, Role::Witness, head.sign_from, Some(operator));
     text.push_str(&format!(
@@ -33,9 +28,45 @@ pub fn after_plan(station: &Station, head: &Head, at: &Path, medium: Option<&Pat
     }
     match medium {
         Some(dir) => text.push_str(&format!(" \\\n                --media {}", shell(dir))),
-        None => text.extend(people.iter().map(|p| format!(" \\\n                --approval {read}.{p}.sig"))),
+        None => text.push_str(&given(&read, &people)),
     }
     text + "\n"
+}
+
+/// What is typed after a statement that stands alone: each person of the quorum approves it, then `command` is given again, with
+/// the same people and reason. `at` is where the statement lies, `time` the one by which the roster counts.
+pub fn after_statement(
+    station: &Station,
+    at: &Path,
+    (quorum, time): (&Quorum, i64),
+    (command, reason): (&str, &str),
+    people: &People,
+) -> String {
+    let (read, approving) = (shell(at), approvers(station, quorum, time));
+    let clock = if people.witness_time.is_some() { " \\\n                --witness-time UTC" } else { "" };
+    format!(
+        "{}  then:     {command} \\\n                --reason {} \\\n                --operator {} --witness {}{clock}{}\n",
+        approve(station, &read, &approving),
+        shell(reason),
+        shell(&people.operator),
+        shell(&people.witness),
+        given(&read, &approving)
+    )
+}
+
+/// A line for each person who approves what lies at `read`.
+fn approve(station: &Station, read: &str, people: &[&str]) -> String {
+    let labels = std::iter::once("next:").chain(std::iter::repeat(""));
+    let line = |(person, label): (&&str, &str)| {
+        let key = key_of(station, person);
+        format!("  {label:<9} coldroot approve {read} --person {person} \\\n                --key {key}\n")
+    };
+    people.iter().zip(labels).map(line).collect()
+}
+
+/// Their approvals, as options.
+fn given(read: &str, people: &[&str]) -> String {
+    people.iter().map(|person| format!(" \\\n                --approval {read}.{person}.sig")).collect()
 }
 
 /// What is typed after `sign`: the check of the release; and in a rehearsal, whose next lesson it is, how one is revoked.
@@ -98,7 +129,8 @@ fn key_of(station: &Station, person: &str) -> String {
     if rehearsal && path.is_file() { shell(path) } else { "SSHKEY".into() }
 }
 
-fn station_option(station: &Station) -> String {
+/// `--station DIR`, where it is not the directory that the command is typed in.
+pub fn station_option(station: &Station) -> String {
     match station.dir == Path::new(".") {
         true => String::new(),
         false => format!(" --station {}", shell(&station.dir)),

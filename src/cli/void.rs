@@ -174,13 +174,17 @@ fn judge(plan: &Plan, ledger: &Ledger, args: &VoidArgs) -> Result<PlanState, Fai
 fn write_statement(station: &Station, plan: &Plan, statement: &str, args: &VoidArgs) -> Result<Answer, Failure> {
     let path = station.out_dir()?.join(format!("void-{}.statement", &plan.digest().hex()[..8]));
     flushed::file(&path, statement.as_bytes())?;
-    let officer = station.hierarchy.persons.iter().find(|p| !p.keys.is_empty()).map_or("ID", |p| p.id.as_str());
-    let (shown, file) = (crate::text::shell(&path), crate::text::shell(&args.plan));
-    let signature = crate::text::shell(path.with_extension(format!("statement.{officer}.sig")));
+    let command =
+        format!("coldroot{} void --plan {}", super::next::station_option(station), crate::text::shell(&args.plan));
     let text = format!(
-        "Nothing is void yet. The quorum reads and signs this statement:\n\n{statement}\n  next: coldroot approve {shown} \
-         --person {officer} --key SSHKEY   (each person of the quorum)\n  then: coldroot void --plan {file} with the same \
-         reason and --approval {signature} ...\n",
+        "Nothing is void yet. The quorum reads and signs this statement:\n\n{statement}\n{}",
+        super::next::after_statement(
+            station,
+            &path,
+            (station.hierarchy.quorum(plan.head().kind), station.now()),
+            (&command, &args.reason),
+            &args.people
+        )
     );
     Ok(Answer::new(text, json!({ "statement-file": path.to_string_lossy(), "statement": statement })))
 }
