@@ -6,7 +6,7 @@ use crate::cli::{Answer, Failure, Globals};
 use crate::config::Environment;
 use crate::plan::{Crl, Item, Plan, Refusal, Revoke, statement};
 use crate::report::sheet::Sheet;
-use crate::report::terminal::{Table, human_count, pairs};
+use crate::report::terminal::{Table, human_count};
 use crate::text::{escape, hex, line, shell, utc};
 use crate::x509;
 use crate::x509::fields::reason_name;
@@ -114,7 +114,11 @@ pub(super) fn plan(globals: &Globals, args: &ShowArgs, rows: usize) -> Result<An
 #[cfg(feature = "station")]
 pub fn refusal_list(refusals: &[Refusal], rows: usize) -> String {
     let (shown, more) = refusal_rows(refusals, rows);
-    format!("Refused:\n\n{}{}", pairs(&shown), if more.is_empty() { more } else { more + "\n" })
+    format!(
+        "Refused:\n\n{}{}",
+        crate::report::terminal::pairs(&shown),
+        if more.is_empty() { more } else { more + "\n" }
+    )
 }
 
 /// The first refusals, and a line that counts the others.
