@@ -43,7 +43,8 @@ pub fn check_certificates(
     let root = format!("coldroot check {} --root ROOT", shell(path));
     if verified == 0 {
         let title = "NOT CHECKED, since its issuer's certificate is not at hand";
-        return Ok(Answer::of(sheet.retitled(title).next("with the issuer's certificate", root), json));
+        let sheet = sheet.retitled(title).next("with the issuer's certificate", root);
+        return Ok(Answer::of(sheet, json).with_code(Code::Usage));
     }
     let is = if all == 1 { "is" } else { "are" };
     let said =
@@ -65,7 +66,7 @@ pub fn check_crl(path: &std::path::Path, crl: &[u8], cas: &[Vec<u8>], rows: usiz
     let Some(ca) = ca else {
         let title = "NOT CHECKED, since the certificate of its CA is not at hand";
         let next = format!("coldroot check {} --root CERTIFICATE-OF-THE-CA", shell(path));
-        return Ok(Answer::of(sheet.retitled(title).next("with it", next), json));
+        return Ok(Answer::of(sheet.retitled(title).next("with it", next), json).with_code(Code::Usage));
     };
     x509::verify_crl(crl, ca).map_err(failed)?;
     Ok(Answer::of(

@@ -14,6 +14,7 @@ use crate::report::terminal::human_count;
 use crate::text::escape;
 use crate::{approval, bundle, prepare, release};
 
+use super::failure::Code;
 use super::inbox::{MAX_BUNDLE, MAX_PLAN};
 use super::offline::{self, verifier_key};
 use super::part::{self, Thing};
@@ -212,7 +213,7 @@ fn check_statement(path: &Path, text: &str) -> Result<Answer, Failure> {
         let title = "NOT CHECKED, since the plan does not lie beside it: a statement is what its plan says";
         let next = "coldroot check PLAN, then coldroot show PLAN: it begins with the statement";
         let json = json!({ "statement": text, "checked": false });
-        return Ok(Answer::of(sheet.retitled(title).next("with the plan", next), json));
+        return Ok(Answer::of(sheet.retitled(title).next("with the plan", next), json).with_code(Code::Usage));
     }
     let (_private, copy) = offline::private_copy(&beside, MAX_PLAN)?;
     let plan = Plan::open(copy.path()).map_err(|e| Failure::from(e).check_failed())?;

@@ -80,7 +80,7 @@ impl Part {
         Answer::of(self.sheet, self.json)
     }
 
-    /// The verdict, or that there is none by itself.
+    /// The verdict, or that there is none by itself, which no script may take for a good one.
     pub fn check(mut self) -> Result<Answer, Failure> {
         self.json["kind"] = self.kind.into();
         self.json["checked"] = (!matches!(self.verdict, Verdict::None)).into();
@@ -92,7 +92,7 @@ impl Part {
             }),
             Verdict::None => {
                 let title = format!("NOT CHECKED, since it says nothing by itself: {}", self.sheet.head());
-                Ok(Answer::of(self.sheet.retitled(title), self.json))
+                Ok(Answer::of(self.sheet.retitled(title), self.json).with_code(Code::Usage))
             }
         }
     }
