@@ -10,7 +10,7 @@ use coldroot::plan::{Certificate, Item, Plan};
 use coldroot::{tbs, x509};
 
 use crate::harness::batch::{Batch, killed_at};
-use crate::harness::station::{Station, now};
+use crate::harness::station::{HIERARCHY, Station, now};
 
 /// A DER ECDSA-Sig-Value that no key has made for anything here.
 const NO_SIGNATURE: &[u8] = &[0x30, 6, 2, 1, 1, 2, 1, 1];
@@ -154,5 +154,51 @@ fn p02_a_public_key_that_was_slipped_into_a_stopped_run_is_neither_sealed_nor_ce
     // Without it the plan goes on.
     station.restore_audit(&kept);
     station.sign(&path, &approvals).ok();
+    station.check_log();
+}
+
+/// A token may die in the middle of a plan. What it made is on record, the plan cannot go on, and still it ends.
+#[test]
+fn p05_a_plan_is_voided_though_the_token_of_a_key_on_record_is_gone() {
+    let second = HIERARCHY[HIERARCHY.find("[[token]]").unwrap()..HIERARCHY.find("[[key]]").unwrap()]
+        .replace("id = \"main\"", "id = \"second\"")
+        .replace("label = \"road\"", "label = \"second\"")
+        .replace("@SERIAL@", "# its serial")
+        .replace("softhsm2.conf", "softhsm2-second.conf");
+    let text = HIERARCHY
+        .replacen("id = \"root-key\"\ntoken = \"main\"", "id = \"root-key\"\ntoken = \"second\"", 1)
+        .replacen("[[key]]", &format!("{second}[[key]]"), 1);
+    let station = Station::bare_of(text);
+    let conf = fs::read_to_string(station.path("softhsm2.conf")).unwrap().replace("= token", "= second");
+    fs::write(station.path("softhsm2-second.conf"), conf).unwrap();
+    fs::create_dir(station.path("second")).unwrap();
+    let serial = station.run(&["token", "init", "--token", "second"]).ok()["serial"].as_str().unwrap().to_owned();
+    let declared = fs::read_to_string(station.path("hierarchy.toml")).unwrap();
+    let declared = declared.replacen("# its serial", &format!("serial = \"{serial}\""), 1);
+    fs::write(station.path("hierarchy.toml"), declared).unwrap();
+    station.approve_again();
+    station.init().ok();
+    let path = station.planned_ceremony();
+    let approvals = station.approve(&path);
+    let made = |station: &Station| station.bodies().iter().filter(|b| matches!(b, Body::KeyGenerated(_))).count();
+    let stopped = (1..60).map(|when| {
+        let copy = station.copy();
+        killed_at(&copy, &copy.sign_args(&path, &approvals), "fdatasync", when);
+        copy
+    });
+    let station = stopped.into_iter().find(|copy| made(copy) == 1).expect("it is stopped behind its first key");
+    fs::remove_dir_all(station.path("second")).unwrap();
+    fs::create_dir(station.path("second")).unwrap();
+    station.sign(&path, &approvals).fails(1, "no initialised token has the label \"second\"");
+    let void =
+        ["void", "--plan", path.to_str().unwrap(), "--reason", "dead", "--operator", "carol", "--witness", "dave"];
+    let statement = station.run(&void).ok()["statement-file"].as_str().unwrap().to_owned();
+    let signed = station.approve(Path::new(&statement));
+    let given: Vec<&str> = signed.iter().flat_map(|file| ["--approval", file.to_str().unwrap()]).collect();
+    let run = station.run(&[&void[..], &given].concat());
+    assert!(run.err.contains("token `second` is not asked for its keys on record"), "{run:?}");
+    run.ok();
+    let told = |body: &Body| matches!(body, Body::Failure { what } if what.contains("login to token second"));
+    assert!(station.bodies().iter().any(told) && made(&station) == 1);
     station.check_log();
 }

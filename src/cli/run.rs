@@ -1,6 +1,5 @@
 //! An approved plan on its way to its end, which `sign` and `void` share: what they do, in which order, stands at `sign`.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::approval::Quorate;
@@ -34,17 +33,14 @@ pub(super) struct Run<'s> {
 }
 
 impl<'s> Run<'s> {
-    /// Logs in to these tokens and to those of the keys on record, which must be there. Gives the mark besides.
+    /// Logs in to these tokens, which must be there, and to those of the keys on record that are. Gives the mark besides.
     pub(super) fn open(
         station: &'s Station,
         log: &mut Log,
         mut gate: Gate,
         (judged, signatures, approved): (Judged, Vec<String>, Quorate),
-        mut tokens: Vec<String>,
+        tokens: Vec<String>,
     ) -> Result<(Run<'s>, Mark), Failure> {
-        tokens.extend(judged.keys().iter().map(|key| key.token.clone()));
-        let mut seen = BTreeSet::new();
-        tokens.retain(|token| seen.insert(token.clone()));
         let cut = log.cut();
         let mark = station.log_in_with(log, &mut gate, tokens, judged.keys(), cut)?;
         Ok((Run { gate, station, judged, signatures, approved }, mark))

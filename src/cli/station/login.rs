@@ -1,5 +1,7 @@
 //! Logging in, and what is judged of the log behind it; and the end of such a run.
 
+use std::collections::BTreeSet;
+
 use crate::audit::Log;
 use crate::audit::entry::{Body, Entry, KeyGenerated, ShareOf};
 use crate::audit::mark::{Mark, Standing};
@@ -19,7 +21,8 @@ impl Station {
         self.log_in_with(log, gate, tokens, &[], cut)
     }
 
-    /// The same, where the tokens must hold these keys, which are on record.
+    /// The same, where the tokens must hold these keys, which are on record. Where such a token is none of `tokens` and not to be
+    /// had, that is told and on record.
     pub fn log_in_with(
         &self,
         log: &mut Log,
@@ -54,6 +57,22 @@ impl Station {
         gate.grow_from(mark.size, mark.root);
         log.append(&Entry::new(self.now(), Body::Open { mark_size: mark.size, cut }))?;
         log.append(&Entry::new(self.now(), first))?;
+        // A run that goes on needs the tokens of its keys. One that ends may do so because such a token is dead.
+        let held: BTreeSet<&String> =
+            keys.iter().map(|key| &key.token).filter(|token| !tokens.contains(token)).collect();
+        let mut asked: Vec<&String> = tokens.iter().collect();
+        for token in held {
+            match self.try_login(log, gate, token) {
+                Ok(login) => {
+                    log.append(&Entry::new(self.now(), login))?;
+                    asked.push(token);
+                }
+                Err(f) if f.code != Code::Usage => {
+                    eprintln!("coldroot: WARNING: token `{token}` is not asked for its keys on record: {}", f.what);
+                }
+                Err(f) => return Err(f),
+            }
+        }
         for token in &tokens[1..] {
             match self.try_login(log, gate, token) {
                 Ok(login) => drop(log.append(&Entry::new(self.now(), login))?),
@@ -65,11 +84,11 @@ impl Station {
             }
         }
         // Before they are sealed: what another program has put on record is no key of ours, whatever it is called.
-        for key in keys {
+        for key in keys.iter().filter(|key| asked.contains(&&key.token)) {
             let held = gate.holds(&key.token, &key.label, &key.cka_id, &key.spki);
             held.inspect_err(|e| self.record_failure(log, &format!("key {}: {e}", key.key)))?;
         }
-        for token in tokens {
+        for token in asked {
             self.settle_split(log, gate, token)?;
         }
         self.record_troubles(log, gate);
