@@ -47,7 +47,7 @@ pub fn init(globals: &Globals, args: InitArgs) -> Result<Answer, Failure> {
         return Err(Failure::refused(
             what,
             format!(
-                "coldroot approve {dir}/hierarchy.toml --person {example} --key SSHKEY, once for each person of the quorum"
+                "each person of the quorum: coldroot approve {dir}/hierarchy.toml --person {example} --key SSHKEY"
             ),
         ));
     }
