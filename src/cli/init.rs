@@ -46,9 +46,7 @@ pub fn init(globals: &Globals, args: InitArgs) -> Result<Answer, Failure> {
         let dir = crate::text::shell(&station.dir);
         return Err(Failure::refused(
             what,
-            format!(
-                "each person of the quorum: coldroot approve {dir}/hierarchy.toml --person {example} --key SSHKEY"
-            ),
+            format!("each person of the quorum: coldroot approve {dir}/hierarchy.toml --person {example} --key SSHKEY"),
         ));
     }
     let signatures = read_signatures(&args.approval, &station.dir.join("in"))?;

@@ -140,7 +140,10 @@ impl Sheet {
             Block::Digest { name, digest } => {
                 pairs(&[(name.as_str(), hex_groups(&digest.0)), ("in words", words::spoken(&digest.0))])
             }
-            Block::Next(rows) => rows.iter().map(|(what, command)| format!("  {what}: {command}\n")).collect(),
+            Block::Next(rows) => {
+                let width = rows.iter().map(|(what, _)| what.chars().count() + 1).max().unwrap_or_default();
+                rows.iter().map(|(what, command)| format!("  {:width$} {command}\n", format!("{what}:"))).collect()
+            }
         }));
         parts.retain(|part| !part.trim().is_empty());
         parts.join("\n")
@@ -255,7 +258,7 @@ mod tests {
         let text = sheet().terminal();
         assert!(text.starts_with("The plan is whole.\n\nplan      "), "{text}");
         assert!(text.contains("\nRefused:\n\nr1  a\n    b\n") && text.contains("\n... and 1 more\n\nstatement\n\n"));
-        assert!(text.ends_with("\n\n  one item: coldroot show p.plan --item 0\n  approve: coldroot approve p.plan\n"));
+        assert!(text.ends_with("\n\n  one item: coldroot show p.plan --item 0\n  approve:  coldroot approve p.plan\n"));
         assert!(text.is_ascii() && !text.contains("\n\n\n"));
     }
 
