@@ -694,9 +694,15 @@ fn p07_hostile_files_get_an_answer_from_every_verb() {
             &["sign", "--plan", path, "--operator", "carol", "--witness", "dave"],
         ] {
             let run = station.run(args);
-            assert!([1, 2, 4].contains(&run.code), "{args:?}: {run:?}");
             assert!(!run.err.contains("panicked"), "{args:?}: {run:?}");
             let json = run.json();
+            if json["kind"] == "empty file" {
+                // Programs lock such files: it is said what they are, and `check` has nothing to check.
+                let code = if args[0] == "show" { 0 } else { 2 };
+                assert!(n == 0 && run.code == code, "{args:?}: {run:?}");
+                continue;
+            }
+            assert!([1, 2, 4].contains(&run.code), "{args:?}: {run:?}");
             assert!(json["error"].as_str().unwrap().is_ascii(), "unescaped: {json}");
         }
         station.only_read_in(&before, &hostile);
