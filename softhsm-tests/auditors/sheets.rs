@@ -1,15 +1,14 @@
 //! What `show` and `check` answer in other forms: a page of its own, QR codes, plain text.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::harness::station::{COLDROOT, Run};
+use super::harness::terminal::pair;
 use super::{coldroot, demo, key};
 
 /// A directory of one's own in which pages are written.
@@ -165,12 +164,7 @@ fn plain_text_has_no_escape_and_no_block_character_and_fits_the_screen() {
 
 /// What a terminal of so many columns is given.
 fn on_screen(columns: u16, args: &[String], colours: bool) -> String {
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&ours).unwrap();
-    unlockpt(&ours).unwrap();
-    let name = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
-    let no_ctty = rustix::fs::OFlags::NOCTTY.bits() as i32;
-    let theirs = OpenOptions::new().read(true).write(true).custom_flags(no_ctty).open(name).unwrap();
+    let (mut ours, theirs) = pair();
     tcsetwinsize(&theirs, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
     let mut command = Command::new(COLDROOT);
     command.args(args).current_dir(demo()).env("TERM", "xterm").env_remove("NO_COLOR").stdout(theirs);
@@ -180,7 +174,7 @@ fn on_screen(columns: u16, args: &[String], colours: bool) -> String {
     let mut child = command.spawn().unwrap();
     // The last of our own ends of the terminal, so that it ends with the program.
     drop(command);
-    let (mut shown, mut ours, mut piece) = (Vec::new(), std::fs::File::from(ours), [0; 4096]);
+    let (mut shown, mut piece) = (Vec::new(), [0; 4096]);
     while let Ok(read @ 1..) = ours.read(&mut piece) {
         shown.extend_from_slice(&piece[..read]);
     }

@@ -15,6 +15,17 @@ use super::station::Run;
 /// Longer than anything takes; it only ends a test that hangs.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// A new terminal: our end, and the program's.
+pub fn pair() -> (File, File) {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let name = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
+    let no_ctty = rustix::fs::OFlags::NOCTTY.bits() as i32;
+    let theirs = OpenOptions::new().read(true).write(true).custom_flags(no_ctty).open(name).unwrap();
+    (File::from(ours), theirs)
+}
+
 /// A program on its terminal.
 pub struct OnTerminal {
     ours: File,
@@ -30,12 +41,7 @@ impl OnTerminal {
     /// Starts `program args…` (the environment and directory of `like`) as leader of a session on a new terminal. Its output
     /// is piped: what is shown on the terminal was written to the terminal.
     pub fn start(like: &Command) -> OnTerminal {
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&ours).unwrap();
-        unlockpt(&ours).unwrap();
-        let name = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
-        let no_ctty = rustix::fs::OFlags::NOCTTY.bits() as i32;
-        let theirs = OpenOptions::new().read(true).write(true).custom_flags(no_ctty).open(name).unwrap();
+        let (ours, theirs) = pair();
         // setsid(1) makes its standard input the controlling terminal.
         let mut command = Command::new("setsid");
         command.args(["--ctty", "--wait"]).arg(like.get_program()).args(like.get_args());
@@ -47,7 +53,7 @@ impl OnTerminal {
         }
         let child = command.stdin(theirs.try_clone().unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = Some(child.spawn().unwrap());
-        OnTerminal { ours: File::from(ours), theirs, child, shown: Vec::new(), read: 0 }
+        OnTerminal { ours, theirs, child, shown: Vec::new(), read: 0 }
     }
 
     /// Waits until this is shown, behind what was waited for before; what stood between the two.

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::audit::{Log, entry::Body, entry::Entry};
+use crate::audit::{Log, entry::Body};
 use crate::digest::Digest;
 use crate::x509::fields::{NO_SCTS, reason_name};
 use crate::{report, text, x509};
 
+use super::tokens::Changes;
 use super::*;
 
 /// The report being gathered.
@@ -26,10 +27,13 @@ impl Page {
         let head = &checked.release.head;
         let mut rows = Vec::new();
         let mut issued: BTreeSet<Digest> = BTreeSet::new();
+        let mut changes = Changes::of(&log, &head.plan);
         for entry in log.entries(0..log.size()) {
-            if let (_, Entry { body: Body::Certificate(c), .. }, _) = entry? {
+            let (index, entry, _) = entry?;
+            if let Body::Certificate(c) = &entry.body {
                 issued.insert(Digest::of(&c.der));
             }
+            changes.take(index, &entry);
         }
         let names: BTreeMap<Bytes, &String> =
             cas.iter().filter_map(|(ca, (_, der))| Some((x509::read_certificate(der).ok()?.subject, ca))).collect();
@@ -47,7 +51,7 @@ impl Page {
                 sha256: text::hex_groups(&Digest::of(der).0),
             });
         }
-        let (tokens, keys) = super::tokens::of_plan(&log, &head.plan)?;
+        let (tokens, keys) = changes.rows();
         let approvals = head
             .approvals
             .iter()

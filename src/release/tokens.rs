@@ -8,34 +8,46 @@ use crate::digest::Digest;
 use crate::report::{KeyRow, TokenRow, TokenState};
 use crate::text::{escape, hex, utc};
 
-use super::Error;
+/// The rows of a report, gathered while the log is read: tokens by inventories that were taken while the plan was carried out, keys by
+/// the plan's own entries.
+pub(super) struct Changes<'a> {
+    log: &'a View,
+    plan: &'a Digest,
+    running: bool,
+    tokens: BTreeMap<String, TokenRow>,
+    keys: Vec<KeyRow>,
+}
 
-/// The rows of a report: tokens by inventories that were taken while the plan was carried out, keys by the plan's own entries.
-pub(super) fn of_plan(log: &View, plan: &Digest) -> Result<(Vec<TokenRow>, Vec<KeyRow>), Error> {
-    let (mut tokens, mut keys) = (BTreeMap::new(), Vec::new());
-    let mut running = false;
-    for found in log.entries(0..log.size()) {
-        let (index, entry, _) = found?;
+impl<'a> Changes<'a> {
+    pub(super) fn of(log: &'a View, plan: &'a Digest) -> Changes<'a> {
+        Changes { log, plan, running: false, tokens: BTreeMap::new(), keys: Vec::new() }
+    }
+
+    /// The next entry of the log.
+    pub(super) fn take(&mut self, index: u64, entry: &Entry) {
         match &entry.body {
-            Body::Start(start) => running = start.plan == *plan,
-            Body::Void(void) if void.plan == *plan => running = true,
-            Body::End(end) if end.plan == *plan => running = false,
-            Body::Inventory { token, serial, .. } if running => {
-                let at = row_of(&mut tokens, token);
+            Body::Start(start) => self.running = start.plan == *self.plan,
+            Body::Void(void) if void.plan == *self.plan => self.running = true,
+            Body::End(end) if end.plan == *self.plan => self.running = false,
+            Body::Inventory { token, serial, .. } if self.running => {
+                let at = row_of(&mut self.tokens, token);
                 at.serial = escape(serial);
-                let state = state(index, &entry);
+                let state = state(index, entry);
                 // The first one is of before, if it came before every key.
-                if keys.is_empty() && at.before.is_none() { at.before = state } else { at.after = state }
+                if self.keys.is_empty() && at.before.is_none() { at.before = state } else { at.after = state }
             }
-            _ => {
-                if let Some(row) = key(log, &entry.body, plan) {
-                    row_of(&mut tokens, &row.token);
-                    keys.push(row);
+            body => {
+                if let Some(row) = key(self.log, body, self.plan) {
+                    row_of(&mut self.tokens, &row.token);
+                    self.keys.push(row);
                 }
             }
         }
     }
-    Ok((tokens.into_values().collect(), keys))
+
+    pub(super) fn rows(self) -> (Vec<TokenRow>, Vec<KeyRow>) {
+        (self.tokens.into_values().collect(), self.keys)
+    }
 }
 
 fn row_of<'t>(tokens: &'t mut BTreeMap<String, TokenRow>, token: &str) -> &'t mut TokenRow {

@@ -57,38 +57,32 @@ impl Station {
         gate.grow_from(mark.size, mark.root);
         log.append(&Entry::new(self.now(), Body::Open { mark_size: mark.size, cut }))?;
         log.append(&Entry::new(self.now(), first))?;
-        // A run that goes on needs the tokens of its keys. One that ends may do so because such a token is dead.
-        let held: BTreeSet<&String> =
+        let only_asked: BTreeSet<&String> =
             keys.iter().map(|key| &key.token).filter(|token| !tokens.contains(token)).collect();
-        let mut asked: Vec<&String> = tokens.iter().collect();
-        for token in held {
+        let mut open = vec![&tokens[0]];
+        for token in tokens[1..].iter().chain(only_asked.iter().copied()) {
             match self.try_login(log, gate, token) {
                 Ok(login) => {
                     log.append(&Entry::new(self.now(), login))?;
-                    asked.push(token);
+                    open.push(token);
                 }
-                Err(f) if f.code != Code::Usage => {
+                // What it cannot do, the tokens with the same keys do; the failure is on record.
+                Err(f) if f.code == Code::Halted && self.is_copy(token) => {
+                    eprintln!("coldroot: token `{token}` is left out, the others go on: {}", f.what);
+                }
+                // A run that goes on needs the tokens of its keys. One that ends may do so because such a token is dead.
+                Err(f) if f.code != Code::Usage && only_asked.contains(token) => {
                     eprintln!("coldroot: WARNING: token `{token}` is not asked for its keys on record: {}", f.what);
                 }
                 Err(f) => return Err(f),
             }
         }
-        for token in &tokens[1..] {
-            match self.try_login(log, gate, token) {
-                Ok(login) => drop(log.append(&Entry::new(self.now(), login))?),
-                // What it cannot do, the tokens with the same keys do; the failure is on record.
-                Err(f) if f.code == Code::Halted && self.is_copy(token) => {
-                    eprintln!("coldroot: token `{token}` is left out, the others go on: {}", f.what);
-                }
-                Err(f) => return Err(f),
-            }
-        }
         // Before they are sealed: what another program has put on record is no key of ours, whatever it is called.
-        for key in keys.iter().filter(|key| asked.contains(&&key.token)) {
+        for key in keys.iter().filter(|key| open.contains(&&key.token)) {
             let held = gate.holds(&key.token, &key.label, &key.cka_id, &key.spki);
             held.inspect_err(|e| self.record_failure(log, &format!("key {}: {e}", key.key)))?;
         }
-        for token in asked {
+        for token in open {
             self.settle_split(log, gate, token)?;
         }
         self.record_troubles(log, gate);
