@@ -61,10 +61,9 @@ pub struct Lint<'a> {
     keys: BTreeMap<KeyAlgorithm, ThrowAway>,
     /// What stands in the plan's head, one for each linter that was asked.
     words: BTreeMap<usize, Linted>,
-    /// The plan has one: no linter may be absent.
+    /// The plan has one: no linter may be absent. All of a plan's certificates are judged before its first CRL, in whatever order a
+    /// ceremony names them.
     certificates: bool,
-    /// The first linter that gave no answer about a CRL, and why. It stops nothing, unless a certificate stands further on.
-    absent: Option<(String, String)>,
 }
 
 /// What is judged.
@@ -82,15 +81,7 @@ struct Item<'i> {
 
 impl<'a> Lint<'a> {
     pub fn new(hierarchy: &'a Hierarchy, linters: &'a mut dyn Linters, now: i64) -> Lint<'a> {
-        Lint {
-            linters,
-            hierarchy,
-            now,
-            keys: BTreeMap::new(),
-            words: BTreeMap::new(),
-            certificates: false,
-            absent: None,
-        }
+        Lint { linters, hierarchy, now, keys: BTreeMap::new(), words: BTreeMap::new(), certificates: false }
     }
 
     /// The same linters for another plan, whose words are its own.
@@ -108,12 +99,9 @@ impl<'a> Lint<'a> {
         self.words = words.into_iter().enumerate().collect();
     }
 
-    /// Has a certificate judged. Wherever it stands in the plan, each linter must have answered about everything else.
+    /// Has a certificate judged.
     pub(super) fn certificate(&mut self, c: &Certificate) -> Result<Result<(), Refused>, Error> {
         self.certificates = true;
-        if let Some((linter, why)) = self.absent.take() {
-            return Err(Error::NotLinted { linter, why });
-        }
         self.judge(&Item {
             judges: Judges::Certificates,
             ca: &c.ca,
@@ -165,7 +153,6 @@ impl<'a> Lint<'a> {
                 Ok(findings) => findings,
                 Err(why) if self.certificates => return Err(Error::NotLinted { linter: linter.id.clone(), why }),
                 Err(why) => {
-                    self.absent.get_or_insert_with(|| (linter.id.clone(), why.clone()));
                     word.not_linted = Some(why);
                     continue;
                 }
